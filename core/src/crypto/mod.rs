@@ -1,0 +1,64 @@
+//! The only place that names a cryptography crate (docs/adr/0003).
+//!
+//! Two back ends offer the same functions: `native` (ring, aws-lc-rs, secp256k1; default) and `portable` (pure Rust). With both
+//! features on, the tests run the same vectors through both and feed both the same random inputs.
+//!
+//! Conventions: public keys on NIST curves and secp256k1 are SEC1 uncompressed (65 or 97 bytes, first byte 0x04); fixed-length
+//! signatures are `r || s` big-endian; every verification returns a plain `bool`, without a reason.
+
+#[cfg(feature = "native")]
+mod native;
+#[cfg(feature = "portable")]
+pub mod portable;
+
+#[cfg(feature = "native")]
+pub use native::{
+    AesGcm256, ed25519_verify, hkdf_sha256, p256_verify_der, p256_verify_fixed, p384_verify_der, p384_verify_fixed,
+    secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
+};
+#[cfg(not(feature = "native"))]
+pub use portable::{
+    AesGcm256, ed25519_verify, hkdf_sha256, p256_verify_der, p256_verify_fixed, p384_verify_der, p384_verify_fixed,
+    secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
+};
+
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+
+/// Length of a GCM tag in bytes.
+pub const GCM_TAG_LEN: usize = 16;
+/// Length of a GCM nonce in bytes.
+pub const GCM_NONCE_LEN: usize = 12;
+/// Length of an uncompressed secp256k1 or P-256 point in bytes.
+pub const POINT_LEN: usize = 65;
+
+/// A source of random bytes, given by the caller.
+///
+/// Hosts pass the operating system's source; vectors and tests pass a fixed one. An implementation must never repeat its output.
+pub trait SecureRandom {
+    /// Fills `out`, or fails with `random_failed`.
+    fn fill(&mut self, out: &mut [u8]) -> Result<()>;
+}
+
+/// A fresh 32-byte secp256k1 private key.
+pub fn secp256k1_generate(rng: &mut dyn SecureRandom) -> Result<Secret<32>> {
+    let mut key = Secret::zero();
+    // A random string is outside the valid range with probability 2^-128; a source that repeats such strings is broken.
+    for _ in 0..4 {
+        rng.fill(key.expose_mut())?;
+        if secp256k1_public_key(&key).is_some() {
+            return Ok(key);
+        }
+    }
+    Err(Error::new(Code::RandomFailed))
+}
+
+/// Keccak-256 with the original padding (not SHA3-256), as Ethereum addresses use it.
+pub fn keccak256(parts: &[&[u8]]) -> [u8; 32] {
+    use sha3::Digest;
+    let mut hasher = sha3::Keccak256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}

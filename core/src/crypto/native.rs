@@ -1,0 +1,153 @@
+//! Back ends in C and assembly: ring for AES-GCM and hashing, secp256k1 for its curve, aws-lc-rs for NIST curves.
+
+use ring::{aead, digest, hkdf};
+use zeroize::Zeroize;
+
+use super::{GCM_NONCE_LEN, POINT_LEN};
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+
+/// SHA-256 of the parts in order.
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    hash(&digest::SHA256, parts)
+}
+
+/// SHA-384 of the parts in order.
+pub fn sha384(parts: &[&[u8]]) -> [u8; 48] {
+    hash(&digest::SHA384, parts)
+}
+
+fn hash<const N: usize>(algorithm: &'static digest::Algorithm, parts: &[&[u8]]) -> [u8; N] {
+    let mut context = digest::Context::new(algorithm);
+    for part in parts {
+        context.update(part);
+    }
+    let mut out = [0; N];
+    for (to, from) in out.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    out
+}
+
+/// HKDF-SHA256 (RFC 5869) to one 32-byte key.
+pub fn hkdf_sha256(salt: &[u8], ikm: &[u8], info: &[u8]) -> Result<Secret<32>> {
+    let mut key = Secret::zero();
+    let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(ikm);
+    prk.expand(&[info], hkdf::HKDF_SHA256)
+        .and_then(|okm| okm.fill(key.expose_mut()))
+        .map_err(|_| Error::new(Code::Internal))?;
+    Ok(key)
+}
+
+/// An AES-256-GCM key. The caller guarantees that no nonce is used twice with one key.
+pub struct AesGcm256(aead::LessSafeKey);
+
+impl AesGcm256 {
+    /// Expands a key.
+    pub fn new(key: &Secret<32>) -> Result<AesGcm256> {
+        aead::UnboundKey::new(&aead::AES_256_GCM, key.expose())
+            .map(|key| AesGcm256(aead::LessSafeKey::new(key)))
+            .map_err(|_| Error::new(Code::Internal))
+    }
+
+    /// Encrypts `buffer` in place and appends the 16-byte tag.
+    pub fn seal(&self, nonce: &[u8; GCM_NONCE_LEN], aad: &[u8], buffer: &mut Vec<u8>) -> Result<()> {
+        let nonce = aead::Nonce::assume_unique_for_key(*nonce);
+        self.0
+            .seal_in_place_append_tag(nonce, aead::Aad::from(aad), buffer)
+            .map_err(|_| Error::new(Code::LimitExceeded).at("AES-GCM message length"))
+    }
+
+    /// Opens `buffer` (ciphertext and tag) in place; gives the plaintext's length. On failure the buffer is wiped and the error
+    /// says no more than that (threats T30, T35).
+    pub fn open(&self, nonce: &[u8; GCM_NONCE_LEN], aad: &[u8], buffer: &mut [u8]) -> Result<usize> {
+        let nonce = aead::Nonce::assume_unique_for_key(*nonce);
+        match self.0.open_in_place(nonce, aead::Aad::from(aad), buffer) {
+            Ok(plaintext) => Ok(plaintext.len()),
+            Err(_) => {
+                buffer.zeroize();
+                Err(Error::new(Code::AuthFailed))
+            }
+        }
+    }
+}
+
+/// Public key of a secp256k1 private key; `None` for zero or a value not below the group order.
+pub fn secp256k1_public_key(key: &Secret<32>) -> Option<[u8; POINT_LEN]> {
+    let mut secret = secp256k1::SecretKey::from_secret_bytes(*key.expose()).ok()?;
+    let public = secp256k1::PublicKey::from_secret_key(&secret).serialize_uncompressed();
+    secret.non_secure_erase();
+    Some(public)
+}
+
+/// Checks a SEC1 point, compressed (33 bytes) or uncompressed (65 bytes, first byte 0x04; hybrid forms are refused), and gives it
+/// uncompressed.
+pub fn secp256k1_parse(point: &[u8]) -> Option<[u8; POINT_LEN]> {
+    parse_point(point).map(|point| point.serialize_uncompressed())
+}
+
+fn parse_point(point: &[u8]) -> Option<secp256k1::PublicKey> {
+    match (point.len(), point.first()) {
+        (33, Some(2 | 3)) | (POINT_LEN, Some(4)) => secp256k1::PublicKey::from_slice(point).ok(),
+        _ => None,
+    }
+}
+
+/// The x-coordinate of the shared point of a private key and an uncompressed public key, 32 bytes big-endian.
+/// Fails with `invalid_point`.
+pub fn secp256k1_ecdh_x(key: &Secret<32>, public: &[u8; POINT_LEN]) -> Result<Secret<32>> {
+    let public = parse_point(public).ok_or(Code::InvalidPoint)?;
+    let mut secret =
+        secp256k1::SecretKey::from_secret_bytes(*key.expose()).map_err(|_| Error::new(Code::InvalidArgument))?;
+    let mut point = secp256k1::ecdh::shared_secret_point(&public, &secret);
+    secret.non_secure_erase();
+    let mut x = Secret::zero();
+    for (to, from) in x.expose_mut().iter_mut().zip(&point) {
+        *to = *from;
+    }
+    point.zeroize();
+    Ok(x)
+}
+
+/// Recovers the uncompressed public key from a secp256k1 ECDSA signature over a 32-byte digest; `recovery` is 0 or 1.
+pub fn secp256k1_recover(digest: &[u8; 32], signature: &[u8; 64], recovery: u8) -> Option<[u8; POINT_LEN]> {
+    use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
+    let id = RecoveryId::try_from(i32::from(recovery)).ok()?;
+    let signature = RecoverableSignature::from_compact(signature, id).ok()?;
+    let message = secp256k1::Message::from_digest(*digest);
+    signature.recover(message).ok().map(|key| key.serialize_uncompressed())
+}
+
+/// ECDSA P-256 with SHA-256, signature `r || s` (64 bytes).
+pub fn p256_verify_fixed(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    verify(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED, public, message, signature)
+}
+
+/// ECDSA P-256 with SHA-256, signature in DER.
+pub fn p256_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    verify(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1, public, message, signature)
+}
+
+/// ECDSA P-384 with SHA-384, signature `r || s` (96 bytes).
+pub fn p384_verify_fixed(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    verify(&aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED, public, message, signature)
+}
+
+/// ECDSA P-384 with SHA-384, signature in DER.
+pub fn p384_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    verify(&aws_lc_rs::signature::ECDSA_P384_SHA384_ASN1, public, message, signature)
+}
+
+/// Ed25519 (RFC 8032).
+pub fn ed25519_verify(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    verify(&aws_lc_rs::signature::ED25519, public, message, signature)
+}
+
+fn verify(
+    algorithm: &'static dyn aws_lc_rs::signature::VerificationAlgorithm,
+    public: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    aws_lc_rs::signature::UnparsedPublicKey::new(algorithm, public).verify(message, signature).is_ok()
+}

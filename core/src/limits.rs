@@ -1,0 +1,65 @@
+//! Every bound of the core as a named constant (threats section 5; README decision 13: the smaller bound wins unless captured
+//! evidence is larger). Units are in the names. A breach is `limit_exceeded`, naming the limit.
+
+/// A provider's attestation answer.
+pub const ATTESTATION_RESPONSE_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// A provider's model list.
+pub const MODEL_LIST_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// One TDX quote, padding included (attestation.md general decision 6).
+pub const TDX_QUOTE_MAX_BYTES: usize = 16 * 1024;
+/// One DER certificate.
+pub const CERTIFICATE_MAX_BYTES: usize = 16 * 1024;
+/// Certificates in one chain.
+pub const CHAIN_MAX_CERTIFICATES: usize = 10;
+/// One PEM or DER chain.
+pub const CHAIN_MAX_BYTES: usize = 64 * 1024;
+/// TCB info JSON.
+pub const TCB_INFO_MAX_BYTES: usize = 512 * 1024;
+/// QE identity JSON.
+pub const QE_IDENTITY_MAX_BYTES: usize = 64 * 1024;
+/// One certificate revocation list.
+pub const CRL_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Entries of one certificate revocation list.
+pub const CRL_MAX_ENTRIES: usize = 200_000;
+/// An event log as text.
+pub const EVENT_LOG_MAX_BYTES: usize = 1024 * 1024;
+/// Events in one event log (attestation.md general decision 6 is smaller than threats.md).
+pub const EVENT_LOG_MAX_EVENTS: usize = 1024;
+/// A compose file or manifest.
+pub const COMPOSE_MAX_BYTES: usize = 1024 * 1024;
+/// One GPU or switch report.
+pub const GPU_REPORT_MAX_BYTES: usize = 64 * 1024;
+/// GPUs in one document.
+pub const GPU_MAX_DEVICES: usize = 16;
+/// Depth of nested JSON containers.
+pub const JSON_MAX_DEPTH: usize = 64;
+/// Members of one JSON object.
+pub const JSON_MAX_MEMBERS: usize = 10_000;
+/// Depth of nested ASN.1 values.
+pub const ASN1_MAX_DEPTH: usize = 16;
+/// ASN.1 values in one structure (revocation lists have their own bound).
+pub const ASN1_MAX_ELEMENTS: usize = 10_000;
+/// Body of a request before sealing.
+pub const REQUEST_MAX_BYTES: usize = 50 * 1024 * 1024;
+/// One line of an event stream.
+pub const SSE_LINE_MAX_BYTES: usize = 1024 * 1024;
+/// One event of an event stream.
+pub const SSE_EVENT_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Lines of one event of an event stream.
+pub const SSE_EVENT_MAX_LINES: usize = 4096;
+/// One encrypted field, as hex text.
+pub const SEALED_FIELD_MAX_BYTES: usize = 1024 * 1024;
+/// A whole answer, raw bytes.
+pub const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// What is kept of an error body.
+pub const ERROR_BODY_KEPT_BYTES: usize = 8 * 1024;
+/// A response signature answer.
+pub const SIGNATURE_RESPONSE_MAX_BYTES: usize = 64 * 1024;
+/// Longest life of a verdict, in seconds.
+pub const VERDICT_MAX_AGE_S: u64 = 30 * 60;
+/// Choices of one answer that are followed.
+pub const ANSWER_MAX_CHOICES: usize = 128;
+/// Re-verifications that one request may cause.
+pub const REVERIFICATIONS_PER_REQUEST: u32 = 1;
+/// Attestation attempts on 429 and 5xx, each with a new nonce.
+pub const ATTESTATION_ATTEMPTS: u32 = 3;

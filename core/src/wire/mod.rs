@@ -1,0 +1,11 @@
+//! Bounded readers and writers for the forms that evidence and answers come in.
+//!
+//! Owns: [`Reader`] (little- and big-endian cursor), [`hex`], [`base64`], [`json`] (strict: duplicate members refused, depth
+//! bounded; canonical form). Does not know what the values mean. No function here panics or allocates more than its input.
+
+pub mod base64;
+pub mod hex;
+pub mod json;
+mod reader;
+
+pub use reader::Reader;
