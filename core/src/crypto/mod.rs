@@ -8,22 +8,15 @@
 
 #[cfg(feature = "native")]
 mod native;
-#[cfg(feature = "portable")]
-pub mod portable;
-
-#[cfg(feature = "native")]
-pub use native::{
-    AesGcm256, ed25519_verify, hkdf_sha256, p256_verify_der, p256_verify_fixed, p384_verify_der, p384_verify_fixed,
-    secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
-};
-#[cfg(not(feature = "native"))]
-pub use portable::{
-    AesGcm256, ed25519_verify, hkdf_sha256, p256_verify_der, p256_verify_fixed, p384_verify_der, p384_verify_fixed,
-    secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
-};
 
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
+#[cfg(feature = "native")]
+pub use native::{
+    AesGcm256, ed25519_verify, hkdf_sha256, p256_verify_der, p256_verify_fixed, p384_verify_der,
+    p384_verify_fixed, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256,
+    sha384,
+};
 
 /// Length of a GCM tag in bytes.
 pub const GCM_TAG_LEN: usize = 16;

@@ -97,8 +97,8 @@ fn parse_point(point: &[u8]) -> Option<secp256k1::PublicKey> {
 /// Fails with `invalid_point`.
 pub fn secp256k1_ecdh_x(key: &Secret<32>, public: &[u8; POINT_LEN]) -> Result<Secret<32>> {
     let public = parse_point(public).ok_or(Code::InvalidPoint)?;
-    let mut secret =
-        secp256k1::SecretKey::from_secret_bytes(*key.expose()).map_err(|_| Error::new(Code::InvalidArgument))?;
+    let mut secret = secp256k1::SecretKey::from_secret_bytes(*key.expose())
+        .map_err(|_| Error::new(Code::InvalidArgument))?;
     let mut point = secp256k1::ecdh::shared_secret_point(&public, &secret);
     secret.non_secure_erase();
     let mut x = Secret::zero();

@@ -34,7 +34,14 @@ struct Inner {
 impl Error {
     /// An error with the registry's message only.
     pub fn new(code: Code) -> Error {
-        Error(Box::new(Inner { code, check: None, expected: None, found: None, context: None, report_json: None }))
+        Error(Box::new(Inner {
+            code,
+            check: None,
+            expected: None,
+            found: None,
+            context: None,
+            report_json: None,
+        }))
     }
 
     /// Names the check, field or limit that failed.
@@ -144,7 +151,9 @@ impl fmt::Display for Error {
         if inner.check.is_some() || inner.expected.is_some() || inner.found.is_some() {
             f.write_str(" [")?;
             let mut separator = "";
-            for (name, value) in [("", &inner.check), ("expected ", &inner.expected), ("found ", &inner.found)] {
+            for (name, value) in
+                [("", &inner.check), ("expected ", &inner.expected), ("found ", &inner.found)]
+            {
                 if let Some(value) = value {
                     write!(f, "{separator}{name}{value}")?;
                     separator = ", ";
@@ -191,7 +200,8 @@ mod tests {
 
     #[test]
     fn texts_are_cut_and_cleaned() {
-        let error = Error::new(Code::UpstreamError).found(format!("\u{1b}[31m\u{202e}{}", "x".repeat(10_000)));
+        let error =
+            Error::new(Code::UpstreamError).found(format!("\u{1b}[31m\u{202e}{}", "x".repeat(10_000)));
         let found = error.found_value().unwrap();
         assert!(found.len() <= DETAIL_MAX + 4);
         assert!(!found.contains('\u{1b}') && !found.contains('\u{202e}'));

@@ -26,7 +26,9 @@ pub fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// Decodes into a caller's buffer of exactly half the text's length; false when the text is not hex of that length.
 pub fn decode_into(text: &[u8], out: &mut [u8]) -> bool {
-    out.len().checked_mul(2) == Some(text.len()) && !text.starts_with(b"0x") && const_hex::decode_to_slice(text, out).is_ok()
+    out.len().checked_mul(2) == Some(text.len())
+        && !text.starts_with(b"0x")
+        && const_hex::decode_to_slice(text, out).is_ok()
 }
 
 /// The first 16 hex digits, the form in which values appear in messages; longer values get an ellipsis.

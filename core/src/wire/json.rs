@@ -50,7 +50,9 @@ impl Json {
     /// Member of an object.
     pub fn get(&self, name: &str) -> Option<&Json> {
         match self {
-            Json::Object(members) => members.iter().find(|(member, _)| member == name).map(|(_, value)| value),
+            Json::Object(members) => {
+                members.iter().find(|(member, _)| member == name).map(|(_, value)| value)
+            }
             _ => None,
         }
     }
@@ -366,7 +368,12 @@ mod tests {
             ("", Err(JsonError::Malformed)),
         ];
         for (text, expected) in cases {
-            assert_eq!(Json::parse(text.as_bytes()).map(|_| ()), *expected, "{}", &text[..text.len().min(60)]);
+            assert_eq!(
+                Json::parse(text.as_bytes()).map(|_| ()),
+                *expected,
+                "{}",
+                &text[..text.len().min(60)]
+            );
         }
         assert_eq!(Json::parse(b"\"\xff\""), Err(JsonError::Malformed));
     }
