@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 
 pub mod crypto;
+pub mod endpoint;
 pub mod error;
+pub mod http;
 pub mod limits;
 pub mod secret;
 pub mod wire;
