@@ -261,3 +261,99 @@ impl TransportFailure {
         Error::new(code).at(purpose).found(what)
     }
 }
+
+/// A base URL that may carry secrets: `https`, or `http` to a loopback address; no user, query or fragment; no trailing slash.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BaseUrl(String);
+
+impl BaseUrl {
+    /// Checks a URL. Fails with `invalid_url`.
+    pub fn parse(text: &str) -> Result<BaseUrl> {
+        let refuse = || Error::new(Code::InvalidUrl).found(text);
+        let (scheme, rest) = text.split_once("://").ok_or_else(refuse)?;
+        let authority = rest.split('/').next().unwrap_or_default();
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '\\' | '<' | '>' | '"' | '`' | '{' | '}');
+        if authority.is_empty() || !rest.chars().all(plain) || rest.contains("/../") || rest.ends_with("/..") {
+            return Err(refuse());
+        }
+        let host = match authority.strip_prefix('[') {
+            Some(v6) => v6.split(']').next().unwrap_or_default(),
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "https" => {}
+            "http" if is_loopback(host) => {}
+            _ => return Err(refuse().expected("https, or http to a loopback address")),
+        }
+        Ok(BaseUrl(format!("{}://{}", scheme.to_ascii_lowercase(), rest.trim_end_matches('/'))))
+    }
+
+    /// The text without trailing slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// True for `http` to a loopback address.
+    pub fn is_plain_http(&self) -> bool {
+        self.0.starts_with("http://")
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Percent-encodes a query value: everything but unreserved characters (RFC 3986 section 2.3).
+pub(crate) fn encode_query(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_urls() {
+        let cases = [
+            ("https://api.venice.ai/api/v1/", Some("https://api.venice.ai/api/v1")),
+            ("HTTPS://x.example", Some("https://x.example")),
+            ("http://127.0.0.1:8080", Some("http://127.0.0.1:8080")),
+            ("http://[::1]:8080/a", Some("http://[::1]:8080/a")),
+            ("http://localhost:1", Some("http://localhost:1")),
+            ("http://api.venice.ai", None),
+            ("http://localhost.evil.example", None),
+            ("https://user@host.example", None),
+            ("https://host.example/?a=b", None),
+            ("https://host.example/a b", None),
+            ("https://host.example/../x", None),
+            ("https://", None),
+            ("ftp://host.example", None),
+            ("host.example", None),
+            ("https://host.example/\r\nX: y", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(BaseUrl::parse(text).ok().as_ref().map(BaseUrl::as_str), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_stay_out_of_debug() {
+        let request = HttpRequest::new(Method::Get, "https://x.example/".to_owned(), "test", 1)
+            .secret_header("authorization", "Bearer canary-key".to_owned());
+        assert!(!format!("{request:?}").contains("canary"));
+    }
+
+    #[test]
+    fn queries_are_encoded() {
+        assert_eq!(encode_query("a b&c=\u{e4}/~"), "a%20b%26c%3D%C3%A4%2F~");
+    }
+}

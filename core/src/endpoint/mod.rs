@@ -1,6 +1,145 @@
 //! The proven endpoint: the only thing that can seal a request, and what opens the answer.
+//!
+//! [`VerifiedEndpoint`] has no public constructor: only a provider's exchange makes one, and only from the witness of an appraisal
+//! that ended in `verified` (style.md B4, threats I1, I9).
 
 mod answer;
+mod opener;
+mod outcome;
 
 pub(crate) use answer::Answer;
 pub use answer::{Event, Receipt, TextField};
+pub use opener::Opener;
+pub use outcome::Outcome;
+
+use std::fmt;
+
+use crate::crypto::SecureRandom;
+use crate::error::{Code, Error, Result};
+use crate::http::{HttpRequest, HttpResponse};
+use crate::policy::Accepted;
+use crate::report::Report;
+
+/// What a response signature showed. Never more than the protocol allows (venice.md 5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureVerdict {
+    /// Signed by the attested enclave over exactly the bytes sent and received.
+    BodyMatches,
+    /// Signed by the attested enclave for this answer's id; the signed hashes are of other bytes, so the body is not vouched for.
+    SignedBodyNotVerifiable,
+}
+
+impl SignatureVerdict {
+    /// Stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SignatureVerdict::BodyMatches => "body_matches",
+            SignatureVerdict::SignedBodyNotVerifiable => "signed_body_not_verifiable",
+        }
+    }
+}
+
+/// How a provider seals requests to the key that was proven and opens the answers.
+pub(crate) trait Channel: Send + Sync {
+    /// Seals a request body (JSON) with fresh keys; gives the request and the decoder of its answer.
+    fn seal(&self, body: &[u8], rng: &mut dyn SecureRandom) -> Result<(HttpRequest, Box<dyn Answer>)>;
+
+    /// The request that asks for the signature of a finished answer.
+    fn signature_request(&self, receipt: &Receipt) -> Result<HttpRequest>;
+
+    /// Judges the answer to [`Channel::signature_request`].
+    fn check_signature(&self, receipt: &Receipt, response: &HttpResponse) -> Result<SignatureVerdict>;
+}
+
+/// An endpoint whose key was proven. It is scoped to one provider, base URL, model, policy and API key, and ends at
+/// [`VerifiedEndpoint::not_after`]. No `Clone`, no serialisation: share it behind a reference.
+///
+/// ```compile_fail
+/// let endpoint = proveil_core::endpoint::VerifiedEndpoint { not_after: 0 };
+/// ```
+/// ```compile_fail
+/// fn copy(endpoint: &proveil_core::endpoint::VerifiedEndpoint) -> proveil_core::endpoint::VerifiedEndpoint { endpoint.clone() }
+/// ```
+/// ```compile_fail
+/// let endpoint = <proveil_core::endpoint::VerifiedEndpoint as Default>::default();
+/// ```
+pub struct VerifiedEndpoint {
+    accepted: Accepted,
+    report: Report,
+    channel: Box<dyn Channel>,
+}
+
+impl VerifiedEndpoint {
+    pub(crate) fn new(accepted: Accepted, report: Report, channel: Box<dyn Channel>) -> VerifiedEndpoint {
+        VerifiedEndpoint { accepted, report, channel }
+    }
+
+    /// Provider name.
+    pub fn provider(&self) -> &str {
+        self.report.provider()
+    }
+
+    /// Model id.
+    pub fn model(&self) -> &str {
+        self.report.model()
+    }
+
+    /// The report that led here.
+    pub const fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// When the proof ends, in seconds since 1970-01-01T00:00:00Z.
+    pub const fn not_after(&self) -> u64 {
+        self.accepted.not_after()
+    }
+
+    /// Seals a request body: one JSON object in the OpenAI chat form, for this endpoint's model. Everything that the protocol can
+    /// encrypt is encrypted under fresh keys; what it cannot is refused (1xx), never sent in clear.
+    ///
+    /// `at` is the current time in seconds since 1970-01-01T00:00:00Z; from [`VerifiedEndpoint::not_after`] on, and before the time of
+    /// the appraisal, the proof is stale: `proof_expired` (threats T03, T22). Nothing about the call is kept: a retry seals anew.
+    pub fn seal(&self, body: &[u8], at: u64, rng: &mut dyn SecureRandom) -> Result<(SealedRequest, Opener)> {
+        if at >= self.not_after() || at < self.report.checked_at() {
+            return Err(Error::new(Code::ProofExpired).at("not_after"));
+        }
+        let (request, answer) = self.channel.seal(body, rng)?;
+        Ok((SealedRequest(request), Opener::new(answer)))
+    }
+
+    /// The request that asks the provider for the signature of a finished answer.
+    pub fn signature_request(&self, receipt: &Receipt) -> Result<HttpRequest> {
+        self.channel.signature_request(receipt)
+    }
+
+    /// Judges a response signature against the proven key and the bytes of this exchange.
+    pub fn check_signature(&self, receipt: &Receipt, response: &HttpResponse) -> Result<SignatureVerdict> {
+        self.channel.check_signature(receipt, response)
+    }
+}
+
+impl fmt::Debug for VerifiedEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedEndpoint")
+            .field("provider", &self.provider())
+            .field("model", &self.model())
+            .field("not_after", &self.not_after())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request whose prompt is sealed to the proven key; the only request body that a transport gets.
+#[derive(Debug)]
+pub struct SealedRequest(HttpRequest);
+
+impl SealedRequest {
+    /// The request as it must be sent.
+    pub const fn request(&self) -> &HttpRequest {
+        &self.0
+    }
+
+    /// Gives up the wrapper.
+    pub fn into_request(self) -> HttpRequest {
+        self.0
+    }
+}

@@ -6,6 +6,8 @@
 pub mod base64;
 pub mod hex;
 pub mod json;
+mod nearest;
 mod reader;
 
+pub use nearest::nearest;
 pub use reader::Reader;

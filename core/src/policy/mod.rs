@@ -1,0 +1,219 @@
+//! What must hold before anything is sent, as a JSON document that is the same in every language (`proveil.policy/v1`).
+//!
+//! A policy can be stricter than a preset, or name relaxations one by one; each relaxation is listed in every report. No policy can
+//! relax a signature, a certificate chain, the freshness or the key binding: those ids are not accepted in `advisory_checks`.
+
+mod appraisal;
+mod document;
+pub mod time;
+
+pub use appraisal::Accepted;
+pub(crate) use appraisal::{Appraisal, Subject};
+
+use crate::attest::tdx::rules::TdxPolicy;
+use crate::crypto;
+use crate::error::Result;
+use crate::limits::VERDICT_MAX_AGE_S;
+
+/// How GPU evidence is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GpuRule {
+    /// It must be there and verify.
+    Required,
+    /// If it is there it must verify.
+    IfPresent,
+    /// It is not looked at.
+    Off,
+}
+
+impl GpuRule {
+    /// Name in the JSON form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            GpuRule::Required => "required",
+            GpuRule::IfPresent => "if_present",
+            GpuRule::Off => "off",
+        }
+    }
+}
+
+/// Reference values for the measured software. An empty list means that the value is not compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct References {
+    /// Accepted MRTD values (48 bytes each).
+    pub mr_td: Vec<Vec<u8>>,
+    /// Accepted RTMR0 to RTMR2 values (48 bytes each).
+    pub rtmr: [Vec<Vec<u8>>; 3],
+    /// Accepted SHA-256 values of the application description (32 bytes each).
+    pub compose_hash: Vec<Vec<u8>>,
+    /// Accepted OS image hashes (32 bytes each).
+    pub os_image_hash: Vec<Vec<u8>>,
+    /// Accepted application ids (20 bytes each).
+    pub app_id: Vec<Vec<u8>>,
+}
+
+impl References {
+    /// True when there is nothing to compare with.
+    pub fn is_empty(&self) -> bool {
+        *self == References::default()
+    }
+}
+
+/// What must hold. Immutable; its canonical hash is in every report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    name: String,
+    max_age_s: u64,
+    tdx: TdxPolicy,
+    references: References,
+    require_reference: bool,
+    gpu: GpuRule,
+    gpu_minimum: usize,
+    require_gpu_measurements: bool,
+    advisory_checks: Vec<String>,
+    allow_clear_stop: bool,
+    allow_whitespace_plaintext: bool,
+}
+
+impl Policy {
+    /// The strongest policy that the honest deployments known today meet: current patch level, fresh, key bound, GPU evidence for the
+    /// same challenge. Software identity is reported, not required.
+    pub fn standard() -> Policy {
+        Policy {
+            name: "standard".to_owned(),
+            max_age_s: VERDICT_MAX_AGE_S,
+            tdx: TdxPolicy::default(),
+            references: References::default(),
+            require_reference: false,
+            gpu: GpuRule::Required,
+            gpu_minimum: 1,
+            require_gpu_measurements: false,
+            advisory_checks: Vec::new(),
+            allow_clear_stop: false,
+            allow_whitespace_plaintext: false,
+        }
+    }
+
+    /// [`Policy::standard`], and reference values for the software and GPU measurements are required.
+    pub fn strict() -> Policy {
+        Policy {
+            name: "strict".to_owned(),
+            require_reference: true,
+            require_gpu_measurements: true,
+            ..Policy::standard()
+        }
+    }
+
+    /// The preset of this name: `standard` or `strict`.
+    pub fn preset(name: &str) -> Option<Policy> {
+        match name {
+            "standard" => Some(Policy::standard()),
+            "strict" => Some(Policy::strict()),
+            _ => None,
+        }
+    }
+
+    /// Reads a `proveil.policy/v1` document. Members that are absent keep the value of the preset that `extends` names (default
+    /// `standard`). Fails with `policy_invalid`, naming the member and, for an unknown one, the nearest known.
+    pub fn from_json(json: &[u8]) -> Result<Policy> {
+        document::read(json)
+    }
+
+    /// The complete document, every member present, canonical (RFC 8785).
+    pub fn to_json(&self) -> String {
+        document::write(self)
+    }
+
+    /// SHA-256 of [`Policy::to_json`] without the name, so that equal rules have equal hashes.
+    pub fn sha256(&self) -> [u8; 32] {
+        let unnamed = Policy { name: String::new(), ..self.clone() };
+        crypto::sha256(&[unnamed.to_json().as_bytes()])
+    }
+
+    /// Name of the preset or document.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Longest life of a verdict in seconds, at most 30 minutes.
+    pub const fn max_age_s(&self) -> u64 {
+        self.max_age_s
+    }
+
+    /// Rules for Intel TDX.
+    pub const fn tdx(&self) -> &TdxPolicy {
+        &self.tdx
+    }
+
+    /// Reference values for the software.
+    pub const fn references(&self) -> &References {
+        &self.references
+    }
+
+    /// Whether software without a matching reference value is refused.
+    pub const fn require_reference(&self) -> bool {
+        self.require_reference
+    }
+
+    /// How GPU evidence is treated.
+    pub const fn gpu(&self) -> GpuRule {
+        self.gpu
+    }
+
+    /// Fewest distinct GPUs.
+    pub const fn gpu_minimum(&self) -> usize {
+        self.gpu_minimum
+    }
+
+    /// Whether GPU measurements must equal the vendor's.
+    pub const fn require_gpu_measurements(&self) -> bool {
+        self.require_gpu_measurements
+    }
+
+    /// Whether `stop` sequences may travel in clear.
+    pub const fn allow_clear_stop(&self) -> bool {
+        self.allow_clear_stop
+    }
+
+    /// Whether white space in clear is tolerated in an encrypted answer.
+    pub const fn allow_whitespace_plaintext(&self) -> bool {
+        self.allow_whitespace_plaintext
+    }
+
+    /// The same policy with another name, for reports.
+    pub fn named(mut self, name: &str) -> Policy {
+        self.name = name.chars().filter(|c| !c.is_control()).take(64).collect();
+        self
+    }
+
+    pub(crate) fn is_advisory(&self, id: &str) -> bool {
+        self.advisory_checks.iter().any(|advisory| advisory == id)
+    }
+
+    /// Every way in which this policy accepts more than the preset `standard`, in words.
+    pub fn relaxations(&self) -> Vec<String> {
+        let standard = Policy::standard();
+        let mut out: Vec<String> =
+            self.advisory_checks.iter().map(|id| format!("check {id} is advisory")).collect();
+        out.extend(self.tdx.relaxations());
+        if self.gpu != GpuRule::Required {
+            out.push(format!("GPU evidence is {}", self.gpu.name()));
+        }
+        if self.gpu_minimum < standard.gpu_minimum {
+            out.push("no GPU is asked for".to_owned());
+        }
+        if self.allow_clear_stop {
+            out.push("stop sequences may travel in clear".to_owned());
+        }
+        if self.allow_whitespace_plaintext {
+            out.push("white space in clear is tolerated in answers".to_owned());
+        }
+        out
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy::standard()
+    }
+}

@@ -1,0 +1,102 @@
+//! The dialogue that verifies an endpoint, as a state machine without I/O.
+//!
+//! ```text
+//! loop { match exchange.next(now)? { Step::Send(request) => exchange.feed(transport(request)), Step::Done(outcome) => break } }
+//! ```
+
+use crate::attest::TrustRoots;
+use crate::crypto::SecureRandom;
+use crate::endpoint::Outcome;
+use crate::error::{Code, Error, Result};
+use crate::evidence::TdxCollateral;
+use crate::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
+use crate::policy::Policy;
+use crate::secret::SecretText;
+
+use super::Provider;
+use super::venice::VeniceExchange;
+
+/// What to verify, and by which rules.
+#[derive(Debug)]
+pub struct ExchangeConfig {
+    /// The provider.
+    pub provider: Provider,
+    /// Model id as the provider names it.
+    pub model: String,
+    /// Where the provider is reached; `None` for its public address.
+    pub base_url: Option<BaseUrl>,
+    /// Where Intel-style collateral is fetched; `None` for Intel's service.
+    pub collateral_url: Option<BaseUrl>,
+    /// The caller's API key; sent to `base_url` only.
+    pub api_key: SecretText,
+    /// What must hold.
+    pub policy: Policy,
+    /// Whose signatures count.
+    pub roots: TrustRoots,
+    /// Collateral already at hand. It is verified like fetched collateral and fetched anew only when it does not fit.
+    pub collateral: Vec<TdxCollateral>,
+    /// A recent answer of the provider's model list (at most an hour old), to save a request.
+    pub model_list: Option<Vec<u8>>,
+}
+
+/// What the host does next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this request, then call [`Exchange::feed`] or [`Exchange::fail`].
+    Send(HttpRequest),
+    /// The verification ended.
+    Done(Box<Outcome>),
+}
+
+/// One verification of one endpoint. Its challenge is fresh and used once.
+#[derive(Debug)]
+pub struct Exchange {
+    state: VeniceExchange,
+}
+
+impl Exchange {
+    /// Prepares a verification. Fails with an input or configuration error (1xx) before anything is sent.
+    pub fn new(config: ExchangeConfig, rng: &mut dyn SecureRandom) -> Result<Exchange> {
+        if config.model.is_empty() || config.model.len() > MODEL_ID_MAX_BYTES || config.model.chars().any(char::is_control)
+        {
+            return Err(Error::new(Code::InvalidArgument).at("model"));
+        }
+        match config.provider {
+            Provider::Venice => Ok(Exchange { state: VeniceExchange::new(config, rng)? }),
+        }
+    }
+
+    /// The next request, or the outcome. `at` is the current time in seconds since 1970-01-01T00:00:00Z. Calling it again without an
+    /// answer gives the same request. Errors are input errors (the model is not offered or not encrypted) or upstream errors.
+    pub fn next(&mut self, at: u64) -> Result<Step> {
+        self.state.next(at)
+    }
+
+    /// Hands in the answer to the last request.
+    pub fn feed(&mut self, response: HttpResponse) -> Result<()> {
+        self.state.feed(response)
+    }
+
+    /// Reports that the last request could not be carried out.
+    pub fn fail(&mut self, failure: TransportFailure) -> Result<()> {
+        self.state.fail(failure)
+    }
+
+    /// Collateral that was fetched on the way, for the host's cache. It is public and signed; it is verified again on every use.
+    pub fn fetched_collateral(&self) -> &[TdxCollateral] {
+        self.state.fetched_collateral()
+    }
+
+    /// The model list that was fetched on the way, for the host's cache.
+    pub fn fetched_model_list(&self) -> Option<&[u8]> {
+        self.state.fetched_model_list()
+    }
+
+    /// What an offline re-check needs, once the outcome is there: the provider's answer and our challenge.
+    pub fn evidence(&self) -> Option<(&[u8], &[u8; 32])> {
+        self.state.evidence()
+    }
+}
+
+/// Longest model id.
+const MODEL_ID_MAX_BYTES: usize = 256;

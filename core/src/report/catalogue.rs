@@ -1,0 +1,127 @@
+//! Every check that an appraisal can list: where it belongs, whether it counts by default, what it means.
+//!
+//! `proveil explain <check>` prints these. Ids are the reason codes of attestation.md where that document names one. A scope in
+//! front (`cm.`, `gateway.`, `model.0.`) says which enclave of a document is meant and is not part of the id here.
+
+use super::check::{Enforcement, Group};
+
+/// What is known about a check.
+#[derive(Debug)]
+pub struct Entry {
+    /// Stable id.
+    pub id: &'static str,
+    /// Group in the table.
+    pub group: Group,
+    /// Whether it counts by default; a policy can make it advisory.
+    pub enforcement: Enforcement,
+    /// What is checked, in a few words.
+    pub title: &'static str,
+    /// What a failure means, in a sentence or two.
+    pub meaning: &'static str,
+    /// Document and section that the check follows.
+    pub source: &'static str,
+}
+
+macro_rules! entries {
+    ($( $group:ident $enforcement:ident $id:literal $title:literal $meaning:literal $source:literal ; )+) => {
+        /// All entries, in the order in which checks are made.
+        pub static ENTRIES: &[Entry] = &[ $( Entry {
+            id: $id, group: Group::$group, enforcement: Enforcement::$enforcement, title: $title, meaning: $meaning, source: $source,
+        }, )+ ];
+    };
+}
+
+entries! {
+    Transport Enforced "answer.form" "The attestation answer has the documented form" "An answer that cannot be read strictly is not trusted in part." "venice.md 2.4 step 1";
+    Transport Enforced "provider.verified" "The provider itself calls the enclave verified" "The provider's word can only make a verdict worse; `false` or a missing word refuses, `true` proves nothing." "venice.md 2.4 step 2";
+    Freshness Enforced "nonce.echo" "The answer names our challenge" "A replayed or cached answer names another challenge. What counts is the signed copy, checked separately." "venice.md 2.4 step 3";
+    Transport Enforced "model.echo" "The answer is for the model that was asked for" "The provider answered for another model." "venice.md 2.4 step 3";
+    KeyBinding Enforced "binding.signing_key" "The enclave's public key is well-formed and named consistently" "Two different keys in one answer mean that somebody changed one of them." "venice.md 2.4 step 4";
+    KeyBinding Enforced "binding.address" "The signing address belongs to the public key" "The address is derived from the key; a mismatch means that one was replaced." "venice.md 2.4 step 5";
+    Hardware Enforced "quote.present" "There is exactly one hardware quote" "Without a quote nothing is proven; with two different ones the answer contradicts itself." "venice.md 2.4 step 6";
+    Hardware Enforced "tdx.quote" "The quote has the exact layout of a TDX quote" "Truncated, relabelled or padded quotes are refused before any field is used." "attestation.md 2.1";
+    Hardware Enforced "tdx.pck_chain" "The platform's certificates lead to Intel's root" "A quote from anything but a provisioned Intel platform ends here. Simulators and labs have roots of their own." "attestation.md 2.2";
+    Hardware Enforced "tdx.qe_report_signature" "The quoting enclave's report is signed by the platform" "The quote was altered or forged." "attestation.md 2.2";
+    Hardware Enforced "tdx.ak_binding" "The attestation key belongs to the quoting enclave" "The quote was signed by a key that Intel's quoting enclave did not make." "attestation.md 2.2";
+    Hardware Enforced "tdx.quote_signature" "The quote is signed by the attestation key" "The quote was altered after it was signed." "attestation.md 2.2";
+    Hardware Enforced "tdx.collateral" "Intel's collateral is signed, current and for this platform" "Old or unsigned collateral can hide a known vulnerability." "attestation.md 2.3";
+    Hardware Enforced "tdx.crl" "Revocation lists are signed and current, and revoke nothing used here" "A revoked platform may have lost its keys." "attestation.md 2.3";
+    Hardware Enforced "tdx.tcb" "The platform, TDX module and quoting enclave have an accepted patch level" "A platform below an accepted level has published vulnerabilities." "attestation.md 2.4";
+    Hardware Enforced "tdx.tcb.evaluation_number" "The collateral is not older than the policy's minimum" "Older collateral with lower thresholds can be replayed." "attestation.md 2.3";
+    Hardware Enforced "tdx.module" "The TDX module is one that Intel identifies" "An unknown module could read the enclave's memory." "attestation.md 2.4";
+    Hardware Enforced "tdx.qe_identity" "The quoting enclave is Intel's" "Only Intel's quoting enclave keeps the attestation key honest." "attestation.md 2.4";
+    Hardware Enforced "tdx.attributes.debug" "The enclave is not in debug mode" "In debug mode the operator can read the enclave's memory." "attestation.md 2.5";
+    Hardware Enforced "tdx.attributes.reserved" "No unknown attribute is set" "An attribute without a known meaning cannot be judged." "attestation.md 2.5";
+    Hardware Enforced "tdx.attributes.sept_ve" "The host cannot inject memory faults (SEPT_VE_DISABLE)" "With this protection off the host can disturb the guest through its page tables." "attestation.md 2.5";
+    Hardware Enforced "tdx.attributes.migratable" "The enclave cannot be migrated" "Migration moves memory under keys held elsewhere." "attestation.md 2.5";
+    Hardware Enforced "tdx.attributes.perfmon" "Performance counters are off" "Performance monitoring widens the side-channel surface." "attestation.md 2.5";
+    Hardware Enforced "tdx.xfam" "The extended features are within the accepted set" "Unknown CPU features may carry state outside the enclave's protection." "attestation.md 2.5";
+    Hardware Enforced "tdx.service_td" "No service TD is bound" "A service TD could take part in migration." "attestation.md 2.5";
+    KeyBinding Enforced "binding.key" "The signed report data holds our encryption key's identity" "If this fails, the key in the answer is not the enclave's." "venice.md 2.4 step 8";
+    Freshness Enforced "nonce.cpu" "The signed report data holds our challenge" "The quote was made for another request: a replay." "venice.md 2.4 step 8";
+    KeyBinding Enforced "binding.copies" "Unsigned copies of the report data equal the signed bytes" "Copies are never used to decide; a wrong one shows tampering." "venice.md 2.4 step 9";
+    Transport Enforced "binding.tls" "The TLS certificate is the one bound in the quote" "The connection ends outside the enclave." "attestation.md 4.2 item 8";
+    Software Enforced "eventlog.digest" "Each event's digest follows from its content" "Somebody edited an event, for instance the compose hash." "venice.md 2.8 item 2";
+    Software Enforced "eventlog.replay" "The event log leads to the measured registers" "The log is not the log of this enclave." "venice.md 2.8 item 1";
+    Software Enforced "compose_event" "One measured compose hash names the application description" "Without exactly one event before the boundary the application is not identified." "venice.md 2.8 items 3-4";
+    Software Enforced "compose_hash" "The application description hashes to the measured value" "The description shown is not the one that runs." "venice.md 2.8 item 4";
+    Software Enforced "mr_config_id" "MR_CONFIG_ID holds the compose hash" "The host launched the enclave for another application." "venice.md 2.8 item 5";
+    Software Enforced "tcb_info" "Unsigned copies of measurements equal the signed ones" "Copies are never used to decide; a wrong one shows tampering." "attestation.md 4.2 item 5";
+    Software Enforced "cm.quote" "The compose manager's quote verifies" "The record of deployments has no proof." "attestation.md 4.2 item 6";
+    Software Enforced "cm.binding" "The compose manager's quote binds its action list and our challenge" "The record of deployments is old or was replaced." "attestation.md 4.2 item 6";
+    Software Enforced "cm.same_td" "The compose manager's quote is from the same enclave" "The record of deployments belongs to another machine." "attestation.md 4.2 item 6";
+    Software Enforced "ohttp.key_config" "The OHTTP key configuration is named consistently" "Two different configurations mean that one was changed." "venice.md 2.2";
+    Software Enforced "ohttp.signature" "The OHTTP key configuration is signed by the key it names" "The configuration was altered. (This key is not bound by this quote and is not used.)" "attestation.md 4.2 item 3";
+    Software Enforced "software.reference" "The measured software equals a reference value of the policy" "The enclave runs other software than the one you named." "attestation.md 4.3";
+    Gpu Enforced "gpu.present" "GPU evidence is there" "The policy asks for GPU evidence and the answer has none." "venice.md 2.6";
+    Gpu Enforced "gpu.report" "GPU reports have the exact SPDM layout" "Altered or foreign reports are refused before any field is used." "attestation.md 3.1";
+    Gpu Enforced "gpu.nonce" "GPU reports answer our challenge" "The GPU evidence was made for another request." "attestation.md 3.1";
+    Gpu Enforced "gpu.chain" "GPU certificates lead to NVIDIA's root" "The device is not a genuine NVIDIA GPU." "attestation.md 3.2";
+    Gpu Enforced "gpu.signature" "GPU reports are signed by their devices" "A report was altered or forged." "attestation.md 3.1";
+    Gpu Enforced "gpu.fwid" "GPU firmware identity equals the certificate's" "The report and the certificate are of different firmware." "attestation.md 3.2";
+    Gpu Enforced "gpu.duplicate" "Each GPU is presented once" "One genuine GPU was shown as several." "attestation.md 3.2";
+    Gpu Advisory "gpu.measurements" "GPU firmware equals NVIDIA's reference values" "Without this it is not shown that the GPU runs in confidential mode." "attestation.md 3.3, 3.5";
+    Gpu Advisory "gpu.bound" "The GPU is attached to this enclave" "The shared challenge alone does not show this: a GPU elsewhere could answer it." "attestation.md 4.1";
+    Transport Advisory "response.origin" "Answers come from the enclave" "Anyone who knows our public key could encrypt an answer to it; only a verified response signature shows the sender." "venice.md 0.2";
+}
+
+static UNKNOWN: Entry = Entry {
+    id: "",
+    group: Group::Hardware,
+    enforcement: Enforcement::Enforced,
+    title: "A check without a catalogue entry",
+    meaning: "This is a defect of the library.",
+    source: "",
+};
+
+/// The entry of a check id without scope. Ids below a listed one (`tdx.collateral.expired` below `tdx.collateral`) share its entry;
+/// an id that nobody listed is enforced.
+pub fn entry(id: &str) -> &'static Entry {
+    find(id).unwrap_or(&UNKNOWN)
+}
+
+/// The entry for an id as users type it: exact, below a listed one, or with a scope in front.
+pub fn find(id: &str) -> Option<&'static Entry> {
+    let mut name = id;
+    loop {
+        if let Some(entry) = ENTRIES.iter().find(|entry| entry.id == name) {
+            return Some(entry);
+        }
+        name = name.rsplit_once('.')?.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_described() {
+        for (i, entry) in ENTRIES.iter().enumerate() {
+            assert!(ENTRIES.iter().skip(i + 1).all(|other| other.id != entry.id), "{}", entry.id);
+            assert!(entry.meaning.ends_with(['.', ')']) && !entry.title.ends_with('.'), "{}", entry.id);
+        }
+        assert_eq!(entry("tdx.collateral.expired").id, "tdx.collateral");
+        assert_eq!(entry("nonsense").id, "");
+    }
+}
