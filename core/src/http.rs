@@ -272,8 +272,11 @@ impl BaseUrl {
         let refuse = || Error::new(Code::InvalidUrl).found(text);
         let (scheme, rest) = text.split_once("://").ok_or_else(refuse)?;
         let authority = rest.split('/').next().unwrap_or_default();
-        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '\\' | '<' | '>' | '"' | '`' | '{' | '}');
-        if authority.is_empty() || !rest.chars().all(plain) || rest.contains("/../") || rest.ends_with("/..") {
+        let plain = |c: char| {
+            c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '\\' | '<' | '>' | '"' | '`' | '{' | '}')
+        };
+        if authority.is_empty() || !rest.chars().all(plain) || rest.contains("/../") || rest.ends_with("/..")
+        {
             return Err(refuse());
         }
         let host = match authority.strip_prefix('[') {

@@ -6,9 +6,15 @@ use crate::error::Result;
 pub struct TrustRoots;
 impl TrustRoots {
     /// Pinned vendor roots.
-    pub fn vendor() -> TrustRoots { TrustRoots }
+    pub fn vendor() -> TrustRoots {
+        TrustRoots
+    }
     /// Reads a `proveil.trust-roots/v1` document.
-    pub fn from_json(_json: &[u8]) -> Result<TrustRoots> { Ok(TrustRoots) }
+    pub fn from_json(_json: &[u8]) -> Result<TrustRoots> {
+        Ok(TrustRoots)
+    }
     /// True unless these are the vendors' roots.
-    pub fn is_custom(&self) -> bool { false }
+    pub fn is_custom(&self) -> bool {
+        false
+    }
 }

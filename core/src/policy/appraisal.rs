@@ -3,7 +3,9 @@
 
 use super::Policy;
 use crate::error::{Code, Error};
-use crate::report::{Check, Enforcement, Fact, Group, Hop, Level, Outcome, PolicyRef, Report, Roots, Verdict};
+use crate::report::{
+    Check, Enforcement, Fact, Group, Hop, Level, Outcome, PolicyRef, Report, Roots, Verdict,
+};
 use crate::wire::hex;
 
 /// Shows that an appraisal ended in `verified`. Cannot be made, copied or stored outside this module's [`Appraisal::conclude`].
@@ -105,8 +107,9 @@ impl<'p> Appraisal<'p> {
         let check = if self.policy.is_advisory(check.id()) { check.advisory() } else { check };
         let counts = check.enforcement() == Enforcement::Enforced && check.outcome() != Outcome::Pass;
         if counts && self.first_error.is_none() {
-            let error = error
-                .unwrap_or_else(|| Error::new(Code::RequiredCheckNotMade).found(check.reason().unwrap_or_default()));
+            let error = error.unwrap_or_else(|| {
+                Error::new(Code::RequiredCheckNotMade).found(check.reason().unwrap_or_default())
+            });
             let error = if error.check().is_none() { error.at(check.id()) } else { error };
             self.first_error = Some(error);
         }
@@ -177,8 +180,12 @@ impl<'p> Appraisal<'p> {
             let mut checks = self.checks.iter().filter(|check| check.group() == group).peekable();
             checks.peek().is_some() && checks.all(|check| check.outcome() == Outcome::Pass)
         };
-        let passes = |id| self.checks.iter().any(|check| check.id() == id && check.outcome() == Outcome::Pass);
-        if !(group_passes(Group::Freshness) && group_passes(Group::KeyBinding) && passes("tdx.quote_signature")) {
+        let passes =
+            |id| self.checks.iter().any(|check| check.id() == id && check.outcome() == Outcome::Pass);
+        if !(group_passes(Group::Freshness)
+            && group_passes(Group::KeyBinding)
+            && passes("tdx.quote_signature"))
+        {
             Level::L0
         } else if !group_passes(Group::Hardware) {
             Level::L1

@@ -1,8 +1,8 @@
 //! The JSON form of a policy: strict reading, canonical writing.
 
 use super::{GpuRule, Policy, References};
-use crate::attest::tdx::rules::{AcceptedStatus, TdxPolicy};
 use crate::attest::tdx::TcbStatus;
+use crate::attest::tdx::rules::{AcceptedStatus, TdxPolicy};
 use crate::error::{Code, Error, Result};
 use crate::limits::VERDICT_MAX_AGE_S;
 use crate::report::catalogue;
@@ -60,7 +60,9 @@ pub(super) fn read(json: &[u8]) -> Result<Policy> {
     policy = policy.named(top.text("name")?.unwrap_or("custom"));
     if let Some(age) = top.number("max_age_s")? {
         if age == 0 || age > VERDICT_MAX_AGE_S {
-            return Err(invalid("max_age_s").expected(format!("1 to {VERDICT_MAX_AGE_S}")).found(age.to_string()));
+            return Err(invalid("max_age_s")
+                .expected(format!("1 to {VERDICT_MAX_AGE_S}"))
+                .found(age.to_string()));
         }
         policy.max_age_s = age;
     }
@@ -186,9 +188,11 @@ pub(super) fn write(policy: &Policy) -> String {
     let texts = |texts: &[String]| Json::Array(texts.iter().map(|item| text(item)).collect());
     let bytes = |list: &[Vec<u8>]| Json::Array(list.iter().map(|value| text(&hex::encode(value))).collect());
     let number = |value: u64| Json::Number(value.into());
-    let object =
-        |members: Vec<(&str, Json)>| Json::Object(members.into_iter().map(|(n, v)| (n.to_owned(), v)).collect());
-    let References { mr_td, rtmr: [rtmr0, rtmr1, rtmr2], compose_hash, os_image_hash, app_id } = &policy.references;
+    let object = |members: Vec<(&str, Json)>| {
+        Json::Object(members.into_iter().map(|(n, v)| (n.to_owned(), v)).collect())
+    };
+    let References { mr_td, rtmr: [rtmr0, rtmr1, rtmr2], compose_hash, os_image_hash, app_id } =
+        &policy.references;
     let accepted = policy
         .tdx
         .accepted
@@ -264,7 +268,8 @@ struct Members<'a> {
 
 impl<'a> Members<'a> {
     fn of(value: &'a Json, path: &'static str) -> Result<Members<'a>> {
-        let members = value.as_object().ok_or_else(|| invalid(path.trim_end_matches('.')).expected("an object"))?;
+        let members =
+            value.as_object().ok_or_else(|| invalid(path.trim_end_matches('.')).expected("an object"))?;
         Ok(Members { path, members })
     }
 
@@ -343,7 +348,10 @@ mod tests {
             ),
             ("{\"schema\":\"proveil.policy/v1\",\"software\":{\"mr_td\":[\"00\"]}}", "software.mr_td"),
             ("{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"evidence\":\"maybe\"}}", "gpu.evidence"),
-            ("{\"schema\":\"proveil.policy/v1\",\"advisory_checks\":[\"tdx.quote_signature\"]}", "advisory_checks"),
+            (
+                "{\"schema\":\"proveil.policy/v1\",\"advisory_checks\":[\"tdx.quote_signature\"]}",
+                "advisory_checks",
+            ),
             ("{\"schema\":\"proveil.policy/v1\",\"advisory_checks\":[\"nonce.cpu\"]}", "advisory_checks"),
         ];
         for (json, member) in cases {

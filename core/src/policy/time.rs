@@ -28,11 +28,19 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let year_in_cycle = (in_cycle / 365).min(3);
     let in_year = in_cycle.saturating_sub(year_in_cycle.saturating_mul(365));
     let shifted = in_year.saturating_mul(5).saturating_add(2) / 153;
-    let day_of_month = in_year.saturating_sub(shifted.saturating_mul(153).saturating_add(2) / 5).saturating_add(1);
-    let (month, carry) = if shifted < 10 { (shifted.saturating_add(3), 0) } else { (shifted.saturating_sub(9), 1) };
-    let year = [era.saturating_mul(400), century.saturating_mul(100), leap_cycle.saturating_mul(4), year_in_cycle, carry]
-        .into_iter()
-        .fold(0_u64, u64::saturating_add);
+    let day_of_month =
+        in_year.saturating_sub(shifted.saturating_mul(153).saturating_add(2) / 5).saturating_add(1);
+    let (month, carry) =
+        if shifted < 10 { (shifted.saturating_add(3), 0) } else { (shifted.saturating_sub(9), 1) };
+    let year = [
+        era.saturating_mul(400),
+        century.saturating_mul(100),
+        leap_cycle.saturating_mul(4),
+        year_in_cycle,
+        carry,
+    ]
+    .into_iter()
+    .fold(0_u64, u64::saturating_add);
     (year, month, day_of_month)
 }
 

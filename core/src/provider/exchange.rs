@@ -57,7 +57,9 @@ pub struct Exchange {
 impl Exchange {
     /// Prepares a verification. Fails with an input or configuration error (1xx) before anything is sent.
     pub fn new(config: ExchangeConfig, rng: &mut dyn SecureRandom) -> Result<Exchange> {
-        if config.model.is_empty() || config.model.len() > MODEL_ID_MAX_BYTES || config.model.chars().any(char::is_control)
+        if config.model.is_empty()
+            || config.model.len() > MODEL_ID_MAX_BYTES
+            || config.model.chars().any(char::is_control)
         {
             return Err(Error::new(Code::InvalidArgument).at("model"));
         }

@@ -78,7 +78,9 @@ impl Level {
             Level::L0 => "hardware evidence",
             Level::L1 => "an accepted platform patch level and configuration",
             Level::L2 => "a reference value for the measured software (software identity not proven)",
-            Level::L3 => "GPU measurements compared with NVIDIA's reference values, enforced by reviewed guest software",
+            Level::L3 => {
+                "GPU measurements compared with NVIDIA's reference values, enforced by reviewed guest software"
+            }
             Level::L4 => "nothing that this library can check",
         }
     }

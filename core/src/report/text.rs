@@ -12,7 +12,11 @@ pub(super) fn render(report: &Report) -> String {
         wrap(&mut out, "", "Signatures were checked against CUSTOM roots, not the hardware vendors'.");
     }
     if let (Some(level), Some(missing)) = (report.level, report.missing_to_next_level()) {
-        wrap(&mut out, "", &format!("Level {}: {}. Missing to the next level: {missing}.", level.name(), level.meaning()));
+        wrap(
+            &mut out,
+            "",
+            &format!("Level {}: {}. Missing to the next level: {missing}.", level.name(), level.meaning()),
+        );
     }
     section(&mut out, "Who can read your prompt");
     for hop in &report.who_can_read {
@@ -65,7 +69,11 @@ pub(super) fn render(report: &Report) -> String {
         }
     }
     section(&mut out, "Policy");
-    wrap(&mut out, "  ", &format!("{} (sha256 {})", report.policy.name, report.policy.sha256.get(..16).unwrap_or_default()));
+    wrap(
+        &mut out,
+        "  ",
+        &format!("{} (sha256 {})", report.policy.name, report.policy.sha256.get(..16).unwrap_or_default()),
+    );
     for relaxation in &report.policy.relaxations {
         wrap(&mut out, "  relaxed: ", relaxation);
     }

@@ -10,7 +10,18 @@ pub enum TcbStatus {
 }
 impl TcbStatus {
     /// Parses a status name.
-    pub fn parse(name: &str) -> Option<TcbStatus> { match name { "UpToDate" => Some(TcbStatus::UpToDate), "Revoked" => Some(TcbStatus::Revoked), _ => None } }
+    pub fn parse(name: &str) -> Option<TcbStatus> {
+        match name {
+            "UpToDate" => Some(TcbStatus::UpToDate),
+            "Revoked" => Some(TcbStatus::Revoked),
+            _ => None,
+        }
+    }
     /// Name.
-    pub const fn name(self) -> &'static str { match self { TcbStatus::UpToDate => "UpToDate", TcbStatus::Revoked => "Revoked" } }
+    pub const fn name(self) -> &'static str {
+        match self {
+            TcbStatus::UpToDate => "UpToDate",
+            TcbStatus::Revoked => "Revoked",
+        }
+    }
 }

@@ -24,10 +24,18 @@ pub struct TdxPolicy {
 }
 impl TdxPolicy {
     /// Relaxations in words.
-    pub fn relaxations(&self) -> Vec<String> { Vec::new() }
+    pub fn relaxations(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 impl Default for TdxPolicy {
     fn default() -> Self {
-        TdxPolicy { accepted: vec![AcceptedStatus { status: TcbStatus::UpToDate, advisories: Vec::new() }], min_tcb_evaluation_data_number: 17, require_sept_ve_disable: true, allow_perfmon: false, allow_service_td: false }
+        TdxPolicy {
+            accepted: vec![AcceptedStatus { status: TcbStatus::UpToDate, advisories: Vec::new() }],
+            min_tcb_evaluation_data_number: 17,
+            require_sept_ve_disable: true,
+            allow_perfmon: false,
+            allow_service_td: false,
+        }
     }
 }
