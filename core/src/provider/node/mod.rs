@@ -6,6 +6,7 @@
 mod collateral;
 mod gpu;
 mod identity;
+mod manager;
 mod software;
 
 pub(crate) use collateral::CollateralPool;
@@ -66,7 +67,9 @@ pub(crate) fn appraise_node(
     };
     findings.expires = Some(claims.collateral_expires_at.min(claims.pck.not_after));
     check_binding(appraisal, input, identity.as_ref(), &claims);
-    software::check(appraisal, pool, input, &claims, &mut findings);
+    software::check(appraisal, input, &claims, &mut findings);
+    manager::check(appraisal, pool, input, &claims);
+    manager::check_ohttp(appraisal, input);
     gpu::check(appraisal, input, &mut findings);
     findings.identity = identity;
     findings

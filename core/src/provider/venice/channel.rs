@@ -1,16 +1,15 @@
 //! The sealed exchange with a proven Venice enclave (venice.md 3.3, 5).
 
-use super::answer::{AnswerOpener, AnswerOptions};
-use super::request::{self, RequestRules};
+use super::request::{self, KnownModels, Relaxations};
+use super::sealing::seal_chat;
 use super::signature;
-use crate::crypto::{self, SecureRandom};
+use crate::crypto::SecureRandom;
 use crate::endpoint::{Answer, Channel, Receipt, SignatureVerdict};
 use crate::error::{Code, Error, Result};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, encode_query};
 use crate::limits::{ANSWER_MAX_BYTES, SIGNATURE_RESPONSE_MAX_BYTES};
 use crate::provider::exchange::ExchangeConfig;
 use crate::secret::SecretText;
-use crate::wire::hex;
 
 /// Everything that a request to one proven key needs.
 pub(super) struct VeniceChannel {
@@ -18,8 +17,7 @@ pub(super) struct VeniceChannel {
     model: String,
     key: [u8; 65],
     api_key: SecretText,
-    rules: RequestRules,
-    allow_whitespace_plaintext: bool,
+    relaxations: Relaxations,
 }
 
 impl VeniceChannel {
@@ -29,8 +27,10 @@ impl VeniceChannel {
             model: config.model.clone(),
             key,
             api_key: config.api_key.duplicate(),
-            rules: RequestRules { allow_clear_stop: config.policy.allow_clear_stop() },
-            allow_whitespace_plaintext: config.policy.allow_whitespace_plaintext(),
+            relaxations: Relaxations {
+                allow_clear_stop: config.policy.allow_clear_stop(),
+                allow_whitespace_plaintext: config.policy.allow_whitespace_plaintext(),
+            },
         }
     }
 
@@ -43,22 +43,19 @@ impl VeniceChannel {
 
 impl Channel for VeniceChannel {
     fn seal(&self, body: &[u8], rng: &mut dyn SecureRandom) -> Result<(HttpRequest, Box<dyn Answer>)> {
-        let plan = request::plan(body, &[&self.model], &self.rules)?;
-        let client_key = crypto::secp256k1_generate(rng)?;
-        let client_public = crypto::secp256k1_public_key(&client_key).ok_or(Code::Internal)?;
-        let sealed = plan.seal(&self.key, rng)?;
-        let request_sha256 = crypto::sha256(&[&sealed]);
+        let known = [self.model.as_str()];
+        let plan = request::plan(body, Some(KnownModels::E2eeIds(&known)), self.relaxations)?;
+        let sealed = seal_chat(&plan, &self.key, self.relaxations, rng)?;
         let url = format!("{}/chat/completions", self.base.as_str());
-        let request = self
+        let mut request = self
             .authorised(HttpRequest::new(Method::Post, url, "chat", ANSWER_MAX_BYTES))
             .header("content-type", "application/json")
             .header("accept", "text/event-stream")
-            .header("x-venice-tee-signing-algo", "ecdsa")
-            .header("x-venice-tee-client-pub-key", hex::encode(&client_public))
-            .header("x-venice-tee-model-pub-key", hex::encode(&self.key))
-            .with_body(sealed);
-        let options = AnswerOptions { allow_whitespace_plaintext: self.allow_whitespace_plaintext, request_sha256 };
-        Ok((request, Box::new(AnswerOpener::new(client_key, options)?)))
+            .with_body(sealed.body);
+        for (name, value) in sealed.headers {
+            request = request.header(name, value);
+        }
+        Ok((request, Box::new(sealed.opener)))
     }
 
     fn signature_request(&self, receipt: &Receipt) -> Result<HttpRequest> {

@@ -3,7 +3,8 @@
 
 use super::appraise::{Appraised, Input, appraise, parse};
 use super::channel::VeniceChannel;
-use super::models::{ModelClass, ModelList};
+use super::models::parse_models;
+use super::request::{KnownModels, check_model};
 use crate::attest::tdx::{Platform, Quote};
 use crate::crypto::SecureRandom;
 use crate::endpoint::{Outcome, VerifiedEndpoint};
@@ -15,7 +16,6 @@ use crate::provider::exchange::{ExchangeConfig, Step};
 use crate::provider::node::{all_quotes};
 use crate::report::Verdict;
 use crate::wire::hex;
-use crate::wire::nearest;
 
 /// Intel's provisioning certification service.
 const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
@@ -59,9 +59,7 @@ pub(crate) struct VeniceExchange {
 
 impl VeniceExchange {
     pub fn new(config: ExchangeConfig, rng: &mut dyn SecureRandom) -> Result<VeniceExchange> {
-        if config.model.contains(':') {
-            return Err(Error::new(Code::ModelSuffix).at("model"));
-        }
+        check_model(&config.model, None)?;
         let base = match &config.base_url {
             Some(url) => url.clone(),
             None => BaseUrl::parse(config.provider.default_base_url())?,
@@ -192,18 +190,8 @@ impl VeniceExchange {
 
     /// The model must be offered and marked as end-to-end encrypted (threats T48); a name alone decides nothing.
     fn take_model_list(&mut self, list: &[u8]) -> Result<()> {
-        let list = ModelList::parse(list)?;
-        let wanted = self.config.model.as_str();
-        let Some(model) = list.models().iter().find(|model| model.id == wanted) else {
-            let error = Error::new(Code::UnknownModel).at("model").found(wanted);
-            return Err(match nearest(wanted, list.models().iter().map(|model| model.id.as_str())) {
-                Some(near) => error.context(format!("Did you mean `{near}`?")),
-                None => error,
-            });
-        };
-        if model.class != ModelClass::E2ee {
-            return Err(Error::new(Code::ModelNotE2ee).at("model").found(model.class.name()).expected("e2ee"));
-        }
+        let models = parse_models(list)?;
+        check_model(&self.config.model, Some(KnownModels::Catalogue(&models)))?;
         self.state = State::Attestation;
         Ok(())
     }
