@@ -7,9 +7,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attest;
+pub mod claims;
 pub mod crypto;
 pub mod error;
+pub mod evidence;
 pub mod limits;
+pub mod pki;
 pub mod secret;
 pub mod wire;
 
