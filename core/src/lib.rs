@@ -12,7 +12,11 @@ pub mod endpoint;
 pub mod error;
 pub mod http;
 pub mod limits;
+pub mod openai;
+pub mod provider;
+pub mod seal;
 pub mod secret;
+pub mod stream;
 pub mod wire;
 
 pub use error::{Class, Code, Error, Result};

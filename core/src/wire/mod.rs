@@ -6,6 +6,7 @@
 pub mod base64;
 pub mod hex;
 pub mod json;
+pub mod raw;
 mod reader;
 
 pub use reader::Reader;
