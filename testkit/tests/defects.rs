@@ -151,7 +151,8 @@ fn honest_answer_is_consistent() {
 fn quote_encodings() {
     let scene = Scene::new();
     let expected = quote(&parse(&scene.answer(Shape::Near, &[])));
-    let cases: [(QuoteEncoding, fn(&str) -> Vec<u8>); 3] = [
+    type Decode = fn(&str) -> Vec<u8>;
+    let cases: [(QuoteEncoding, Decode); 3] = [
         (QuoteEncoding::HexPrefixed, |text| const_hex::decode(text.strip_prefix("0x").unwrap()).unwrap()),
         (QuoteEncoding::Base64, |text| STANDARD.decode(text).unwrap()),
         (QuoteEncoding::Base64Url, |text| {
@@ -176,15 +177,15 @@ fn quotes_are_signed_where_the_defect_is_in_the_content() {
         (Defect::EventLogDuplicate, Ok(())),
         (Defect::QuoteConfusion, Ok(())),
         (Defect::DebugTd, Err("Debug mode")),
-        (Defect::MigratableTd, Err("")),
-        (Defect::ServiceTd, Err("")),
-        (Defect::WrongTeeType, Err("")),
+        (Defect::MigratableTd, Err("migration is enabled")),
+        (Defect::ServiceTd, Err("Invalid MR service TD")),
+        (Defect::WrongTeeType, Err("Failed to decode quote")),
         (Defect::OtherTdxModule, Err("MRSIGNER")),
         (Defect::OtherQuotingEnclave, Err("QE MRSIGNER")),
         (Defect::AkNotBound, Err("QE report hash mismatch")),
-        (Defect::TamperedQuote, Err("")),
-        (Defect::TruncatedQuote, Err("")),
-        (Defect::LookalikeRoot, Err("")),
+        (Defect::TamperedQuote, Err("signature is invalid")),
+        (Defect::TruncatedQuote, Err("Failed to decode quote")),
+        (Defect::LookalikeRoot, Err("InvalidSignatureForPublicKey")),
     ];
     for (defect, expected) in cases {
         let answer = parse(&scene.answer(Shape::Near, &[defect]));
@@ -296,9 +297,9 @@ fn collateral_defects() {
         (Defect::TcbRevoked, Err("Revoked")),
         (Defect::TcbNoLevel, Err("No matching TCB level")),
         (Defect::CollateralExpired, Err("TCBInfo expired")),
-        (Defect::CollateralFuture, Err("")),
+        (Defect::CollateralFuture, Err("issue date is in the future")),
         (Defect::CollateralBadSignature, Err("tcb_info")),
-        (Defect::CollateralPckSigned, Err("")),
+        (Defect::CollateralPckSigned, Err("issued directly by the root CA")),
         (Defect::QeIdentityBadSignature, Err("qe_identity")),
         (Defect::CrlBadSignature, Err("InvalidCrlSignature")),
         (Defect::CollateralOtherPlatform, Err("Fmspc mismatch")),
@@ -318,4 +319,61 @@ fn collateral_defects() {
             (got, _) => panic!("{}: {got:?}", defect.name()),
         }
     }
+}
+
+/// Every path of member names in a value; elements of an array share one.
+fn paths(value: &Json, prefix: &str, out: &mut BTreeSet<String>) {
+    match value {
+        Json::Object(members) => {
+            for (name, value) in members {
+                let path = format!("{prefix}/{name}");
+                out.insert(path.clone());
+                paths(value, &path, out);
+            }
+        }
+        Json::Array(elements) => {
+            elements.iter().for_each(|element| paths(element, &format!("{prefix}[]"), out))
+        }
+        _ => (),
+    }
+}
+
+#[test]
+fn same_members_as_a_captured_answer() {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/evidence").to_owned();
+    let directory = std::env::var("PROVEIL_EVIDENCE").unwrap_or(default);
+    let Ok(captured) = std::fs::read(format!("{directory}/composite/venice-20260610.response.json")) else {
+        println!("skipped 1: no captured evidence");
+        return;
+    };
+    let scene = Scene::new();
+    let mut found = [BTreeSet::new(), BTreeSet::new()];
+    let simulated = parse(&scene.answer(Shape::Near, &[]));
+    for (json, found) in [Json::parse(&captured).unwrap(), simulated].iter().zip(&mut found) {
+        paths(json, "", found);
+        for text in [
+            ["nvidia_payload"].as_slice(),
+            &["info", "vm_config"],
+            &["compose_manager_attestation", "event_log"],
+        ] {
+            paths(&parse(text_at(json, text)), &text.join("/"), found);
+        }
+    }
+    let [captured, simulated] = &found;
+    let only_captured: Vec<&str> = captured.difference(simulated).map(String::as_str).collect();
+    let only_simulated: Vec<&str> = simulated.difference(captured).map(String::as_str).collect();
+    assert_eq!(
+        only_captured,
+        [
+            "/compose_manager_attestation/actions[]/commit",
+            "/compose_manager_attestation/actions[]/container",
+            "/compose_manager_attestation/actions[]/file",
+            "/compose_manager_attestation/actions[]/file_sha256",
+            "/compose_manager_attestation/actions[]/image",
+            "/compose_manager_attestation/actions[]/services",
+            "/server_verification/nvidia/certificateChainStatus/leafCertExpiry",
+            "info/vm_config/pci_hole64_size",
+        ]
+    );
+    assert_eq!(only_simulated, [""; 0]);
 }

@@ -8,7 +8,6 @@ use common::{Chat, NONCE, NOW, PROMPT, Raw, attest, client, config, get, open_an
 use dcap_qvl::QuoteCollateralV3;
 use dcap_qvl::verify::QuoteVerifier;
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
-use proveil_core::error::Code;
 use proveil_core::wire::json::Json;
 use proveil_testkit::forge::EnclaveKey;
 use proveil_testkit::sim::models::{self, E2EE, E2EE_REASONING};
@@ -198,6 +197,15 @@ async fn rotation() {
 }
 
 #[tokio::test]
+async fn what_is_sealed_to_another_enclave_is_not_opened() {
+    let sim = Simulator::start(config(&[Defect::DivertedEnclave])).unwrap();
+    let key = const_hex::decode(member(&attest(&sim, E2EE).await.json(), "signing_key")).unwrap();
+    assert_eq!(key, sim.enclave_key(E2EE_REASONING).unwrap());
+    assert_eq!(Chat::new(E2EE, &key, 1).send(&sim).await.status, 400);
+    assert!(sim.recorded().prompts().is_empty() && !sim.recorded().saw_in_clear("CANARY-7f3a"));
+}
+
+#[tokio::test]
 async fn collateral_and_attestation_outages() {
     let sim = Simulator::start(config(&[Defect::AttestationFailsTwice])).unwrap();
     let mut statuses = Vec::new();
@@ -269,7 +277,8 @@ async fn rules_of_the_service() {
     let model_key = const_hex::encode(enclave);
     let all = |algo, client, model| vec![("algo", algo), ("client", client), ("model", model)];
     let full = || all("ecdsa", client_key.as_str(), model_key.as_str());
-    let cases: Vec<(&str, Vec<(&str, &str)>, u16, &str)> = vec![
+    type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, u16, &'a str);
+    let cases: Vec<Case<'_>> = vec![
         (&good, full(), 200, ""),
         (&good, all("ed25519", &client_key, &model_key), 400, "Unsupported signing algorithm"),
         (&good, all("ecdsa", &client_key[2..], &model_key), 400, "Invalid public key"),
@@ -334,5 +343,4 @@ fn starts_outside_a_runtime_and_stops_when_dropped() {
     assert!(Simulator::start(SimConfig { port, ..config(&[]) }).is_err());
     assert!(sim.trust_roots_json().contains("proveil.trust-roots/v1"));
     drop(sim);
-    assert_eq!(Code::StaleKey.slug(), "stale_key");
 }

@@ -368,7 +368,14 @@ impl Attestation<'_> {
                     ("crlCheck", object([("checked", yes()), ("revoked", Json::Bool(false))])),
                 ]),
             ),
-            ("nvidia", object([("valid", yes()), ("signatureVerified", yes())])),
+            (
+                "nvidia",
+                object([
+                    ("valid", yes()),
+                    ("signatureVerified", yes()),
+                    ("certificateChainStatus", object([("valid", yes()), ("intermediatePinned", yes())])),
+                ]),
+            ),
             (
                 "signingAddressBinding",
                 object([

@@ -269,8 +269,11 @@ fn answer(shared: &Shared, chat: &Chat<'_>, body: &[u8]) -> Reply {
     let asked = chat.request.get("n").and_then(Json::as_u64).unwrap_or(1).clamp(1, MAX_CHOICES);
     let choices = if defects.contains(&Defect::SeveralChoices) { asked.max(2) } else { asked };
     let question = question(chat);
+    let sealed = chat.client_key.is_some();
     let answers: Vec<text::Answer> = (0..choices)
-        .map(|choice| text::answer(&question, chat.model.reasoning, u8::try_from(choice).unwrap_or(0)))
+        .map(|choice| {
+            text::answer(&question, chat.model.reasoning, u8::try_from(choice).unwrap_or(0), sealed)
+        })
         .collect();
     let length = |name| chat.request.get(name).and_then(Json::as_u64).and_then(|n| usize::try_from(n).ok());
     let usage = usage(chat, &answers);

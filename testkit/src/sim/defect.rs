@@ -17,7 +17,8 @@ pub enum Stage {
     Signature,
 }
 
-/// What a correct client makes of a defect, under a policy that looks at the part concerned.
+/// What a correct client makes of a defect, under a policy that looks at the part concerned (GPU evidence, minimum evaluation
+/// number, compose manager), with the default [`super::Shape::Near`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing is wrong: the chat must work (the row tests that clients are not too strict).
@@ -60,7 +61,7 @@ defects! {
     AddressMismatch "address-mismatch" 4 Attestation Fails(Code::AddressMismatch), "The signing address belongs to another key.";
     DivertedEnclave "diverted-enclave" 5 Attestation Fails(Code::StaleKey), "Genuine evidence of another model's enclave; the asked one cannot open what is sealed to it.";
     TamperedQuote "tampered-quote" 6 Attestation Fails(Code::QuoteSignature), "One byte of a measurement in the quote is changed.";
-    TruncatedQuote "truncated-quote" 6 Attestation Fails(Code::QuoteMalformed), "The quote lacks its last hundred bytes.";
+    TruncatedQuote "truncated-quote" 6 Attestation Fails(Code::QuoteMalformed), "The quote lacks its padding and the last hundred bytes before it.";
     TrailingBytes "trailing-bytes" 6 Attestation Fails(Code::QuoteMalformed), "The quote is followed by bytes that are not zero.";
     WrongTeeType "wrong-tee-type" 6 Attestation Fails(Code::NotTdx), "A correctly signed quote that says it is SGX.";
     QuoteConfusion "quote-confusion" 6 Attestation Fails(Code::ReportDataIdentityMismatch), "The compose manager's quote in the place of the main one.";

@@ -35,6 +35,10 @@ const EXTRAS: [&str; 4] = [
     "In practice the difference is a few microseconds (≈ 45 µs a piece), which nobody notices at the keyboard.",
 ];
 
+/// End of an answer that leaves the enclave in clear.
+const CLEAR_CLOSER: &str =
+    "I am a simulated model, and neither your question nor this answer was end-to-end encrypted. ✗";
+
 const CLOSERS: [&str; 4] = [
     "I am a simulated model, so treat this as a rehearsal: the words are canned, the encryption around them is real. ✓",
     "This came from a simulator, yet each piece of it was sealed to a key that only your process holds. ✓",
@@ -51,16 +55,19 @@ const STOP_WORDS: [&str; 64] = [
     "when", "where", "which", "who", "why", "with", "you",
 ];
 
-/// The answer to `prompt`; the same prompt gets the same answer. `variant` tells several choices apart.
-pub fn answer(prompt: &str, reasoning: bool, variant: u8) -> Answer {
-    let topic = topic(prompt);
+/// The answer to `prompt`; the same arguments give the same answer. `variant` tells several choices apart, `sealed` says whether
+/// the answer may speak of its encryption.
+pub fn answer(prompt: &str, reasoning: bool, variant: u8, sealed: bool) -> Answer {
+    let topic = format!("“{}”", topic(prompt));
     let digest = Sha256::new().chain_update([variant]).chain_update(prompt).finalize();
     let mut picks = digest.iter();
     let mut pick = |from: &[&'static str; 4]| {
         let index = usize::from(picks.next().copied().unwrap_or(0) & 3);
         from.get(index).copied().unwrap_or_default()
     };
-    let sentences = [pick(&OPENERS), pick(&BODIES), pick(&EXTRAS), pick(&CLOSERS)];
+    let closer = pick(&CLOSERS);
+    let closer = if sealed { closer } else { CLEAR_CLOSER };
+    let sentences = [pick(&OPENERS), pick(&BODIES), pick(&EXTRAS), closer];
     let reasoning = reasoning.then(|| {
         format!(
             "The question is about {topic}. I should answer in a few plain sentences, name the main idea first, and not claim more \
@@ -105,13 +112,14 @@ mod tests {
 
     #[test]
     fn answers_follow_from_the_prompt() {
-        let first = answer("What is remote attestation, please?", false, 0);
-        assert_eq!(first, answer("What is remote attestation, please?", false, 0));
+        let first = answer("What is remote attestation, please?", false, 0, true);
+        assert_eq!(first, answer("What is remote attestation, please?", false, 0, true));
         assert!(first.content.contains("remote attestation"), "{}", first.content);
-        assert_ne!(first.content, answer("What is remote attestation, please?", false, 1).content);
+        assert_ne!(first.content, answer("What is remote attestation, please?", false, 1, true).content);
+        assert!(answer("x", false, 0, false).content.ends_with(CLEAR_CLOSER));
         assert!(!first.content.is_ascii() && first.reasoning.is_none());
         for prompt in ["", "hi", "???", "日本語で答えて", &"x".repeat(10_000)] {
-            let answer = answer(prompt, true, 0);
+            let answer = answer(prompt, true, 0, true);
             assert!(!answer.content.contains('{'), "{prompt}");
             assert!(answer.reasoning.is_some());
             let pieces = tokens(&answer.content);
