@@ -62,7 +62,11 @@ fn refusals() {
         ("{\"model\":\"e2ee-m\"".into(), Code::MalformedRequest, ""),
         (member("\"n\":1,\"n\":2"), Code::DuplicateMember, ""),
         (message(r#"{"role":"user","role":"user","content":"x"}"#), Code::DuplicateMember, ""),
-        (message(r#"{"role":"user","content":[{"type":"text","text":"a","text":"b"}]}"#), Code::DuplicateMember, ""),
+        (
+            message(r#"{"role":"user","content":[{"type":"text","text":"a","text":"b"}]}"#),
+            Code::DuplicateMember,
+            "",
+        ),
         (message(r#"{"role":"user","content":"\ud800"}"#), Code::MalformedRequest, ""),
         // The model.
         (r#"{"messages":[]}"#.into(), Code::MalformedRequest, "/model"),
@@ -82,23 +86,67 @@ fn refusals() {
         (message(r#"{"role":"CANARY","content":"x"}"#), Code::UnencryptableField, "/messages/1/role"),
         (message(r#"{"role":"tool","content":"x","tool_call_id":"c"}"#), Code::Tools, "/messages/1/role"),
         (message(r#"{"role":"function","content":"x"}"#), Code::Tools, "/messages/1/role"),
-        (message(r#"{"role":"assistant","content":"x","tool_calls":[]}"#), Code::Tools, "/messages/1/tool_calls"),
-        (message(r#"{"role":"assistant","content":"x","function_call":{}}"#), Code::Tools, "/messages/1/function_call"),
-        (message(r#"{"role":"user","content":"x","name":"n"}"#), Code::UnencryptableField, "/messages/1/name"),
-        (message(r#"{"role":"user","content":"x","a/b~":null}"#), Code::UnencryptableField, "/messages/1/a~1b~0"),
-        (message(r#"{"role":"assistant","content":"x","reasoning_content":"r"}"#), Code::UnencryptableField, "/messages/1/reasoning_content"),
+        (
+            message(r#"{"role":"assistant","content":"x","tool_calls":[]}"#),
+            Code::Tools,
+            "/messages/1/tool_calls",
+        ),
+        (
+            message(r#"{"role":"assistant","content":"x","function_call":{}}"#),
+            Code::Tools,
+            "/messages/1/function_call",
+        ),
+        (
+            message(r#"{"role":"user","content":"x","name":"n"}"#),
+            Code::UnencryptableField,
+            "/messages/1/name",
+        ),
+        (
+            message(r#"{"role":"user","content":"x","a/b~":null}"#),
+            Code::UnencryptableField,
+            "/messages/1/a~1b~0",
+        ),
+        (
+            message(r#"{"role":"assistant","content":"x","reasoning_content":"r"}"#),
+            Code::UnencryptableField,
+            "/messages/1/reasoning_content",
+        ),
         (message(r#"{"role":"user","content":null}"#), Code::UnencryptableContent, "/messages/1/content"),
         (message(r#"{"role":"user"}"#), Code::UnencryptableContent, "/messages/1/content"),
         (message(r#"{"role":"user","content":5}"#), Code::UnencryptableContent, "/messages/1/content"),
-        (message(r#"{"role":"user","content":{"type":"text","text":"x"}}"#), Code::UnencryptableContent, "/messages/1/content"),
+        (
+            message(r#"{"role":"user","content":{"type":"text","text":"x"}}"#),
+            Code::UnencryptableContent,
+            "/messages/1/content",
+        ),
         (message(r#"{"role":"user","content":["x"]}"#), Code::UnencryptableContent, "/messages/1/content"),
-        (message(r#"{"role":"user","content":[{"type":"text"}]}"#), Code::UnencryptableContent, "/messages/1/content"),
-        (message(r#"{"role":"user","content":[{"type":"refusal","refusal":"x"}]}"#), Code::UnencryptableContent, "/messages/1/content"),
-        (message(r#"{"role":"user","content":[{"type":"input_audio","input_audio":{}}]}"#), Code::MediaPart, "/messages/1/content"),
-        (message(r#"{"role":"user","content":[{"type":"text","text":"x","image_url":{}}]}"#), Code::MediaPart, "/messages/1/content"),
+        (
+            message(r#"{"role":"user","content":[{"type":"text"}]}"#),
+            Code::UnencryptableContent,
+            "/messages/1/content",
+        ),
+        (
+            message(r#"{"role":"user","content":[{"type":"refusal","refusal":"x"}]}"#),
+            Code::UnencryptableContent,
+            "/messages/1/content",
+        ),
+        (
+            message(r#"{"role":"user","content":[{"type":"input_audio","input_audio":{}}]}"#),
+            Code::MediaPart,
+            "/messages/1/content",
+        ),
+        (
+            message(r#"{"role":"user","content":[{"type":"text","text":"x","image_url":{}}]}"#),
+            Code::MediaPart,
+            "/messages/1/content",
+        ),
         // Members in clear must be what they claim to be.
         (member(r#""temperature":"0.5""#), Code::InvalidArgument, "/temperature"),
-        (member(r#""temperature":0.1234567890123456789012345678901234567890"#), Code::InvalidArgument, "/temperature"),
+        (
+            member(r#""temperature":0.1234567890123456789012345678901234567890"#),
+            Code::InvalidArgument,
+            "/temperature",
+        ),
         (member(r#""max_tokens":1.5"#), Code::InvalidArgument, "/max_tokens"),
         (member(r#""max_tokens":-1"#), Code::InvalidArgument, "/max_tokens"),
         (member(r#""seed":1e3"#), Code::InvalidArgument, "/seed"),
@@ -107,9 +155,17 @@ fn refusals() {
         (member(r#""reasoning":{"effort":"CANARY"}"#), Code::InvalidArgument, "/reasoning/effort"),
         (member(r#""reasoning":{"note":"x"}"#), Code::UnknownField, "/reasoning/note"),
         (member(r#""reasoning":"high""#), Code::InvalidArgument, "/reasoning"),
-        (member(r#""stream_options":{"include_usage":"x"}"#), Code::InvalidArgument, "/stream_options/include_usage"),
+        (
+            member(r#""stream_options":{"include_usage":"x"}"#),
+            Code::InvalidArgument,
+            "/stream_options/include_usage",
+        ),
         (member(r#""stream_options":{"x":1}"#), Code::UnknownField, "/stream_options/x"),
-        (member(r#""response_format":{"type":"text","json_schema":{}}"#), Code::ResponseFormat, "/response_format"),
+        (
+            member(r#""response_format":{"type":"text","json_schema":{}}"#),
+            Code::ResponseFormat,
+            "/response_format",
+        ),
         (member(r#""response_format":{"type":"json_object"}"#), Code::ResponseFormat, "/response_format"),
         (member(r#""response_format":"text""#), Code::ResponseFormat, "/response_format"),
         (member(r#""stop":"x""#), Code::StopInClear, "/stop"),
@@ -128,8 +184,16 @@ fn refusals() {
         (venice(r#""enable_web_search":true"#), Code::WebSearch, "/venice_parameters/enable_web_search"),
         (venice(r#""enable_web_scraping":true"#), Code::WebSearch, "/venice_parameters/enable_web_scraping"),
         (venice(r#""enable_x_search":1"#), Code::WebSearch, "/venice_parameters/enable_x_search"),
-        (venice(r#""include_search_results_in_stream":true"#), Code::WebSearch, "/venice_parameters/include_search_results_in_stream"),
-        (venice(r#""strip_thinking_response":true"#), Code::UnknownField, "/venice_parameters/strip_thinking_response"),
+        (
+            venice(r#""include_search_results_in_stream":true"#),
+            Code::WebSearch,
+            "/venice_parameters/include_search_results_in_stream",
+        ),
+        (
+            venice(r#""strip_thinking_response":true"#),
+            Code::UnknownField,
+            "/venice_parameters/strip_thinking_response",
+        ),
         (venice(r#""character_slug":"""#), Code::Character, "/venice_parameters/character_slug"),
         (venice(r#""note":false"#), Code::UnknownField, "/venice_parameters/note"),
     ];
@@ -146,7 +210,13 @@ fn refusals() {
 
 #[test]
 fn catalogue_decides_and_suggests() {
-    let model = |id: &str, class| Model { id: id.into(), class, kind: "text".into(), context_tokens: None, deprecation: None };
+    let model = |id: &str, class| Model {
+        id: id.into(),
+        class,
+        kind: "text".into(),
+        context_tokens: None,
+        deprecation: None,
+    };
     let models = [model("e2ee-m", ModelClass::E2ee), model("tee-m", ModelClass::Tee)];
     let known = Some(KnownModels::Catalogue(&models));
     let run = |id: &str| {
@@ -186,9 +256,23 @@ fn canary_never_reaches_the_wire() {
     let mut cases: Vec<(String, Expect)> = Vec::new();
     // Every known top-level member, an unknown one, each in several shapes.
     let mut names: Vec<&str> = crate::openai::REQUEST_MEMBERS.iter().map(|(name, _)| *name).collect();
-    names.extend(["venice_parameters", "anything_else", "cache_salt", "extra_body", "guided_json", "chat_template_kwargs"]);
+    names.extend([
+        "venice_parameters",
+        "anything_else",
+        "cache_salt",
+        "extra_body",
+        "guided_json",
+        "chat_template_kwargs",
+    ]);
     for name in names {
-        for shape in ["\"C\"", "[\"C\"]", "{\"C\":1}", "{\"x\":\"C\"}", "{\"type\":\"text\",\"C\":null}", "[{\"type\":\"C\"}]"] {
+        for shape in [
+            "\"C\"",
+            "[\"C\"]",
+            "{\"C\":1}",
+            "{\"x\":\"C\"}",
+            "{\"type\":\"text\",\"C\":null}",
+            "[{\"type\":\"C\"}]",
+        ] {
             let value = shape.replace('C', CANARY);
             let body = match name {
                 "model" => format!(r#"{{"model":{value},"messages":[{{"role":"user","content":"hi"}}]}}"#),
@@ -212,7 +296,9 @@ fn canary_never_reaches_the_wire() {
             format!("\"{CANARY}\""),
             format!("\"[\\\"{CANARY}\\\"]\""),
             format!(r#"[{{"type":"text","text":"{CANARY}"}}]"#),
-            format!(r#"[{{"type":"text","text":"x","cache_control":{{"type":"{CANARY}"}}}},{{"type":"text","text":"{CANARY}"}}]"#),
+            format!(
+                r#"[{{"type":"text","text":"x","cache_control":{{"type":"{CANARY}"}}}},{{"type":"text","text":"{CANARY}"}}]"#
+            ),
         ] {
             cases.push((with_message(&format!(r#"{{"role":"{role}","content":{content}}}"#)), Sealed));
         }
@@ -248,10 +334,17 @@ fn the_wire_body() {
     let sealed = seal_chat(&plan, &public, CLEAR_STOP, &mut TestRandom(1, 0)).unwrap();
     let wire = String::from_utf8(sealed.body.clone()).unwrap();
     // Clear members are the caller's own text.
-    for part in ["\"temperature\":0.20,", "\"model\":\"e2ee-\\u006d\",", "\"stop\":[\"\\n\"],", "{\"type\": \"text\"}"] {
+    for part in [
+        "\"temperature\":0.20,",
+        "\"model\":\"e2ee-\\u006d\",",
+        "\"stop\":[\"\\n\"],",
+        "{\"type\": \"text\"}",
+    ] {
         assert!(wire.contains(part), "{part} not in {wire}");
     }
-    assert!(wire.ends_with(r#""stream":true,"venice_parameters":{"enable_e2ee":true,"include_venice_system_prompt":false}}"#));
+    assert!(wire.ends_with(
+        r#""stream":true,"venice_parameters":{"enable_e2ee":true,"include_venice_system_prompt":false}}"#
+    ));
     let parsed = Json::parse(&sealed.body).unwrap();
     assert_eq!(parsed.get("stream_options").unwrap().to_compact(), "{\"include_usage\":true}");
 
@@ -267,7 +360,10 @@ fn the_wire_body() {
         assert_eq!(opener.open_hex(content.as_bytes(), &mut scratch).unwrap(), text);
     }
     let names: Vec<&str> = sealed.headers.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["x-venice-tee-signing-algo", "x-venice-tee-client-pub-key", "x-venice-tee-model-pub-key"]);
+    assert_eq!(
+        names,
+        ["x-venice-tee-signing-algo", "x-venice-tee-client-pub-key", "x-venice-tee-model-pub-key"]
+    );
     assert_eq!(sealed.headers[2].1, crate::wire::hex::encode(&public));
     assert!(sealed.headers[1].1.len() == 130 && sealed.headers[1].1.starts_with("04"));
 }
@@ -281,7 +377,9 @@ fn the_opener_belongs_to_its_request() {
         let client = crate::wire::hex::decode_array(&sealed.headers[1].1).unwrap();
         let mut field = String::new();
         seal_field(&client, b"yes", random, &mut field).unwrap();
-        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{field}\"}}}}]}}\n\ndata: [DONE]\n\n")
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{field}\"}}}}]}}\n\ndata: [DONE]\n\n"
+        )
     };
     let mut first = seal_chat(&plan, &public, STRICT, &mut random).unwrap();
     let mut second = seal_chat(&plan, &public, STRICT, &mut random).unwrap();
