@@ -29,8 +29,9 @@ const PARALLEL_MIN_KEYS: usize = 8;
 const FINISH_REASON_MAX_BYTES: usize = 64;
 /// Longest answer id.
 const ID_MAX_BYTES: usize = 256;
-/// Envelope bytes that are kept allocated between pushes.
-const KEPT_CAPACITY: usize = 32 * 1024;
+/// Envelope bytes and steps that are kept allocated between pushes, so that an idle stream stays small after a burst.
+const KEPT_CAPACITY: usize = 16 * 1024;
+const KEPT_STEPS: usize = 128;
 const END_MARK: &[u8] = b"[DONE]";
 
 /// How an answer is opened.
@@ -244,6 +245,7 @@ impl AnswerOpener {
         arena.clear();
         arena.shrink_to(KEPT_CAPACITY);
         self.reader.arena = arena;
+        steps.shrink_to(KEPT_STEPS);
         self.reader.steps = steps;
         result
     }
