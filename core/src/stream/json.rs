@@ -514,3 +514,140 @@ fn into_string(field: Field<'_>) -> String {
         Field::Absent | Field::Other => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> Option<Code> {
+        parse_chunk(text.as_bytes()).err().map(|error| error.code())
+    }
+
+    #[test]
+    fn a_chunk_borrows_its_texts() {
+        let text = r#"{"id":"c1","object":"chat.completion.chunk","created":1e999,"choices":[{"index":3,"delta":
+            {"role":"assistant","content":"abc","reasoning":"\u0061","x":[{}]},"logprobs":null,"finish_reason":"stop"}],
+            "usage":{"prompt_tokens":3,"cost":0.5,"details":{"a":1},"bad name":1,"total_tokens":5},"extra":{"a":[1]}}"#;
+        let chunk = parse_chunk(text.as_bytes()).unwrap();
+        assert!(matches!(chunk.id, Some(Cow::Borrowed("c1"))));
+        assert_eq!(chunk.usage.as_deref(), Some(r#"{"prompt_tokens":3,"total_tokens":5}"#));
+        let choices: Vec<&Choice<'_>> = chunk.choices.iter().collect();
+        let [choice] = choices.as_slice() else { panic!("{choices:?}") };
+        assert!(matches!(choice.delta.content, Field::Text(Cow::Borrowed("abc"))));
+        assert_eq!(choice.delta.reasoning, Field::Text("a".into()));
+        assert_eq!(choice.delta.reasoning_content, Field::Absent);
+        assert_eq!((choice.index, choice.finish_reason.as_deref()), (3, Some("stop")));
+        assert!(!choice.has_logprobs && choice.delta.clear.is_none());
+    }
+
+    #[test]
+    fn forms_that_are_accepted() {
+        for text in [
+            "{}",
+            " {\"choices\":null} ",
+            "{\"choices\":[],\"usage\":null,\"error\":null,\"id\":null}",
+            "{\"choices\":[{}]}",
+            "{\"choices\":[{\"delta\":null,\"index\":null}]}",
+            "{\"choices\":[{\"message\":{\"content\":null}}]}",
+            "{\"model\":5,\"object\":5,\"message\":[]}",
+            "{\"x\":1,\"y\":1}",
+        ] {
+            assert_eq!(code(text), None, "{text}");
+        }
+        let positions = parse_chunk(b"{\"choices\":[{},{}]}").unwrap();
+        assert_eq!(positions.choices.iter().map(|choice| choice.index).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn forms_that_are_refused() {
+        let many = format!("{{\"choices\":[{}{{}}]}}", "{},".repeat(ANSWER_MAX_CHOICES));
+        for text in [
+            "",
+            "null",
+            "[]",
+            "\"text\"",
+            "{\"a\":1",
+            "{} {}",
+            "{\"id\":5}",
+            "{\"choices\":{}}",
+            "{\"choices\":[null]}",
+            "{\"choices\":[5]}",
+            "{\"choices\":[{\"index\":-1}]}",
+            "{\"choices\":[{\"index\":4294967296}]}",
+            "{\"choices\":[{\"index\":\"0\"}]}",
+            "{\"choices\":[{\"index\":1},{\"index\":1}]}",
+            "{\"choices\":[{\"index\":1},{}]}",
+            "{\"choices\":[{\"delta\":\"text\"}]}",
+            "{\"choices\":[{\"delta\":{},\"message\":{}}]}",
+            "{\"choices\":[{\"finish_reason\":1}]}",
+            "{\"usage\":5}",
+            // Duplicate members, at every level (threats T44).
+            "{\"id\":\"a\",\"id\":\"a\"}",
+            "{\"choices\":[],\"\\u0063hoices\":[]}",
+            "{\"x\":1,\"y\":1,\"x\":1}",
+            "{\"choices\":[{\"delta\":{},\"delta\":{}}]}",
+            "{\"choices\":[{\"x\":1,\"x\":1}]}",
+            "{\"choices\":[{\"delta\":{\"content\":null,\"content\":\"x\"}}]}",
+            "{\"choices\":[{\"delta\":{\"z\":1,\"z\":1}}]}",
+            "{\"usage\":{\"a\":1,\"a\":1}}",
+            "{\"error\":{\"message\":\"a\",\"message\":\"b\"}}",
+            // Texts that are none.
+            "{\"choices\":[{\"delta\":{\"content\":\"\\ud800\"}}]}",
+            "{\"choices\":[{\"delta\":{\"content\":\"a\nb\"}}]}",
+            &many,
+        ] {
+            assert_eq!(code(text), Some(Code::MalformedEvent), "{text}");
+        }
+        assert!(parse_chunk(b"{\"id\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn what_is_no_text_is_noticed() {
+        for value in ["5", "-1.5", "true", "[]", "[{\"text\":\"x\"}]", "{}", "{\"a\":[1]}"] {
+            let text = format!("{{\"choices\":[{{\"delta\":{{\"content\":{value}}}}}]}}");
+            let chunk = parse_chunk(text.as_bytes()).unwrap();
+            assert!(chunk.choices.iter().all(|choice| choice.delta.content == Field::Other), "{text}");
+        }
+        for name in ["tool_calls", "function_call", "refusal", "audio", "logprobs"] {
+            for (value, clear) in
+                [("null", None), ("[]", Some(name)), ("\"\"", Some(name)), ("false", Some(name))]
+            {
+                let text = format!("{{\"choices\":[{{\"delta\":{{\"{name}\":{value}}}}}]}}");
+                let chunk = parse_chunk(text.as_bytes()).unwrap();
+                assert!(chunk.choices.iter().all(|choice| choice.delta.clear == clear), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn errors_in_every_form() {
+        let said =
+            |message: &str, kind: &str| Some(ServerError { message: message.into(), kind: kind.into() });
+        for (text, expected) in [
+            ("{\"error\":\"m\"}", said("m", "")),
+            ("{\"error\":\"m\",\"details\":{}}", said("m", "")),
+            ("{\"error\":{\"message\":\"m\",\"type\":\"t\",\"code\":5,\"param\":null}}", said("m", "t")),
+            ("{\"error\":{\"message\":\"m\",\"code\":502}}", said("m", "502")),
+            ("{\"object\":\"error\",\"message\":\"m\",\"type\":\"t\"}", said("m", "t")),
+            ("{\"detail\":\"m\"}", said("m", "")),
+            ("{\"detail\":[1]}", None),
+            ("{\"message\":\"m\"}", None),
+            ("{}", None),
+            ("<html>", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_error(text.as_bytes()), expected, "{text}");
+        }
+        for (text, is_error) in [
+            ("{\"error\":null}", false),
+            ("{\"error\":{}}", true),
+            ("{\"error\":[]}", true),
+            ("{\"error\":false}", true),
+            ("{\"error\":1}", true),
+            ("{\"object\":\"error\",\"message\":\"m\"}", true),
+            ("{\"object\":\"chat.completion.chunk\",\"message\":\"m\"}", false),
+        ] {
+            assert_eq!(parse_chunk(text.as_bytes()).unwrap().error.is_some(), is_error, "{text}");
+        }
+    }
+}

@@ -29,8 +29,9 @@ const PARALLEL_MIN_KEYS: usize = 8;
 const FINISH_REASON_MAX_BYTES: usize = 64;
 /// Longest answer id.
 const ID_MAX_BYTES: usize = 256;
-/// Envelope bytes that are kept allocated between pushes.
-const KEPT_CAPACITY: usize = 32 * 1024;
+/// Envelope bytes and steps that are kept allocated between pushes, so that an idle stream stays small after a burst.
+const KEPT_CAPACITY: usize = 16 * 1024;
+const KEPT_STEPS: usize = 128;
 const END_MARK: &[u8] = b"[DONE]";
 
 /// How an answer is opened.
@@ -244,6 +245,7 @@ impl AnswerOpener {
         arena.clear();
         arena.shrink_to(KEPT_CAPACITY);
         self.reader.arena = arena;
+        steps.shrink_to(KEPT_STEPS);
         self.reader.steps = steps;
         result
     }
@@ -621,4 +623,68 @@ impl Reader {
 
 fn is_white_space(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{SecureRandom, secp256k1_public_key};
+    use crate::seal::ecies::seal_field;
+
+    struct Counter(u64);
+
+    impl SecureRandom for Counter {
+        fn fill(&mut self, out: &mut [u8]) -> Result<()> {
+            self.0 = self.0.wrapping_add(1);
+            out.fill(0);
+            out[..8].copy_from_slice(&self.0.to_be_bytes());
+            Ok(())
+        }
+    }
+
+    /// Threads are used from eight curve multiplications on, not for fields under a key that is known already.
+    #[test]
+    fn when_threads_are_used() {
+        for (fields, repeat, workers, ahead) in
+            [(8, 1, 2, true), (7, 1, 2, false), (40, 1, 1, false), (40, 8, 3, false), (64, 8, 3, true)]
+        {
+            let mut opener = FieldOpener::new(Secret::take(&mut [0x33; 32]));
+            let client = secp256k1_public_key(opener.parts().0).unwrap();
+            let mut reader = Reader::new(AnswerOptions::default());
+            let mut random = Counter(0);
+            let mut sealed = String::new();
+            for i in 0..fields {
+                if i % repeat == 0 {
+                    sealed.clear();
+                    seal_field(&client, b"text", &mut random, &mut sealed).unwrap();
+                }
+                let value = Field::Text(sealed.as_str().into());
+                reader.field(0, TextField::Content, "content", &value, None).unwrap();
+            }
+            open_ahead(&mut opener, &mut reader.arena, &mut reader.steps, workers);
+            let opened = |step: &Step| matches!(step, Step::Sealed { opened: Some(Ok(4)), .. });
+            assert_eq!(
+                reader.steps.iter().filter(|step| opened(step)).count(),
+                if ahead { fields } else { 0 }
+            );
+        }
+    }
+
+    /// What is left in the opener after a push holds no plaintext and no key.
+    #[test]
+    fn nothing_is_kept() {
+        let mut opener = AnswerOpener::for_key(Secret::take(&mut [0x33; 32]), AnswerOptions::default());
+        let client = secp256k1_public_key(&Secret::take(&mut [0x33; 32])).unwrap();
+        let mut sealed = String::new();
+        seal_field(&client, &[b'x'; 100_000], &mut Counter(0), &mut sealed).unwrap();
+        let stream = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{sealed}\"}}}}]}}\n\n");
+        opener.head(&ResponseHead::new(200, [("content-type".into(), "text/event-stream".into())])).unwrap();
+        let mut events = Vec::new();
+        opener.push(stream.as_bytes(), 1, &mut events).unwrap();
+        assert_eq!(events.len(), 1);
+        assert!(opener.reader.arena.is_empty() && opener.reader.steps.is_empty());
+        assert!(opener.reader.arena.capacity() <= 2 * KEPT_CAPACITY);
+        opener.push(b"data: [DONE]\n\n", 1, &mut events).unwrap();
+        assert!(opener.opener.is_none());
+    }
 }
