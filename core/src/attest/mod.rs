@@ -5,6 +5,7 @@
 //! facts are acceptable is policy (`rules` in each module gives the tests that a policy is made of).
 
 pub mod dstack;
+pub mod nvidia;
 pub mod tdx;
 
 use crate::error::{Code, Error, Result};
