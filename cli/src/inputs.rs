@@ -61,7 +61,7 @@ pub(crate) fn policy(name: &str, output: &Output) -> Result<Policy> {
 
 /// The vendors' roots, or those of a file.
 pub(crate) fn trust_roots(path: Option<&Path>, output: &Output) -> Result<TrustRoots> {
-    let Some(path) = path else { return Ok(TrustRoots::vendor()) };
+    let Some(path) = path else { return Ok(TrustRoots::vendors()) };
     let roots = TrustRoots::from_json(&read(path, "--trust-roots", SMALL_FILE_MAX_BYTES)?)?;
     output.warn("signatures are checked against CUSTOM roots, not the hardware vendors'");
     Ok(roots)
@@ -115,7 +115,7 @@ pub(crate) fn client(
     let base_url = url("--base-url", &connection.base_url)?;
     let collateral_url = url("--collateral-url", &connection.collateral_url)?;
     let (policy, roots) = match rules {
-        None => (Policy::standard(), TrustRoots::vendor()),
+        None => (Policy::standard(), TrustRoots::vendors()),
         Some(rules) => (policy(&rules.policy, output)?, trust_roots(rules.trust_roots.as_deref(), output)?),
     };
     let bundle = connection.ca_bundle.as_deref();
@@ -127,7 +127,10 @@ pub(crate) fn client(
     config.policy = policy;
     config.roots = roots;
     config.ca_bundle_pem = ca_bundle_pem;
-    config.cache_dir = if connection.no_cache { None } else { cache_dir(|name| std::env::var_os(name)) };
+    let lab = rules.is_some_and(|rules| rules.trust_roots.is_some());
+    // A lab's collateral is worth nothing to the next run: its roots are usually made at each start.
+    config.cache_dir =
+        if connection.no_cache || lab { None } else { cache_dir(|name| std::env::var_os(name)) };
     Client::observed(config, observer)
 }
 

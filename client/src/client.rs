@@ -139,7 +139,8 @@ impl Inner {
         let config = setup.config.clone();
         let transport =
             Transport::new(config.ca_bundle_pem.as_deref(), &config.proxy, config.timeouts.connect_s)?;
-        let collateral = CollateralShelf::new(config.cache_dir.clone(), setup.observer.clone());
+        let collateral =
+            CollateralShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
         Ok(Inner {
             verifier: Verifier {
                 config,

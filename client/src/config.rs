@@ -44,7 +44,7 @@ impl ClientConfig {
             base_url: None,
             collateral_url: None,
             policy: Policy::standard(),
-            roots: TrustRoots::vendor(),
+            roots: TrustRoots::vendors(),
             ca_bundle_pem: None,
             proxy: Proxy::Environment,
             cache_dir: None,

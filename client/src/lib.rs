@@ -34,6 +34,8 @@ mod notice;
 mod proofs;
 mod random;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod verify;
 

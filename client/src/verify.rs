@@ -9,7 +9,7 @@ use proveil_core::evidence::TdxCollateral;
 use proveil_core::http::{HttpRequest, HttpResponse, TransportFailure};
 use proveil_core::limits::ATTESTATION_ATTEMPTS;
 use proveil_core::provider::{Exchange, ExchangeConfig, Step};
-use proveil_core::{Class, Code, Error, Result};
+use proveil_core::{Code, Error, Result};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -95,19 +95,8 @@ impl Verifier {
     }
 
     async fn attempt(&self, model: &str, deadline: Instant, number: u32) -> Attempt {
-        let collateral = self.collateral.take_stock().await;
-        let mut exchange = match self.exchange(model, collateral) {
-            Ok(exchange) => exchange,
-            Err(error) => return Attempt { result: Err(error), retry_in_s: None },
-        };
         let mut trouble = Trouble::default();
-        let result = self.drive(&mut exchange, deadline, &mut trouble).await;
-        if let Some(list) = exchange.fetched_model_list() {
-            self.models.put(list, self.clock.monotonic());
-        }
-        if let Ok(Outcome::Verified(_)) = &result {
-            self.collateral.add(exchange.fetched_collateral()).await;
-        }
+        let result = self.converse(model, deadline, &mut trouble).await;
         let error = match &result {
             Ok(Outcome::Verified(_) | Outcome::Refused(..)) => None,
             Ok(Outcome::Indeterminate(_, error)) | Err(error) => Some(error),
@@ -116,6 +105,21 @@ impl Verifier {
         let usual = 1_u64.checked_shl(number.saturating_sub(1)).unwrap_or(RETRY_AFTER_MAX_S);
         let retry_in_s = if busy { retry_pause_s(trouble.retry_after.as_deref(), usual) } else { None };
         Attempt { result, retry_in_s }
+    }
+
+    /// One exchange, and what is to be remembered of it.
+    async fn converse(&self, model: &str, deadline: Instant, trouble: &mut Trouble) -> Result<Outcome> {
+        let collateral = self.collateral.take_stock(self.clock.unix_s()?).await;
+        let mut exchange = self.exchange(model, collateral)?;
+        let result = self.drive(&mut exchange, deadline, trouble).await;
+        if let Some(list) = exchange.fetched_model_list() {
+            self.models.put(list, self.clock.monotonic());
+        }
+        if let Ok(Outcome::Verified(endpoint)) = &result {
+            let kept = self.collateral.add(exchange.fetched_collateral(), self.clock.unix_s()?).await;
+            kept.map_err(|error| error.with_report_json(endpoint.report().to_json()))?;
+        }
+        result
     }
 
     fn exchange(&self, model: &str, collateral: Vec<TdxCollateral>) -> Result<Exchange> {
@@ -134,9 +138,7 @@ impl Verifier {
         let remembered = list.is_some();
         match Exchange::new(config(list), &mut OsRandom) {
             // The list is up to an hour old: the model may be new.
-            Err(error) if remembered && error.code().class() == Class::Input => {
-                Exchange::new(config(None), &mut OsRandom)
-            }
+            Err(_) if remembered => Exchange::new(config(None), &mut OsRandom),
             other => other,
         }
     }
