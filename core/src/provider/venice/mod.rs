@@ -4,6 +4,7 @@
 //! an active relay can replay them under a key of its own. Reports say so.
 
 mod answer;
+mod burst;
 mod failure;
 mod keys;
 mod models;
@@ -11,6 +12,7 @@ mod request;
 #[cfg_attr(not(test), allow(dead_code, reason = "called by the proven endpoint"))]
 mod sealing;
 mod signature;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod utf8;
