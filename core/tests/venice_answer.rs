@@ -5,7 +5,6 @@
 
 mod support;
 
-use support::{TestRandom, event_stream_head};
 use proptest::prelude::*;
 use proveil_core::crypto::{secp256k1_public_key, sha256};
 use proveil_core::endpoint::{Event, Receipt, TextField};
@@ -15,6 +14,7 @@ use proveil_core::provider::venice::{AnswerOpener, AnswerOptions};
 use proveil_core::seal::ecies::seal_field;
 use proveil_core::secret::Secret;
 use proveil_core::{Code, Error};
+use support::{TestRandom, event_stream_head};
 
 const DONE: &str = "data: [DONE]\n\n";
 

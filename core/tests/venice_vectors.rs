@@ -7,7 +7,6 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use support::{bytes, event_stream_head, expect, run_cases, secret, text, vector_file};
 use proveil_core::crypto::sha256;
 use proveil_core::endpoint::{Event, TextField};
 use proveil_core::provider::venice::{
@@ -19,6 +18,7 @@ use proveil_core::wire::json::Json;
 use proveil_core::wire::{base64, hex};
 use proveil_core::{Code, Error};
 use serde_json::Value;
+use support::{bytes, event_stream_head, expect, run_cases, secret, text, vector_file};
 use zeroize::Zeroizing;
 
 #[test]
