@@ -1,0 +1,3 @@
+//! Proveil's development commands, as a library so that tests can use them.
+
+pub mod evidence;

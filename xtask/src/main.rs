@@ -1,0 +1,50 @@
+//! `cargo xtask <command>`: see `USAGE`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use xtask::evidence;
+
+const USAGE: &str = "usage: cargo xtask <command>
+
+  evidence [--dir DIR] [--kind KIND]
+      judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
+      subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let result = match arguments.next().as_deref() {
+        Some("evidence") => run_evidence(arguments),
+        _ => Err(USAGE.into()),
+    };
+    match result {
+        Ok(code) => code,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run_evidence(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let mut dir = None;
+    let mut kind = None;
+    while let Some(argument) = arguments.next() {
+        let slot = match argument.as_str() {
+            "--dir" => &mut dir,
+            "--kind" => &mut kind,
+            _ => return Err(format!("unknown argument: {argument}\n\n{USAGE}")),
+        };
+        *slot = Some(arguments.next().ok_or_else(|| format!("{argument} needs a value\n\n{USAGE}"))?);
+    }
+    let dir = match dir {
+        Some(dir) => PathBuf::from(dir),
+        None => evidence::default_dir(),
+    };
+    let report = evidence::judge(&dir, kind.as_deref())?;
+    print!("{}", report.text());
+    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
