@@ -16,7 +16,7 @@ pub mod error;
 pub mod evidence;
 pub mod http;
 pub mod limits;
-mod openai;
+pub mod openai;
 pub mod pki;
 pub mod policy;
 pub mod provider;

@@ -1,10 +1,8 @@
 //! The native halves of `Client` and `Stream`: they own the Rust objects, know in which process these were made, and turn each call
 //! into one future for `task`.
 
-use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 
 use proveil_bindings_support::client::{Client, ClientConfig, Proxy, Stream};
 use proveil_bindings_support::core::endpoint::Receipt as CoreReceipt;
@@ -192,7 +190,7 @@ fn duplicate(config: &ClientConfig) -> ClientConfig {
     copy.ca_bundle_pem = config.ca_bundle_pem.clone();
     copy.proxy = config.proxy.clone();
     copy.cache_dir = config.cache_dir.clone();
-    copy.timeouts = config.timeouts.clone();
+    copy.timeouts = config.timeouts;
     copy
 }
 
@@ -207,8 +205,8 @@ pub struct StreamHandle {
 
 /// Where the stream is.
 enum Slot {
-    /// Here. An error that came after events waits for the next call.
-    Idle(Box<Stream>, Option<Error>),
+    /// Here.
+    Idle(Box<Stream>),
     /// With a call that is under way.
     Lent,
     /// Here, after its end.
@@ -249,7 +247,7 @@ impl StreamHandle {
         StreamHandle {
             process: std::process::id(),
             report: stream.report().clone(),
-            slot: Arc::new(Mutex::new(Slot::Idle(Box::new(stream), None))),
+            slot: Arc::new(Mutex::new(Slot::Idle(Box::new(stream)))),
             closed: watch::Sender::new(false),
         }
     }
@@ -270,7 +268,7 @@ impl StreamHandle {
         self.check_process()?;
         let mut slot = lock(&self.slot);
         match std::mem::replace(&mut *slot, Slot::Lent) {
-            Slot::Idle(stream, None) => {
+            Slot::Idle(stream) => {
                 let mut closed = self.closed.subscribe();
                 let work = next_events(self.lease(stream));
                 Ok(Box::pin(async move {
@@ -279,10 +277,6 @@ impl StreamHandle {
                         _ = closed.wait_for(|closed| *closed) => Err(Error::new(Code::Cancelled)),
                     }
                 }))
-            }
-            Slot::Idle(_, Some(error)) => {
-                *slot = Slot::Gone;
-                Err(error)
             }
             Slot::Lent => Err(Error::new(Code::Busy)),
             Slot::Ended(stream, receipt) => {
@@ -374,35 +368,23 @@ impl Drop for StreamHandle {
 
 /// Waits for one event and takes along those that are there already.
 async fn next_events(mut lease: Lease) -> Result<Option<Vec<FlatEvent>>> {
-    let mut events = Vec::new();
-    loop {
-        let Some(stream) = lease.stream.as_mut() else { return Err(Error::new(Code::Internal)) };
-        let next = if events.is_empty() {
-            stream.next().await
-        } else if events.len() >= BATCH {
-            break;
-        } else {
-            let mut next = std::pin::pin!(stream.next());
-            match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
-                Poll::Ready(next) => next,
-                Poll::Pending => break,
+    let Some(stream) = lease.stream.as_mut() else { return Err(Error::new(Code::Internal)) };
+    match stream.next().await {
+        Some(Ok(first)) => {
+            let mut events = vec![FlatEvent::from(first)];
+            while events.len() < BATCH {
+                let Some(event) = stream.next_buffered() else { break };
+                events.push(FlatEvent::from(event));
             }
-        };
-        match next {
-            Some(Ok(event)) => events.push(FlatEvent::from(event)),
-            Some(Err(error)) if events.is_empty() => return Err(error),
-            Some(Err(error)) => {
-                lease.settle(|stream| Slot::Idle(stream, Some(error)));
-                return Ok(Some(events));
-            }
-            None => {
-                let receipt =
-                    stream.receipt().cloned().ok_or_else(|| Error::new(Code::Internal).at("receipt"))?;
-                lease.settle(|stream| Slot::Ended(stream, receipt));
-                return Ok(if events.is_empty() { None } else { Some(events) });
-            }
+            lease.settle(Slot::Idle);
+            Ok(Some(events))
+        }
+        Some(Err(error)) => Err(error),
+        None => {
+            let receipt =
+                stream.receipt().cloned().ok_or_else(|| Error::new(Code::Internal).at("receipt"))?;
+            lease.settle(|stream| Slot::Ended(stream, receipt));
+            Ok(None)
         }
     }
-    lease.settle(|stream| Slot::Idle(stream, None));
-    Ok(Some(events))
 }

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyMemoryView, PyString};
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use crate::error::{invalid, to_py};
 
@@ -156,18 +156,20 @@ fn header_text(value: &Bound<'_, PyAny>) -> PyResult<String> {
     }
 }
 
-/// A value of exactly `N` bytes: raw, or as hex text. Wiped on drop by its users where it is secret.
-pub fn exact<const N: usize>(name: &str, value: &Bound<'_, PyAny>) -> PyResult<[u8; N]> {
-    let expected = || invalid(value.py(), name, &format!("{N} bytes, raw or as hex text"));
-    let mut bytes = if let Ok(text) = value.cast::<PyString>() {
-        let text = PyBackedStr::try_from(text.clone()).map_err(|_| expected())?;
-        hex::decode(&text).ok_or_else(expected)?
-    } else {
-        value.extract::<Bytes>()?.to_vec()
+/// Bytes: raw, or as hex text.
+pub fn raw_or_hex(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Zeroizing<Vec<u8>>> {
+    let expected = || invalid(value.py(), name, "bytes, raw or as hex text");
+    let bytes = match value.cast::<PyString>() {
+        Ok(text) => hex::decode(text.to_str().map_err(|_| expected())?).ok_or_else(expected)?,
+        Err(_) => value.extract::<Bytes>()?.to_vec(),
     };
-    let result = <[u8; N]>::try_from(bytes.as_slice()).map_err(|_| expected());
-    bytes.zeroize();
-    result
+    Ok(Zeroizing::new(bytes))
+}
+
+/// A value of exactly `N` bytes.
+pub fn exact<const N: usize>(name: &str, value: &Bound<'_, PyAny>) -> PyResult<[u8; N]> {
+    let bytes = raw_or_hex(name, value)?;
+    <[u8; N]>::try_from(bytes.as_slice()).map_err(|_| invalid(value.py(), name, &format!("{N} bytes")))
 }
 
 /// A private key.

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use zeroize::Zeroizing;
 
-use crate::convert::{Bytes, Document, exact, loads, secret, unix_s};
+use crate::convert::{Bytes, Document, exact, loads, raw_or_hex, secret, unix_s};
 use crate::error::{detached, invalid};
 use crate::exchange::{parse_collateral, read_collateral};
 use crate::opener::Opener;
@@ -69,14 +69,14 @@ pub fn default_api_key_variable(py: Python<'_>, provider: &str) -> PyResult<&'st
     detached(py, || Provider::parse(provider).map(|provider| provider.api_key_variable()))
 }
 
-/// Seals one field to a public key (65 bytes, raw or as hex text) under a fresh ephemeral key: lowercase hex.
+/// Seals one field to a public key (SEC1: 33, 64 or 65 bytes, raw or as hex text) under a fresh ephemeral key: lowercase hex.
 #[pyfunction]
 pub fn seal_field(
     py: Python<'_>,
     public_key: &Bound<'_, PyAny>,
     plaintext: &Bound<'_, PyAny>,
 ) -> PyResult<String> {
-    let recipient = exact::<65>("public_key", public_key)?;
+    let recipient = raw_or_hex("public_key", public_key)?;
     let plaintext = if let Ok(text) = plaintext.cast::<PyString>() {
         text.to_str().map_err(|_| invalid(py, "plaintext", "UTF-8"))?.as_bytes().to_vec()
     } else {
@@ -94,7 +94,7 @@ pub fn open_field<'py>(
     field: &str,
 ) -> PyResult<Bound<'py, PyString>> {
     let key = secret("private_key", private_key)?;
-    let plaintext = Zeroizing::new(detached(py, || provider::open_field(&key, field))?);
+    let plaintext = Zeroizing::new(detached(py, || provider::open_field(key, field))?);
     Ok(PyString::new(py, &plaintext))
 }
 
@@ -107,7 +107,7 @@ pub fn opener_for_key(
     allow_whitespace_plaintext: bool,
 ) -> PyResult<Opener> {
     let key = secret("private_key", private_key)?;
-    detached(py, || Ok(Opener::new(provider::opener_for_key(key, allow_whitespace_plaintext))))
+    detached(py, || provider::opener_for_key(key, allow_whitespace_plaintext).map(Opener::new))
 }
 
 /// Panics inside the guard, for the test of the guard.

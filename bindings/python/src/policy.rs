@@ -117,7 +117,7 @@ impl TrustRoots {
 
 /// The vendors' roots unless others were given.
 pub fn roots_or_vendor(roots: Option<&Bound<'_, TrustRoots>>) -> CoreRoots {
-    roots.map_or_else(CoreRoots::vendor, |roots| roots.get().roots.clone())
+    roots.map_or_else(CoreRoots::vendors, |roots| roots.get().roots.clone())
 }
 
 /// The standard policy unless another was given.

@@ -2,7 +2,7 @@
 
 use super::{GpuRule, Policy, References};
 use crate::attest::tdx::TcbStatus;
-use crate::attest::tdx::rules::{AcceptedStatus, TdxPolicy};
+use crate::attest::tdx::rules::TdxPolicy;
 use crate::error::{Code, Error, Result};
 use crate::limits::VERDICT_MAX_AGE_S;
 use crate::report::catalogue;
@@ -18,9 +18,10 @@ const RELAXABLE: &[&str] = &[
     "tdx.attributes.sept_ve_disable",
     "tdx.attributes.perfmon",
     "tdx.service_td",
+    "eventlog.parse",
     "eventlog.digest",
     "eventlog.replay",
-    "compose_event",
+    "eventlog.events",
     "compose_hash",
     "mr_config_id",
     "tcb_info",
@@ -29,8 +30,8 @@ const RELAXABLE: &[&str] = &[
     "cm.same_td",
     "ohttp.key_config",
     "ohttp.signature",
-    "gpu.present",
-    "gpu.report",
+    "gpu.missing",
+    "gpu.parse",
     "gpu.nonce",
     "gpu.chain",
     "gpu.signature",
@@ -112,7 +113,10 @@ fn read_tdx(members: &Members<'_>, tdx: &mut TdxPolicy) -> Result<()> {
                 unknown("tdx.accepted_tcb_statuses", word, &TcbStatus::ALL.map(TcbStatus::word))
             })?;
             if status == TcbStatus::Revoked {
-                return Err(members.invalid("accepted_tcb_statuses").found(word).context("It is never accepted."));
+                return Err(members
+                    .invalid("accepted_tcb_statuses")
+                    .found(word)
+                    .context("It is never accepted."));
             }
             if !tdx.accepted_statuses.contains(&status) {
                 tdx.accepted_statuses.push(status);

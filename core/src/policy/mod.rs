@@ -209,7 +209,10 @@ impl Policy {
             out.push(format!("advisories accepted: {}", tdx.accepted_advisories.join(" ")));
         }
         if tdx.min_evaluation_number < MIN_EVALUATION_NUMBER {
-            out.push(format!("collateral from evaluation number {} on is accepted", tdx.min_evaluation_number));
+            out.push(format!(
+                "collateral from evaluation number {} on is accepted",
+                tdx.min_evaluation_number
+            ));
         }
         for (relaxed, words) in [
             (!tdx.require_sept_ve_disable, "SEPT_VE_DISABLE is not required"),

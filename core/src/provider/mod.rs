@@ -3,6 +3,7 @@
 mod appraise;
 mod exchange;
 mod inspect;
+mod node;
 pub mod venice;
 
 pub use appraise::{EvidenceInput, appraise};

@@ -44,9 +44,10 @@ entries! {
     Freshness Enforced "nonce.cpu" "The signed report data holds our challenge" "The quote was made for another request: a replay." "venice.md 2.4 step 8";
     KeyBinding Enforced "binding.copies" "Unsigned copies of the report data equal the signed bytes" "Copies are never used to decide; a wrong one shows tampering." "venice.md 2.4 step 9";
     Transport Enforced "binding.tls" "The TLS certificate is the one bound in the quote" "The connection ends outside the enclave." "attestation.md 4.2 item 8";
+    Software Enforced "eventlog.parse" "The event log has the expected form" "A log that cannot be read strictly is not trusted in part." "venice.md 2.8";
     Software Enforced "eventlog.digest" "Each event's digest follows from its content" "Somebody edited an event, for instance the compose hash." "venice.md 2.8 item 2";
     Software Enforced "eventlog.replay" "The event log leads to the measured registers" "The log is not the log of this enclave." "venice.md 2.8 item 1";
-    Software Enforced "compose_event" "One measured compose hash names the application description" "Without exactly one event before the boundary the application is not identified." "venice.md 2.8 items 3-4";
+    Software Enforced "eventlog.events" "Application and compose hash are stated once, before applications start" "Without exactly one event before the boundary the application is not identified." "venice.md 2.8 items 3-4";
     Software Enforced "compose_hash" "The application description hashes to the measured value" "The description shown is not the one that runs." "venice.md 2.8 item 4";
     Software Enforced "mr_config_id" "MR_CONFIG_ID holds the compose hash" "The host launched the enclave for another application." "venice.md 2.8 item 5";
     Software Enforced "tcb_info" "Unsigned copies of measurements equal the signed ones" "Copies are never used to decide; a wrong one shows tampering." "attestation.md 4.2 item 5";
@@ -56,8 +57,8 @@ entries! {
     Software Enforced "ohttp.key_config" "The OHTTP key configuration is named consistently" "Two different configurations mean that one was changed." "venice.md 2.2";
     Software Enforced "ohttp.signature" "The OHTTP key configuration is signed by the key it names" "The configuration was altered. (This key is not bound by this quote and is not used.)" "attestation.md 4.2 item 3";
     Software Enforced "software.reference" "The measured software equals a reference value of the policy" "The enclave runs other software than the one you named." "attestation.md 4.3";
-    Gpu Enforced "gpu.present" "GPU evidence is there" "The policy asks for GPU evidence and the answer has none." "venice.md 2.6";
-    Gpu Enforced "gpu.report" "GPU reports have the exact SPDM layout" "Altered or foreign reports are refused before any field is used." "attestation.md 3.1";
+    Gpu Enforced "gpu.missing" "GPU evidence is there" "The policy asks for GPU evidence and the answer has none." "venice.md 2.6";
+    Gpu Enforced "gpu.parse" "GPU reports have the exact SPDM layout" "Altered or foreign reports are refused before any field is used." "attestation.md 3.1";
     Gpu Enforced "gpu.nonce" "GPU reports answer our challenge" "The GPU evidence was made for another request." "attestation.md 3.1";
     Gpu Enforced "gpu.chain" "GPU certificates lead to NVIDIA's root" "The device is not a genuine NVIDIA GPU." "attestation.md 3.2";
     Gpu Enforced "gpu.signature" "GPU reports are signed by their devices" "A report was altered or forged." "attestation.md 3.1";
@@ -79,19 +80,43 @@ const UNKNOWN: Entry = Entry {
 
 /// What a failed check of a TDX quote means, by family: the first prefix that fits.
 const TDX_MEANINGS: &[(&str, &str, &str)] = &[
-    ("tdx.attributes.debug", "In debug mode the operator can read the enclave's memory.", "attestation.md 2.5"),
+    (
+        "tdx.attributes.debug",
+        "In debug mode the operator can read the enclave's memory.",
+        "attestation.md 2.5",
+    ),
     ("tdx.attributes", "The enclave was started in a way that weakens its protection.", "attestation.md 2.5"),
-    ("tdx.xfam", "Unknown CPU features may carry state outside the enclave's protection.", "attestation.md 2.5"),
+    (
+        "tdx.xfam",
+        "Unknown CPU features may carry state outside the enclave's protection.",
+        "attestation.md 2.5",
+    ),
     ("tdx.service_td", "A service TD could take part in moving the enclave elsewhere.", "attestation.md 2.5"),
-    ("tdx.tcb.evaluation_number", "Older collateral with lower thresholds can be replayed.", "attestation.md 2.3"),
-    ("tdx.tcb.status", "A platform below an accepted patch level has published vulnerabilities.", "attestation.md 2.4"),
+    (
+        "tdx.tcb.evaluation_number",
+        "Older collateral with lower thresholds can be replayed.",
+        "attestation.md 2.3",
+    ),
+    (
+        "tdx.tcb.status",
+        "A platform below an accepted patch level has published vulnerabilities.",
+        "attestation.md 2.4",
+    ),
     ("tdx.tcb", "Intel lists no accepted patch level for this platform.", "attestation.md 2.4"),
     ("tdx.module", "An unknown TDX module could read the enclave's memory.", "attestation.md 2.4"),
-    ("tdx.qe_identity", "Only Intel's quoting enclave keeps the attestation key honest.", "attestation.md 2.4"),
+    (
+        "tdx.qe_identity",
+        "Only Intel's quoting enclave keeps the attestation key honest.",
+        "attestation.md 2.4",
+    ),
     ("tdx.pck_revoked", "A revoked platform may have lost its keys.", "attestation.md 2.3"),
     ("tdx.pck", "A quote from anything but a provisioned Intel platform ends here.", "attestation.md 2.2"),
     ("tdx.qe_report_signature", "The quote was altered or forged.", "attestation.md 2.2"),
-    ("tdx.ak_binding", "The quote was signed by a key that Intel's quoting enclave did not make.", "attestation.md 2.2"),
+    (
+        "tdx.ak_binding",
+        "The quote was signed by a key that Intel's quoting enclave did not make.",
+        "attestation.md 2.2",
+    ),
     ("tdx.quote_signature", "The quote was altered after it was signed.", "attestation.md 2.2"),
     ("tdx", "Altered, old or foreign evidence and collateral can hide a weakness.", "attestation.md 2.1-2.3"),
 ];
@@ -106,7 +131,7 @@ pub fn find(id: &str) -> Option<Entry> {
     if let Some(entry) = ENTRIES.iter().find(|entry| entry.id == id) {
         return Some(*entry);
     }
-    let check = tdx::CHECKS.get(tdx::position(id)?)?;
+    let check = tdx::CHECKS.iter().find(|check| check.id == id)?;
     let (_, meaning, source) = TDX_MEANINGS.iter().find(|(prefix, _, _)| check.id.starts_with(prefix))?;
     Some(Entry {
         id: check.id,

@@ -13,7 +13,7 @@ Three outcomes, never two: *verified*, *refused*, *indeterminate*. Only *verifie
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._core import (
     Check,
@@ -40,7 +40,7 @@ from ._core import (
 from ._types import Model
 from .aio import AsyncClient, AsyncStream
 from .client import Client, Stream
-from .config import Config, Options, Timeouts
+from .config import Config, Connection, Options, Timeouts
 from .errors import (
     AccessError,
     ConfigError,
@@ -72,6 +72,7 @@ __all__ = [
     "Client",
     "Config",
     "ConfigError",
+    "Connection",
     "Event",
     "Exchange",
     "HttpRequest",
@@ -119,7 +120,7 @@ def verify(
     nonce: Buffer | str | None = None,
     collateral: Document | Iterable[Document] | None = None,
     trust_roots: TrustRoots | None = None,
-    **options: Unpack[Options],
+    **connection: Unpack[Connection],
 ) -> Report:
     """Verifies an endpoint now or, with ``evidence``, judges a recorded answer without network.
 
@@ -137,15 +138,12 @@ def verify(
             raise _make("invalid_argument", check=name, expected="given only together with evidence")
     if model is None:
         raise _make("invalid_argument", check="model", expected="a model id")
-    settings: dict[str, Any] = {**options, "provider": provider, "trust_roots": trust_roots}
-    if policy is not None:
-        settings["policy"] = policy
-    with Client(Config(**settings)) as client:
+    policy = Policy.standard() if policy is None else policy
+    with Client(Config(provider, policy=policy, trust_roots=trust_roots, **connection)) as client:
         return client.verify(model)
 
 
-def models(provider: str = "venice", **options: Unpack[Options]) -> list[Model]:
+def models(provider: str = "venice", **connection: Unpack[Connection]) -> list[Model]:
     """The provider's models, each with its privacy class: only ``e2ee`` ones can be used with a :class:`Client`."""
-    settings: dict[str, Any] = {**options, "provider": provider}
-    with Client(Config(**settings)) as client:
+    with Client(Config(provider, **connection)) as client:
         return client.models()

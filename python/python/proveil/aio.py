@@ -61,16 +61,16 @@ class AsyncClient:
 
     async def verify(self, model: str) -> Report:
         """A fresh verification. All three verdicts are a report; look at ``report.verdict``."""
-        return await finish(partial(self._handle.verify, model))
+        return await finish(lambda wake: self._handle.verify(model, wake))
 
     async def ready(self, model: str) -> VerifiedEndpoint:
         """A proof that is good now, from an earlier call or fresh; raises ``VerificationError`` or ``IndeterminateError``."""
-        return await finish(partial(self._handle.ready, model))
+        return await finish(lambda wake: self._handle.ready(model, wake))
 
     async def chat(self, *, model: str, messages: Sequence[Mapping[str, Any]], **openai_params: Any) -> AsyncStream:
         """Verifies the endpoint if that is due, seals the request, sends it, and opens the streamed answer."""
         body = {"model": model, "messages": messages, **openai_params}
-        return AsyncStream(await finish(partial(self._handle.chat, body)))
+        return AsyncStream(await finish(lambda wake: self._handle.chat(body, wake)))
 
     async def close(self) -> None:
         """Drops connections and proofs; later calls raise ``MisuseError``. Streams under way live on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypedDict
 
 from . import _core
@@ -13,7 +13,7 @@ from .errors import make
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Config", "Options", "Timeouts"]
+__all__ = ["Config", "Connection", "Options", "Timeouts"]
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,25 @@ class Timeouts:
     """A whole verification, all its requests together."""
 
 
-class Options(TypedDict, total=False):
-    """The fields of :class:`Config` as keyword arguments."""
+class Connection(TypedDict, total=False):
+    """The fields of :class:`Config` that say how to reach a provider, as keyword arguments."""
 
-    provider: str
     base_url: str | None
     collateral_url: str | None
-    policy: Policy
-    trust_roots: TrustRoots | None
     ca_bundle: str | os.PathLike[str] | None
     proxy: str | None
     cache_dir: str | os.PathLike[str] | None
     timeouts: Timeouts
     api_key: str | None
     api_key_env: str | None
+
+
+class Options(Connection, total=False):
+    """All fields of :class:`Config` as keyword arguments."""
+
+    provider: str
+    policy: Policy
+    trust_roots: TrustRoots | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,11 +103,7 @@ class Config:
 
 def combine(config: Config | None, options: Options) -> Config:
     """A config with some fields replaced."""
-    if config is None:
-        return Config(**options)
-    # dataclasses.replace, which type checkers cannot match with a TypedDict
-    fields = {name: getattr(config, name) for name in Config.__dataclass_fields__}
-    return Config(**{**fields, **options})
+    return Config(**options) if config is None else replace(config, **options)
 
 
 def client_handle(config: Config | None, **options: Unpack[Options]) -> _core.ClientHandle:

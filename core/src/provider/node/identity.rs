@@ -1,6 +1,7 @@
 //! Who an attested node says it is: its signing key, the address derived from it, and the rule by which REPORTDATA binds both
 //! (venice.md 2.3, 2.4 steps 4, 5 and 8).
 
+use super::keys::{address_of, parse_ed25519_key, parse_key};
 use crate::crypto;
 use crate::error::{Code, Error, Result};
 use crate::secret::constant_time_eq;
@@ -62,7 +63,9 @@ impl Identity {
         let ed25519 = match optional_text(answer, "signing_algo")? {
             None | Some("ecdsa") => false,
             Some("ed25519") => true,
-            Some(other) => return Err(at(Error::new(Code::KeyInvalid)).found(other).expected("ecdsa or ed25519")),
+            Some(other) => {
+                return Err(at(Error::new(Code::KeyInvalid)).found(other).expected("ecdsa or ed25519"));
+            }
         };
         let mut keys = Vec::new();
         for name in ["signing_key", "signing_public_key"] {
@@ -106,32 +109,13 @@ impl Identity {
     }
 }
 
-/// One canonical form of a public key: 64, 65 or (compressed) 33 bytes for secp256k1, 32 for Ed25519; optional `0x`.
-pub(crate) fn normalise(text: &str, ed25519: bool) -> Result<Identity> {
-    let invalid = || Error::new(Code::KeyInvalid);
-    let bytes = hex::decode_prefixed(text).ok_or_else(invalid)?;
+/// One canonical form of a public key.
+fn normalise(text: &str, ed25519: bool) -> Result<Identity> {
     if ed25519 {
-        return bytes.try_into().map(Identity::Ed25519).map_err(|_| invalid());
-    }
-    let prefixed;
-    let point: &[u8] = if bytes.len() == 64 {
-        prefixed = [&[4][..], &bytes].concat();
-        &prefixed
+        parse_ed25519_key(text).map(Identity::Ed25519)
     } else {
-        &bytes
-    };
-    let public = crypto::secp256k1_parse(point).ok_or_else(invalid)?;
-    Ok(Identity::Ecdsa { public: Some(public), address: address_of(&public) })
-}
-
-/// Last 20 bytes of Keccak-256 over `x || y`.
-pub(crate) fn address_of(public: &[u8; 65]) -> [u8; 20] {
-    let (_, coordinates) = public.split_at(1);
-    let digest = crypto::keccak256(&[coordinates]);
-    let (_, address) = digest.split_at(12);
-    let mut out = [0; 20];
-    out.copy_from_slice(address);
-    out
+        parse_key(text).map(|public| Identity::Ecdsa { address: address_of(&public), public: Some(public) })
+    }
 }
 
 /// Compares REPORTDATA with the one rule that the answer's members select: never several in turn (attestation.md 4.2 item 2).
@@ -151,10 +135,18 @@ pub(crate) fn check_report_data(
     let key = match (tls_fingerprint, identity) {
         (Some(fingerprint), identity) => {
             let expected = crypto::sha256(&[identity.address(), fingerprint]);
-            if constant_time_eq(&expected, head) { Ok(Binding::AddressAndTls) } else { mismatch(&expected, head) }
+            if constant_time_eq(&expected, head) {
+                Ok(Binding::AddressAndTls)
+            } else {
+                mismatch(&expected, head)
+            }
         }
         (None, Identity::Ed25519(key)) => {
-            if constant_time_eq(key, head) { Ok(Binding::Ed25519Key) } else { mismatch(key, head) }
+            if constant_time_eq(key, head) {
+                Ok(Binding::Ed25519Key)
+            } else {
+                mismatch(key, head)
+            }
         }
         (None, Identity::Ecdsa { address, .. }) => {
             let (found, padding) = head.split_at(20);

@@ -18,7 +18,8 @@ pub(super) fn check(
     input: &NodeInput<'_>,
     claims: &TdxClaims,
 ) {
-    let Some(manager) = input.answer.get("compose_manager_attestation").filter(|manager| !manager.is_null()) else {
+    let Some(manager) = input.answer.get("compose_manager_attestation").filter(|manager| !manager.is_null())
+    else {
         return;
     };
     let scope = input.scope;
@@ -40,7 +41,8 @@ pub(super) fn check(
 }
 
 fn manager_quote(manager: &Json) -> Result<Vec<u8>> {
-    let text = optional_text(manager, "quote")?.ok_or_else(|| Error::new(Code::QuoteMissing).at("cm.quote"))?;
+    let text =
+        optional_text(manager, "quote")?.ok_or_else(|| Error::new(Code::QuoteMissing).at("cm.quote"))?;
     tdx::decode_quote_text(text)
 }
 
@@ -69,9 +71,12 @@ fn check_same_td(manager: &TdxClaims, main: &TdxClaims) -> Result<()> {
 /// Checks `ohttp_key_config` and `ohttp_attestation`, if they are there. Their Ed25519 key is not bound by the node's quote, so
 /// passing proves consistency only, and nothing is encrypted to it.
 pub(super) fn check_ohttp(appraisal: &mut Appraisal<'_>, input: &NodeInput<'_>) {
-    let Some(attestation) = input.answer.get("ohttp_attestation").filter(|value| !value.is_null()) else { return };
+    let Some(attestation) = input.answer.get("ohttp_attestation").filter(|value| !value.is_null()) else {
+        return;
+    };
     let scope = input.scope;
-    let Some(config) = appraisal.record(scope, "ohttp.key_config", ohttp_config(input.answer, attestation)) else {
+    let Some(config) = appraisal.record(scope, "ohttp.key_config", ohttp_config(input.answer, attestation))
+    else {
         return;
     };
     appraisal.record(scope, "ohttp.signature", check_ohttp_signature(attestation, &config));
@@ -90,6 +95,11 @@ fn check_ohttp_signature(attestation: &Json, config: &[u8]) -> Result<()> {
     let fail = || Error::new(Code::OhttpKeyConfig).at("ohttp.signature");
     let algorithm = optional_text(attestation, "signing_algo")?;
     let key = optional_text(attestation, "signing_key")?.and_then(hex::decode_prefixed).ok_or_else(fail)?;
-    let signature = optional_text(attestation, "signature")?.and_then(hex::decode_prefixed).ok_or_else(fail)?;
-    if algorithm == Some("ed25519") && crypto::ed25519_verify(&key, config, &signature) { Ok(()) } else { Err(fail()) }
+    let signature =
+        optional_text(attestation, "signature")?.and_then(hex::decode_prefixed).ok_or_else(fail)?;
+    if algorithm == Some("ed25519") && crypto::ed25519_verify(&key, config, &signature) {
+        Ok(())
+    } else {
+        Err(fail())
+    }
 }

@@ -6,16 +6,19 @@
 mod collateral;
 mod gpu;
 mod identity;
+pub(crate) mod keys;
 mod manager;
 mod software;
 
 pub(crate) use collateral::CollateralPool;
-pub(crate) use identity::{Binding, Identity, address_of, check_report_data, normalise, optional_text};
+pub(crate) use gpu::check_gpu_payload;
+pub(crate) use identity::{Identity, check_report_data, optional_text};
 
-use crate::attest::TrustRoots;
-use crate::attest::tdx;
+use crate::attest::{self, TrustRoots, tdx};
 use crate::claims::{TdxClaims, Verified};
+use crate::crypto;
 use crate::error::{Code, Error, Result};
+use crate::pki::{Certificate, pem};
 use crate::policy::{Appraisal, Policy, time};
 use crate::report::Check;
 use crate::wire::hex;
@@ -87,7 +90,9 @@ pub(crate) fn quote_bytes(answer: &Json) -> Result<Vec<u8>> {
     let nested = answer.get("attestation").and_then(|attestation| attestation.get("evidence"));
     let mut quotes: Vec<Vec<u8>> = Vec::new();
     for (holder, name) in [(Some(answer), "intel_quote"), (nested, "quote")] {
-        let Some(text) = holder.map(|holder| optional_text(holder, name)).transpose()?.flatten() else { continue };
+        let Some(text) = holder.map(|holder| optional_text(holder, name)).transpose()?.flatten() else {
+            continue;
+        };
         quotes.push(tdx::decode_quote_text(text)?);
     }
     match quotes.as_slice() {
@@ -111,7 +116,11 @@ fn check_quote(
     quote: &[u8],
 ) -> Option<Verified<TdxClaims>> {
     let result = pool.verify(quote);
-    list_steps(appraisal, input.scope, result.as_ref().err());
+    let failed = result
+        .as_ref()
+        .err()
+        .map(|error| (error, tdx::position(error.check().unwrap_or_default(), error.code()).unwrap_or(0)));
+    list_steps(appraisal, input.scope, quote_steps(), failed);
     let claims = result.ok()?;
     for finding in tdx::rules::evaluate(&claims, input.policy.tdx()) {
         if finding.passed {
@@ -126,18 +135,28 @@ fn check_quote(
     Some(claims)
 }
 
-/// The steps of a quote's verification: passed up to the one that failed, not reached after it.
-pub(super) fn list_steps(appraisal: &mut Appraisal<'_>, scope: &str, error: Option<&Error>) {
-    let failed = error.map(|error| tdx::position(error.check().unwrap_or_default()).unwrap_or(0));
-    for (i, check) in tdx::CHECKS.iter().take(tdx::VERIFICATION_CHECKS).enumerate() {
-        match (failed, error) {
-            (Some(step), Some(error)) if step == i => appraisal.fail(scope, check.id, error.clone()),
-            (Some(step), _) if step < i => {
-                appraisal.advisory(Check::not_checked(scope, check.id, "an earlier check did not pass"));
+/// The steps of a verification that stops at the first failure: passed before it, not reached after it.
+pub(super) fn list_steps(
+    appraisal: &mut Appraisal<'_>,
+    scope: &str,
+    steps: &[attest::Check],
+    failed: Option<(&Error, usize)>,
+) {
+    for (i, step) in steps.iter().enumerate() {
+        match failed {
+            Some((error, place)) if place == i => appraisal.fail(scope, step.id, error.clone()),
+            Some((_, place)) if place < i => {
+                appraisal.advisory(Check::not_checked(scope, step.id, "an earlier check did not pass"));
             }
-            _ => appraisal.pass(scope, check.id),
+            _ => appraisal.pass(scope, step.id),
         }
     }
+}
+
+/// The checks of a quote that are made before the policy's rules.
+fn quote_steps() -> &'static [attest::Check] {
+    let rules = tdx::CHECKS.iter().position(|check| check.id == "tdx.attributes.debug");
+    tdx::CHECKS.get(..rules.unwrap_or(tdx::CHECKS.len())).unwrap_or_default()
 }
 
 fn check_binding(
@@ -155,8 +174,12 @@ fn check_binding(
     let report_data = &claims.body.report_data;
     match tls_fingerprint(input.answer) {
         Ok(fingerprint) => {
-            let (key, fresh) =
-                check_report_data(report_data, identity, fingerprint.as_ref().map(|f| f.as_slice()), input.nonce);
+            let (key, fresh) = check_report_data(
+                report_data,
+                identity,
+                fingerprint.as_ref().map(|f| f.as_slice()),
+                input.nonce,
+            );
             match key {
                 Ok(binding) => appraisal.pass_with(scope, "binding.key", binding.name()),
                 Err(error) => appraisal.fail(scope, "binding.key", error),
@@ -182,7 +205,11 @@ pub(crate) fn tls_fingerprint(answer: &Json) -> Result<Option<[u8; 32]>> {
 
 fn check_tls_certificate(pem: &Json, fingerprint: &[u8; 32]) -> Result<()> {
     let text = pem.as_str().ok_or_else(|| Error::new(Code::MalformedField).at("tls_certificate"))?;
-    let spki = crate::pki::spki_sha256_of_pem(text).map_err(|error| error.at("binding.tls"))?;
+    let malformed = || Error::new(Code::MalformedField).at("binding.tls");
+    let chain = pem::certificates(text.as_bytes()).map_err(|_| malformed())?;
+    let leaf = chain.first().ok_or_else(malformed)?;
+    let leaf = Certificate::parse(leaf).map_err(|_| malformed())?;
+    let spki = crypto::sha256(&[leaf.spki()]);
     if spki == *fingerprint {
         Ok(())
     } else {
@@ -197,13 +224,12 @@ fn check_tls_certificate(pem: &Json, fingerprint: &[u8; 32]) -> Result<()> {
 pub(crate) fn check_copies(answer: &Json, report_data: &[u8; 64]) -> Result<()> {
     let attestation = answer.get("attestation");
     let evidence = attestation.and_then(|attestation| attestation.get("evidence"));
-    let holders = [
-        (Some(answer), "report_data"),
-        (attestation, "report_data"),
-        (evidence, "quote_report_data"),
-    ];
+    let holders =
+        [(Some(answer), "report_data"), (attestation, "report_data"), (evidence, "quote_report_data")];
     for (holder, name) in holders {
-        let Some(text) = holder.map(|holder| optional_text(holder, name)).transpose()?.flatten() else { continue };
+        let Some(text) = holder.map(|holder| optional_text(holder, name)).transpose()?.flatten() else {
+            continue;
+        };
         let copy = hex::decode_prefixed(text).unwrap_or_default();
         if copy != report_data {
             return Err(Error::new(Code::ConflictingFields)

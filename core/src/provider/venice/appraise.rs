@@ -100,10 +100,13 @@ pub(crate) fn check_verified(answer: &Json) -> Result<()> {
         Some(_) => return Err(Error::new(Code::MalformedField).at("verified").expected("true or false")),
     }
     for part in ["tdx", "nvidia"] {
-        let valid = answer.get("server_verification").and_then(|own| own.get(part)).and_then(|own| own.get("valid"));
+        let valid =
+            answer.get("server_verification").and_then(|own| own.get(part)).and_then(|own| own.get("valid"));
         match valid {
             None | Some(Json::Null | Json::Bool(true)) => {}
-            Some(Json::Bool(false)) => return Err(refused(&format!("server_verification.{part}.valid: false"))),
+            Some(Json::Bool(false)) => {
+                return Err(refused(&format!("server_verification.{part}.valid: false")));
+            }
             Some(_) => return Err(Error::new(Code::MalformedField).at("server_verification")),
         }
     }
@@ -137,7 +140,11 @@ fn require_sealing_key(appraisal: &mut Appraisal<'_>, findings: &NodeFindings) {
     if let Some(identity) = &findings.identity
         && identity.sealing_key().is_none()
     {
-        appraisal.fail("", "binding.signing_key", Error::new(Code::NoSigningKey).expected("a secp256k1 public key"));
+        appraisal.fail(
+            "",
+            "binding.signing_key",
+            Error::new(Code::NoSigningKey).expected("a secp256k1 public key"),
+        );
     }
 }
 
@@ -163,7 +170,8 @@ fn conclude(appraisal: Appraisal<'_>, input: &Input<'_>, findings: &NodeFindings
 }
 
 fn who_can_read() -> Vec<Hop> {
-    let hop = |name: &str, standing, note: &str| Hop { name: name.to_owned(), standing, note: note.to_owned() };
+    let hop =
+        |name: &str, standing, note: &str| Hop { name: name.to_owned(), standing, note: note.to_owned() };
     vec![
         hop("your process", Standing::Proven, "encrypts the prompt and decrypts the answer"),
         hop(
@@ -209,4 +217,3 @@ fn not_proven(policy: &Policy, findings: &NodeFindings) -> Vec<String> {
     out.push("Attacks on the hardware itself: physical access to the memory bus, leaked attestation keys, side channels.".to_owned());
     out
 }
-

@@ -2,13 +2,14 @@
 
 use super::request::{self, KnownModels, Relaxations};
 use super::sealing::seal_chat;
-use super::signature;
+use super::signature::{Binding, Signer, Verdict, check_signature, parse_signature};
 use crate::crypto::SecureRandom;
 use crate::endpoint::{Answer, Channel, Receipt, SignatureVerdict};
 use crate::error::{Code, Error, Result};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, encode_query};
 use crate::limits::{ANSWER_MAX_BYTES, SIGNATURE_RESPONSE_MAX_BYTES};
 use crate::provider::exchange::ExchangeConfig;
+use crate::provider::node::keys::address_of;
 use crate::secret::SecretText;
 
 /// Everything that a request to one proven key needs.
@@ -74,7 +75,17 @@ impl Channel for VeniceChannel {
     fn check_signature(&self, receipt: &Receipt, response: &HttpResponse) -> Result<SignatureVerdict> {
         response.head().check_plain()?;
         match response.head().status() {
-            200..300 => signature::check(response.body(), &self.key, receipt),
+            200..300 => {
+                let signature = parse_signature(response.body())?;
+                let attested = Signer::Ecdsa(address_of(&self.key));
+                let bodies = (&receipt.request_sha256, &receipt.response_sha256);
+                match check_signature(&signature, &attested, Some(bodies), Binding::ThroughRelay)? {
+                    Verdict::SignedBodyMatches => Ok(SignatureVerdict::BodyMatches),
+                    Verdict::SignedBodyNotVerifiable | Verdict::SignedBodyNotCompared => {
+                        Ok(SignatureVerdict::SignedBodyNotVerifiable)
+                    }
+                }
+            }
             status => Err(Error::new(Code::SignatureUnavailable).found(format!("HTTP {status}"))),
         }
     }

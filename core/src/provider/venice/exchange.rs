@@ -5,7 +5,7 @@ use super::appraise::{Appraised, Input, appraise, parse};
 use super::channel::VeniceChannel;
 use super::models::parse_models;
 use super::request::{KnownModels, check_model};
-use crate::attest::tdx::{Platform, Quote};
+use crate::attest::tdx::{Platform, Quote, VerifiedCollateral};
 use crate::crypto::SecureRandom;
 use crate::endpoint::{Outcome, VerifiedEndpoint};
 use crate::error::{Code, Error, Result};
@@ -13,7 +13,7 @@ use crate::evidence::{CollateralRequests, PcsResponses, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, TransportFailure, encode_query};
 use crate::limits;
 use crate::provider::exchange::{ExchangeConfig, Step};
-use crate::provider::node::{all_quotes};
+use crate::provider::node::all_quotes;
 use crate::report::Verdict;
 use crate::wire::hex;
 
@@ -213,7 +213,9 @@ impl VeniceExchange {
             .iter()
             .filter_map(|quote| Quote::parse(quote).and_then(|quote| quote.platform()).ok())
             .find(|platform| {
-                let fits = |held: &VerifiedCollateral| *held.fmspc() == platform.fmspc && held.ca_kind() == platform.ca;
+                let fits = |held: &VerifiedCollateral| {
+                    *held.fmspc() == platform.fmspc && held.ca_kind() == platform.ca
+                };
                 !self.asked.contains(platform) && !given.iter().any(fits)
             })
     }
@@ -257,11 +259,19 @@ impl VeniceExchange {
         };
         let (host, path, purpose, limit) = match fetch.answers.len() {
             0 => (service, fetch.requests.tcb_info.as_str(), "Intel TCB info", limits::TCB_INFO_MAX_BYTES),
-            1 => (service, fetch.requests.qe_identity.as_str(), "Intel QE identity", limits::QE_IDENTITY_MAX_BYTES),
-            2 => (service, fetch.requests.pck_crl.as_str(), "Intel PCK revocation list", limits::CRL_MAX_BYTES),
+            1 => (
+                service,
+                fetch.requests.qe_identity.as_str(),
+                "Intel QE identity",
+                limits::QE_IDENTITY_MAX_BYTES,
+            ),
+            2 => {
+                (service, fetch.requests.pck_crl.as_str(), "Intel PCK revocation list", limits::CRL_MAX_BYTES)
+            }
             _ => (root_host, root_path, "Intel root revocation list", limits::CRL_MAX_BYTES),
         };
-        HttpRequest::new(Method::Get, format!("{host}{path}"), purpose, limit).header("accept-encoding", "identity")
+        HttpRequest::new(Method::Get, format!("{host}{path}"), purpose, limit)
+            .header("accept-encoding", "identity")
     }
 
     fn appraise(&mut self, at: u64) -> Outcome {
@@ -302,9 +312,9 @@ fn assemble(answers: &[HttpResponse]) -> Result<TdxCollateral> {
     let [tcb_info, qe_identity, pck_crl, root_crl] = answers else { return Err(Error::new(Code::Internal)) };
     let chain = |answer: &'_ HttpResponse, names: &[&str]| -> Result<String> {
         let header = names.iter().find_map(|name| answer.head().header(name));
-        header
-            .map(str::to_owned)
-            .ok_or_else(|| Error::new(Code::CollateralUnreachable).at("issuer chain header").expected(names.join(" or ")))
+        header.map(str::to_owned).ok_or_else(|| {
+            Error::new(Code::CollateralUnreachable).at("issuer chain header").expected(names.join(" or "))
+        })
     };
     let tcb_chain = chain(tcb_info, &["tcb-info-issuer-chain", "sgx-tcb-info-issuer-chain"])?;
     let qe_chain = chain(qe_identity, &["sgx-enclave-identity-issuer-chain"])?;

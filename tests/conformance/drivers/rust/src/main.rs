@@ -56,7 +56,7 @@ fn inspect(kind: &str, text: &str) -> Result<Value> {
 }
 
 fn open_field(key: &str, field: &str) -> Result<Value> {
-    provider::open_field(&secret(key)?, field).map(|text| hex::encode(text.as_bytes()).into())
+    provider::open_field(secret(key)?, field).map(|text| hex::encode(text.as_bytes()).into())
 }
 
 fn seal_field(key: &str, plaintext: &str) -> Result<Value> {
@@ -71,7 +71,7 @@ fn open_stream(
     pieces: &[&str],
     events: &mut Vec<Event>,
 ) -> Result<Value> {
-    let mut opener: Opener = provider::opener_for_key(secret(key)?, flag == "allow_whitespace_plaintext");
+    let mut opener: Opener = provider::opener_for_key(secret(key)?, flag == "allow_whitespace_plaintext")?;
     let status = status.parse().map_err(|_| Error::new(Code::InvalidArgument).at("status"))?;
     opener.head(&ResponseHead::new(status, [("content-type".to_owned(), content_type.to_owned())]))?;
     for piece in pieces {
@@ -102,7 +102,8 @@ fn bytes(text: &str) -> Result<Vec<u8>> {
 }
 
 fn secret(text: &str) -> Result<Secret<32>> {
-    let mut key = <[u8; 32]>::try_from(bytes(text)?).map_err(|_| Error::new(Code::InvalidArgument).at("private_key"))?;
+    let mut key = <[u8; 32]>::try_from(bytes(text)?)
+        .map_err(|_| Error::new(Code::InvalidArgument).at("private_key"))?;
     Ok(Secret::take(&mut key))
 }
 
