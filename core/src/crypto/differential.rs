@@ -82,7 +82,7 @@ fn gcm_seals_alike_and_opens_each_other() {
 
 #[test]
 fn secp256k1_keys_points_and_shared_secrets() {
-    for round in 0..60 {
+    for round in 0..20 {
         let (key, other) = (secret("key", round), secret("other", round));
         let public = native::secp256k1_public_key(&key).unwrap();
         assert_eq!(Some(public), portable::secp256k1_public_key(&key));
@@ -148,7 +148,7 @@ fn secp256k1_bounds() {
 
 #[test]
 fn recovery() {
-    for round in 0..40 {
+    for round in 0..10 {
         let digest: [u8; 32] = bytes("digest", round);
         let signer = k256::ecdsa::SigningKey::from_slice(secret("signer", round).expose()).unwrap();
         let (signature, id) = signer.sign_prehash_recoverable(&digest);
@@ -179,12 +179,12 @@ fn compare(name: &str, verify: (Verify, Verify), public: &[u8], message: &[u8], 
     let mut damaged: Vec<[Vec<u8>; 3]> = Vec::new();
     for part in 0..3 {
         let whole = [public.to_vec(), message.to_vec(), signature.to_vec()];
-        for bit in (0..whole[part].len() * 8).step_by(3) {
+        for bit in (0..whole[part].len() * 8).step_by(7) {
             let mut copy = whole.clone();
             copy[part][bit / 8] ^= 1 << (bit % 8);
             damaged.push(copy);
         }
-        for length in 0..whole[part].len() {
+        for length in (0..whole[part].len()).rev().step_by(5) {
             let mut copy = whole.clone();
             copy[part].truncate(length);
             damaged.push(copy);
@@ -213,7 +213,7 @@ fn der(fixed: &[u8]) -> Vec<u8> {
 
 #[test]
 fn signatures() {
-    for round in 0..6 {
+    for round in 0..2 {
         let message: [u8; 21] = bytes("message", round);
         let key = p256::ecdsa::SigningKey::from_slice(&bytes::<32>("p256", round)).unwrap();
         let signature: p256::ecdsa::Signature = key.sign_prehash(&native::sha256(&[&message])).unwrap();

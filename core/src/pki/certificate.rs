@@ -258,16 +258,18 @@ impl<'a> Certificate<'a> {
         window(self.not_before, self.not_after, at)
     }
 
-    /// Checks that it is an end entity that may sign data and nothing else.
+    /// Checks that it is an end entity that may sign data and nothing else. Without a key usage extension any use is allowed
+    /// (RFC 5280, 4.2.1.3); a profile that always has one asks with [`Certificate::states_usage`] too.
     pub fn end_entity(&self) -> Result<(), Problem> {
-        match self.usage {
-            Some(usage)
-                if usage.digital_signature && !usage.sign_certificates && !usage.sign_crls && !self.ca =>
-            {
-                Ok(())
-            }
-            _ => Err(Problem::Usage),
-        }
+        let fits = self
+            .usage
+            .is_none_or(|usage| usage.digital_signature && !usage.sign_certificates && !usage.sign_crls);
+        if fits && !self.ca { Ok(()) } else { Err(Problem::Usage) }
+    }
+
+    /// True when it has a key usage extension.
+    pub const fn states_usage(&self) -> bool {
+        self.usage.is_some()
     }
 
     /// Checks names, key identifiers and signature against an authority. Dates and purpose are asked separately.
@@ -326,8 +328,7 @@ impl Authority {
     }
 
     fn new(certificate: &Certificate<'_>, path_length: Option<u32>) -> Result<Authority, Problem> {
-        let usage = certificate.usage.ok_or(Problem::Usage)?;
-        if !certificate.ca || !usage.sign_certificates {
+        if !certificate.ca || certificate.usage.is_some_and(|usage| !usage.sign_certificates) {
             return Err(Problem::Usage);
         }
         Ok(Authority {
@@ -340,7 +341,7 @@ impl Authority {
             not_before: certificate.not_before,
             not_after: certificate.not_after,
             path_length,
-            sign_crls: usage.sign_crls,
+            sign_crls: certificate.usage.is_none_or(|usage| usage.sign_crls),
         })
     }
 

@@ -9,6 +9,8 @@ mod certificate;
 mod crl;
 pub mod pem;
 pub mod roots;
+#[cfg(test)]
+mod tests;
 pub mod time;
 
 pub use certificate::{Authority, Certificate, PublicKey, Serial};

@@ -42,7 +42,7 @@ entries! {
     Hardware Enforced "quote.present" "There is exactly one hardware quote" "Without a quote nothing is proven; with two different ones the answer contradicts itself." "venice.md 2.4 step 6";
     KeyBinding Enforced "binding.key" "The signed report data holds our encryption key's identity" "If this fails, the key in the answer is not the enclave's." "venice.md 2.4 step 8";
     Freshness Enforced "nonce.cpu" "The signed report data holds our challenge" "The quote was made for another request: a replay." "venice.md 2.4 step 8";
-    KeyBinding Enforced "binding.copies" "Unsigned copies of the report data equal the signed bytes" "Copies are never used to decide; a wrong one shows tampering." "venice.md 2.4 step 9";
+    KeyBinding Enforced "binding.report_data" "Unsigned copies of the report data equal the signed bytes" "Copies are never used to decide; a wrong one shows tampering." "venice.md 2.4 step 9";
     Transport Enforced "binding.tls" "The TLS certificate is the one bound in the quote" "The connection ends outside the enclave." "attestation.md 4.2 item 8";
     Software Enforced "eventlog.parse" "The event log has the expected form" "A log that cannot be read strictly is not trusted in part." "venice.md 2.8";
     Software Enforced "eventlog.digest" "Each event's digest follows from its content" "Somebody edited an event, for instance the compose hash." "venice.md 2.8 item 2";
@@ -57,6 +57,7 @@ entries! {
     Software Enforced "ohttp.key_config" "The OHTTP key configuration is named consistently" "Two different configurations mean that one was changed." "venice.md 2.2";
     Software Enforced "ohttp.signature" "The OHTTP key configuration is signed by the key it names" "The configuration was altered. (This key is not bound by this quote and is not used.)" "attestation.md 4.2 item 3";
     Software Enforced "software.reference" "The measured software equals a reference value of the policy" "The enclave runs other software than the one you named." "attestation.md 4.3";
+    Transport Enforced "missing" "The report names at least one model node" "A gateway alone proves nothing about the node that reads the prompt." "venice.md 2.2";
     Gpu Enforced "gpu.missing" "GPU evidence is there" "The policy asks for GPU evidence and the answer has none." "venice.md 2.6";
     Gpu Enforced "gpu.parse" "GPU reports have the exact SPDM layout" "Altered or foreign reports are refused before any field is used." "attestation.md 3.1";
     Gpu Enforced "gpu.nonce" "GPU reports answer our challenge" "The GPU evidence was made for another request." "attestation.md 3.1";

@@ -10,7 +10,8 @@ use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::value::{Field, Integer, Name, Scalar, Text};
+use super::server_error::{ErrorSeed, ServerError};
+use super::value::{Field, Integer, Name, Text};
 use crate::error::{Code, Error, Result};
 use crate::limits::{ANSWER_MAX_CHOICES, JSON_MAX_MEMBERS};
 
@@ -71,28 +72,12 @@ pub struct Delta<'a> {
     pub clear: Option<&'static str>,
 }
 
-/// What a server says about a failure, in any of its forms (protocols/venice.md 6.1). Not authenticated: show it as the server's
-/// words only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServerError {
-    /// The message; empty when there is none.
-    pub message: String,
-    /// `type`, or else `code`; empty when there is none.
-    pub kind: String,
-}
-
 /// Reads one event. Fails with `malformed_event`.
 pub fn parse_chunk(data: &[u8]) -> Result<Chunk<'_>> {
     read::<ChunkDraft<'_>>(data).ok_or_else(|| Error::new(Code::MalformedEvent))
 }
 
-/// Reads an error body or event: `{"error":"text"}`, `{"error":{...}}`, `{"object":"error","message":...}`, `{"detail":...}`.
-/// `None` when it is none of these.
-pub fn parse_error(body: &[u8]) -> Option<ServerError> {
-    read::<ErrorDraft<'_>>(body).filter(|error| !error.message.is_empty() || !error.kind.is_empty())
-}
-
-fn read<'a, T: Object<'a>>(data: &'a [u8]) -> Option<T::Output> {
+pub(super) fn read<'a, T: Object<'a>>(data: &'a [u8]) -> Option<T::Output> {
     let text = std::str::from_utf8(data).ok()?;
     let mut parser = serde_json::Deserializer::from_str(text);
     let value = Of::<T>::seed().deserialize(&mut parser).ok()?;
@@ -102,13 +87,13 @@ fn read<'a, T: Object<'a>>(data: &'a [u8]) -> Option<T::Output> {
 
 /// A member of an object: its place among the known names, or its name.
 #[derive(Clone, Copy)]
-enum Member<'n> {
+pub(super) enum Member<'n> {
     Known(usize),
     Other(&'n str),
 }
 
 /// An object that is read member by member.
-trait Object<'de>: Default {
+pub(super) trait Object<'de>: Default {
     /// Known member names, at most 32.
     const NAMES: &'static [&'static str];
     /// What the object reads as.
@@ -122,10 +107,10 @@ trait Object<'de>: Default {
 }
 
 /// Reads an object of kind `T`; `null` reads as `None`.
-struct Of<T>(PhantomData<T>);
+pub(super) struct Of<T>(PhantomData<T>);
 
 impl<T> Of<T> {
-    const fn seed() -> Of<T> {
+    pub(super) const fn seed() -> Of<T> {
         Of(PhantomData)
     }
 }
@@ -177,7 +162,7 @@ impl<'de, T: Object<'de>> Visitor<'de> for Of<T> {
     }
 }
 
-fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     map.next_value::<IgnoredAny>().map(|_| ())
 }
 
@@ -380,137 +365,129 @@ impl<'de> Object<'de> for UsageDraft {
     }
 }
 
-#[derive(Default)]
-struct ErrorDraft<'a> {
-    nested: Option<ServerError>,
-    is_error: bool,
-    message: Field<'a>,
-    detail: Field<'a>,
-    kind: Kind,
-}
-
-impl<'de> Object<'de> for ErrorDraft<'de> {
-    const NAMES: &'static [&'static str] = &["error", "object", "message", "detail", "type", "code"];
-    type Output = ServerError;
-
-    fn member<A: MapAccess<'de>>(&mut self, member: Member<'_>, map: &mut A) -> Result<(), A::Error> {
-        match member {
-            Member::Known(0) => self.nested = map.next_value_seed(ErrorSeed)?,
-            Member::Known(1) => {
-                self.is_error = matches!(map.next_value_seed(Text)?, Field::Text(text) if text == "error");
-            }
-            Member::Known(2) => self.message = map.next_value_seed(Text)?,
-            Member::Known(3) => self.detail = map.next_value_seed(Text)?,
-            Member::Known(4) => self.kind.of_type = into_string(map.next_value_seed(Text)?),
-            Member::Known(5) => self.kind.of_code = map.next_value_seed(Scalar)?,
-            _ => skip(map)?,
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<ServerError, &'static str> {
-        if let Some(nested) = self.nested {
-            return Ok(nested);
-        }
-        let message = if self.is_error { into_string(self.message) } else { into_string(self.detail) };
-        let kind = if self.is_error { self.kind.text() } else { String::new() };
-        Ok(ServerError { message, kind })
-    }
-}
-
-#[derive(Default)]
-struct Kind {
-    of_type: String,
-    of_code: String,
-}
-
-impl Kind {
-    fn text(self) -> String {
-        if self.of_type.is_empty() { self.of_code } else { self.of_type }
-    }
-}
-
-/// The object inside `error`.
-#[derive(Default)]
-struct InnerError<'a> {
-    message: Field<'a>,
-    kind: Kind,
-}
-
-impl<'de> Object<'de> for InnerError<'de> {
-    const NAMES: &'static [&'static str] = &["message", "type", "code"];
-    type Output = ServerError;
-
-    fn member<A: MapAccess<'de>>(&mut self, member: Member<'_>, map: &mut A) -> Result<(), A::Error> {
-        match member {
-            Member::Known(0) => self.message = map.next_value_seed(Text)?,
-            Member::Known(1) => self.kind.of_type = into_string(map.next_value_seed(Text)?),
-            Member::Known(2) => self.kind.of_code = map.next_value_seed(Scalar)?,
-            _ => skip(map)?,
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<ServerError, &'static str> {
-        Ok(ServerError { message: into_string(self.message), kind: self.kind.text() })
-    }
-}
-
-/// The value of `error`: a text, an object, `null` for none; anything else is an error without words.
-struct ErrorSeed;
-
-impl<'de> DeserializeSeed<'de> for ErrorSeed {
-    type Value = Option<ServerError>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ErrorSeed {
-    type Value = Option<ServerError>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an error")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(ServerError { message: text.to_owned(), kind: String::new() }))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Some(ServerError::default()))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Some(ServerError::default()))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Some(ServerError::default()))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Some(ServerError::default()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Some(ServerError::default()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Of::<InnerError<'de>>::seed().visit_map(map)
-    }
-}
-
-fn into_string(field: Field<'_>) -> String {
+pub(super) fn into_string(field: Field<'_>) -> String {
     match field {
         Field::Text(text) => text.into_owned(),
         Field::Absent | Field::Other => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> Option<Code> {
+        parse_chunk(text.as_bytes()).err().map(|error| error.code())
+    }
+
+    #[test]
+    fn a_chunk_borrows_its_texts() {
+        let text = r#"{"id":"c1","object":"chat.completion.chunk","created":1e999,"choices":[{"index":3,"delta":
+            {"role":"assistant","content":"abc","reasoning":"\u0061","x":[{}]},"logprobs":null,"finish_reason":"stop"}],
+            "usage":{"prompt_tokens":3,"cost":0.5,"details":{"a":1},"bad name":1,"total_tokens":5},"extra":{"a":[1]}}"#;
+        let chunk = parse_chunk(text.as_bytes()).unwrap();
+        assert!(matches!(chunk.id, Some(Cow::Borrowed("c1"))));
+        assert_eq!(chunk.usage.as_deref(), Some(r#"{"prompt_tokens":3,"total_tokens":5}"#));
+        let choices: Vec<&Choice<'_>> = chunk.choices.iter().collect();
+        let [choice] = choices.as_slice() else { panic!("{choices:?}") };
+        assert!(matches!(choice.delta.content, Field::Text(Cow::Borrowed("abc"))));
+        assert_eq!(choice.delta.reasoning, Field::Text("a".into()));
+        assert_eq!(choice.delta.reasoning_content, Field::Absent);
+        assert_eq!((choice.index, choice.finish_reason.as_deref()), (3, Some("stop")));
+        assert!(!choice.has_logprobs && choice.delta.clear.is_none());
+    }
+
+    #[test]
+    fn forms_that_are_accepted() {
+        for text in [
+            "{}",
+            " {\"choices\":null} ",
+            "{\"choices\":[],\"usage\":null,\"error\":null,\"id\":null}",
+            "{\"choices\":[{}]}",
+            "{\"choices\":[{\"delta\":null,\"index\":null}]}",
+            "{\"choices\":[{\"message\":{\"content\":null}}]}",
+            "{\"model\":5,\"object\":5,\"message\":[]}",
+            "{\"x\":1,\"y\":1}",
+        ] {
+            assert_eq!(code(text), None, "{text}");
+        }
+        let positions = parse_chunk(b"{\"choices\":[{},{}]}").unwrap();
+        assert_eq!(positions.choices.iter().map(|choice| choice.index).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn forms_that_are_refused() {
+        let many = format!("{{\"choices\":[{}{{}}]}}", "{},".repeat(ANSWER_MAX_CHOICES));
+        for text in [
+            "",
+            "null",
+            "[]",
+            "\"text\"",
+            "{\"a\":1",
+            "{} {}",
+            "{\"id\":5}",
+            "{\"choices\":{}}",
+            "{\"choices\":[null]}",
+            "{\"choices\":[5]}",
+            "{\"choices\":[{\"index\":-1}]}",
+            "{\"choices\":[{\"index\":4294967296}]}",
+            "{\"choices\":[{\"index\":\"0\"}]}",
+            "{\"choices\":[{\"index\":1},{\"index\":1}]}",
+            "{\"choices\":[{\"index\":1},{}]}",
+            "{\"choices\":[{\"delta\":\"text\"}]}",
+            "{\"choices\":[{\"delta\":{},\"message\":{}}]}",
+            "{\"choices\":[{\"finish_reason\":1}]}",
+            "{\"usage\":5}",
+            // Duplicate members, at every level (threats T44).
+            "{\"id\":\"a\",\"id\":\"a\"}",
+            "{\"choices\":[],\"\\u0063hoices\":[]}",
+            "{\"x\":1,\"y\":1,\"x\":1}",
+            "{\"choices\":[{\"delta\":{},\"delta\":{}}]}",
+            "{\"choices\":[{\"x\":1,\"x\":1}]}",
+            "{\"choices\":[{\"delta\":{\"content\":null,\"content\":\"x\"}}]}",
+            "{\"choices\":[{\"delta\":{\"z\":1,\"z\":1}}]}",
+            "{\"usage\":{\"a\":1,\"a\":1}}",
+            "{\"error\":{\"message\":\"a\",\"message\":\"b\"}}",
+            // Texts that are none.
+            "{\"choices\":[{\"delta\":{\"content\":\"\\ud800\"}}]}",
+            "{\"choices\":[{\"delta\":{\"content\":\"a\nb\"}}]}",
+            &many,
+        ] {
+            assert_eq!(code(text), Some(Code::MalformedEvent), "{text}");
+        }
+        assert!(parse_chunk(b"{\"id\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn what_is_no_text_is_noticed() {
+        for value in ["5", "-1.5", "true", "[]", "[{\"text\":\"x\"}]", "{}", "{\"a\":[1]}"] {
+            let text = format!("{{\"choices\":[{{\"delta\":{{\"content\":{value}}}}}]}}");
+            let chunk = parse_chunk(text.as_bytes()).unwrap();
+            assert!(chunk.choices.iter().all(|choice| choice.delta.content == Field::Other), "{text}");
+        }
+        for name in ["tool_calls", "function_call", "refusal", "audio", "logprobs"] {
+            for (value, clear) in
+                [("null", None), ("[]", Some(name)), ("\"\"", Some(name)), ("false", Some(name))]
+            {
+                let text = format!("{{\"choices\":[{{\"delta\":{{\"{name}\":{value}}}}}]}}");
+                let chunk = parse_chunk(text.as_bytes()).unwrap();
+                assert!(chunk.choices.iter().all(|choice| choice.delta.clear == clear), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn errors_in_a_chunk() {
+        for (text, is_error) in [
+            ("{\"error\":null}", false),
+            ("{\"error\":{}}", true),
+            ("{\"error\":[]}", true),
+            ("{\"error\":false}", true),
+            ("{\"error\":1}", true),
+            ("{\"object\":\"error\",\"message\":\"m\"}", true),
+            ("{\"object\":\"chat.completion.chunk\",\"message\":\"m\"}", false),
+        ] {
+            assert_eq!(parse_chunk(text.as_bytes()).unwrap().error.is_some(), is_error, "{text}");
+        }
     }
 }

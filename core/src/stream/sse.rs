@@ -11,7 +11,7 @@ use crate::limits::{SSE_EVENT_MAX_BYTES, SSE_EVENT_MAX_LINES, SSE_LINE_MAX_BYTES
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Capacity that the buffers keep between events; what one large event needed is given back.
-const KEPT_CAPACITY: usize = 32 * 1024;
+const KEPT_CAPACITY: usize = 8 * 1024;
 
 /// One event. `id` and `retry` fields are legal and ignored: a sealed answer is never resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

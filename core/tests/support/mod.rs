@@ -42,11 +42,15 @@ impl SecureRandom for Listed {
     }
 }
 
-/// The whole file `tests/vectors/<path>` at the root of the repository.
-pub fn vector_file(path: &str) -> Value {
+/// The file `tests/vectors/<path>` at the root of the repository.
+pub fn vector_bytes(path: &str) -> Vec<u8> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors").join(path);
-    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    serde_json::from_str(&text).unwrap()
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The same as JSON.
+pub fn vector_file(path: &str) -> Value {
+    serde_json::from_slice(&vector_bytes(path)).unwrap()
 }
 
 /// Runs every case of a vector file and reports each by id; fails at the end if one did.

@@ -3,6 +3,7 @@
 //! A library is a directory with `index.json` (samples), and mostly `mutations.json` and `synthetic.json`. One module per kind of
 //! evidence turns a library into [`Row`]s; [`KINDS`] lists them. To add a kind: one module with a `judge` function, one line there.
 
+pub mod composite;
 pub mod library;
 pub mod tdx;
 
@@ -117,10 +118,15 @@ pub struct Kind {
     pub name: &'static str,
     /// Judges every case of a library. An error means that the library cannot be read.
     pub judge: fn(&Library) -> Result<Vec<Row>, String>,
+    /// Lines for what a library of this kind holds and cannot be judged.
+    pub not_judged: fn(&Library) -> Vec<String>,
 }
 
 /// Every kind that can be judged.
-pub const KINDS: &[Kind] = &[Kind { name: "tdx", judge: tdx::judge }];
+pub const KINDS: &[Kind] = &[
+    Kind { name: "tdx", judge: tdx::judge, not_judged: |_| Vec::new() },
+    Kind { name: "composite", judge: composite::judge, not_judged: composite::not_judged },
+];
 
 /// Result of judging a directory.
 #[derive(Debug, Default)]
@@ -193,7 +199,10 @@ pub fn judge(dir: &Path, kind: Option<&str>) -> Result<Report, String> {
             continue;
         }
         match KINDS.iter().find(|known| known.name == library.kind) {
-            Some(known) => report.judged.push((library.kind.clone(), (known.judge)(&library)?)),
+            Some(known) => {
+                report.judged.push((library.kind.clone(), (known.judge)(&library)?));
+                report.not_judged.extend((known.not_judged)(&library));
+            }
             None => report.not_judged.push(format!(
                 "{}: not judged ({} samples, {} mutations, {} synthetic)",
                 library.kind,

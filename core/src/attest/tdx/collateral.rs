@@ -192,6 +192,9 @@ impl Signer {
             return Err(signing_error(Problem::Name).expected(SIGNER_NAME));
         }
         leaf.end_entity().map_err(signing_error)?;
+        if !leaf.states_usage() {
+            return Err(signing_error(Problem::Usage));
+        }
         leaf.issued_by(root).map_err(signing_error)?;
         leaf.valid_at(at).map_err(signing_error)?;
         let PublicKey::P256(key) = leaf.key() else { return Err(signing_error(Problem::Algorithm)) };

@@ -36,6 +36,9 @@ pub(super) fn authority(
     at: u64,
 ) -> std::result::Result<Authority, Problem> {
     root.valid_at(at)?;
+    if !certificate.states_usage() {
+        return Err(Problem::Usage);
+    }
     let authority = Authority::below(root, certificate, at)?;
     if CaKind::from_common_name(authority.common_name()).is_none() {
         return Err(Problem::Name);
@@ -53,6 +56,9 @@ pub(super) fn check_leaf(
         return Err(Problem::Name);
     }
     leaf.end_entity()?;
+    if !leaf.states_usage() {
+        return Err(Problem::Usage);
+    }
     leaf.valid_at(at)?;
     leaf.issued_by(ca)
 }

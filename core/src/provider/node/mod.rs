@@ -58,29 +58,55 @@ pub(crate) fn appraise_node(
     pool: &CollateralPool<'_>,
     input: &NodeInput<'_>,
 ) -> NodeFindings {
-    let mut findings = NodeFindings::default();
     let identity = check_identity(appraisal, input);
-    let quote = appraisal.record(input.scope, "quote.present", quote_bytes(input.answer));
-    let claims = quote.as_deref().and_then(|quote| check_quote(appraisal, pool, input, quote));
-    let Some(claims) = claims else {
-        for id in ["binding.key", "nonce.cpu", "eventlog.replay", "compose_hash"] {
+    let mut findings = appraise_guest(appraisal, pool, input, |appraisal, claims| {
+        check_binding(appraisal, input, identity.as_ref(), claims);
+    });
+    if findings.expires.is_none() {
+        for id in ["binding.key", "nonce.cpu"] {
             appraisal.not_checked(input.scope, id, "needs a verified quote");
         }
-        return findings;
-    };
-    findings.expires = Some(claims.collateral_expires_at.min(claims.pck.not_after));
-    check_binding(appraisal, input, identity.as_ref(), &claims);
-    software::check(appraisal, input, &claims, &mut findings);
-    manager::check(appraisal, pool, input, &claims);
-    manager::check_ohttp(appraisal, input);
+    }
     gpu::check(appraisal, input, &mut findings);
     findings.identity = identity;
     findings
 }
 
+/// Runs the checks of the guest alone: quote, copies, software. `bind` makes the checks that tie the quote to keys and challenge.
+pub(crate) fn appraise_guest(
+    appraisal: &mut Appraisal<'_>,
+    pool: &CollateralPool<'_>,
+    input: &NodeInput<'_>,
+    bind: impl FnOnce(&mut Appraisal<'_>, &TdxClaims),
+) -> NodeFindings {
+    let mut findings = NodeFindings::default();
+    let quote = appraisal.record(input.scope, "quote.present", quote_bytes(input.answer));
+    let claims = quote.as_deref().and_then(|quote| check_quote(appraisal, pool, input, quote));
+    let Some(claims) = claims else {
+        appraisal.not_checked(input.scope, "eventlog.replay", "needs a verified quote");
+        return findings;
+    };
+    findings.expires = Some(claims.collateral_expires_at.min(claims.pck.not_after));
+    bind(appraisal, &claims);
+    appraisal.record(
+        input.scope,
+        "binding.report_data",
+        check_copies(input.answer, &claims.body.report_data),
+    );
+    software::check(appraisal, input, &claims, &mut findings);
+    manager::check(appraisal, pool, input, &claims);
+    manager::check_ohttp(appraisal, input);
+    findings
+}
+
 fn check_identity(appraisal: &mut Appraisal<'_>, input: &NodeInput<'_>) -> Option<Identity> {
-    let (identity, address) =
-        appraisal.record(input.scope, "binding.signing_key", Identity::read(input.answer))?;
+    let Some((identity, address)) =
+        appraisal.record(input.scope, "binding.signing_key", Identity::read(input.answer))
+    else {
+        let error = Error::new(Code::AddressMismatch).at("binding.address").found("no usable key");
+        appraisal.fail(input.scope, "binding.address", error);
+        return None;
+    };
     appraisal.record(input.scope, "binding.address", address);
     Some(identity)
 }
@@ -89,14 +115,16 @@ fn check_identity(appraisal: &mut Appraisal<'_>, input: &NodeInput<'_>) -> Optio
 pub(crate) fn quote_bytes(answer: &Json) -> Result<Vec<u8>> {
     let nested = answer.get("attestation").and_then(|attestation| attestation.get("evidence"));
     let mut quotes: Vec<Vec<u8>> = Vec::new();
-    for (holder, name) in [(Some(answer), "intel_quote"), (nested, "quote")] {
+    for (holder, name) in [(Some(answer), "intel_quote"), (Some(answer), "quote"), (nested, "quote")] {
         let Some(text) = holder.map(|holder| optional_text(holder, name)).transpose()?.flatten() else {
             continue;
         };
         quotes.push(tdx::decode_quote_text(text)?);
     }
     match quotes.as_slice() {
-        [first, second] if first != second => Err(Error::new(Code::ConflictingFields).at("quote.present")),
+        [first, rest @ ..] if rest.iter().any(|other| other != first) => {
+            Err(Error::new(Code::ConflictingFields).at("quote.present"))
+        }
         _ => quotes.into_iter().next().ok_or_else(|| Error::new(Code::QuoteMissing).at("quote.present")),
     }
 }
@@ -191,7 +219,6 @@ fn check_binding(
         }
         Err(error) => appraisal.fail(scope, "binding.key", error),
     }
-    appraisal.record(scope, "binding.copies", check_copies(input.answer, report_data));
 }
 
 /// `tls_cert_fingerprint`, 32 bytes in hex; its presence selects the rule for REPORTDATA.
@@ -233,7 +260,7 @@ pub(crate) fn check_copies(answer: &Json, report_data: &[u8; 64]) -> Result<()> 
         let copy = hex::decode_prefixed(text).unwrap_or_default();
         if copy != report_data {
             return Err(Error::new(Code::ConflictingFields)
-                .at("binding.copies")
+                .at("binding.report_data")
                 .expected(hex::short(report_data))
                 .found(hex::short(&copy)));
         }

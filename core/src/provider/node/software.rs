@@ -169,7 +169,9 @@ fn check_references(
 fn compare(references: &References, claims: &TdxClaims, dstack: Option<&DstackClaims>) -> Result<()> {
     let [rtmr0, rtmr1, rtmr2, _] = &claims.body.rtmr;
     let [expected0, expected1, expected2] = &references.rtmr;
-    let measured: [(&str, &[Vec<u8>], Option<&[u8]>); 7] = [
+    /// Name, accepted values, measured value.
+    type Comparison<'a> = (&'a str, &'a [Vec<u8>], Option<&'a [u8]>);
+    let measured: [Comparison<'_>; 7] = [
         ("MRTD", &references.mr_td, Some(&claims.body.mr_td)),
         ("RTMR0", expected0, Some(rtmr0)),
         ("RTMR1", expected1, Some(rtmr1)),

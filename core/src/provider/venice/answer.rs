@@ -5,33 +5,24 @@
 //! enough), then apply everything in order. Parsing decides nothing that depends on plaintext, so the outcome is the same for any
 //! chunking and any number of threads.
 
-use std::ops::{ControlFlow, Range};
-use std::sync::{Mutex, PoisonError};
+use zeroize::Zeroize;
 
-use zeroize::{Zeroize, Zeroizing};
-
-use super::failure::{FailedResponse, error_in_stream};
+use super::burst::{open_ahead, open_range, range_of};
+use super::failure::FailedResponse;
+use super::steps::{END_MARK, Reader, Step};
 use super::utf8::Joiner;
-use crate::crypto::{POINT_LEN, Sha256};
+use crate::crypto::Sha256;
 use crate::endpoint::{Answer, Event, Receipt, TextField};
-use crate::error::{Code, Error, Result, cleaned};
+use crate::error::{Code, Error, Result};
 use crate::http::ResponseHead;
-use crate::limits::{ANSWER_MAX_BYTES, ANSWER_MAX_CHOICES};
-use crate::seal::ecies::{FieldOpener, KeyMemory, PLAINTEXT_OFFSET, decode_envelope, open_in_place};
+use crate::limits::ANSWER_MAX_BYTES;
+use crate::seal::ecies::FieldOpener;
 use crate::secret::Secret;
-use crate::stream::Field;
-use crate::stream::json::{Choice, ServerError, parse_chunk, parse_error};
-use crate::stream::sse::{self, Framer};
+use crate::stream::sse::Framer;
 
-/// Curve multiplications in one push from which on threads pay for themselves (each costs about 45 us, a thread about 30 us).
-const PARALLEL_MIN_KEYS: usize = 8;
-/// Longest `finish_reason` that is repeated.
-const FINISH_REASON_MAX_BYTES: usize = 64;
-/// Longest answer id.
-const ID_MAX_BYTES: usize = 256;
-/// Envelope bytes that are kept allocated between pushes.
-const KEPT_CAPACITY: usize = 32 * 1024;
-const END_MARK: &[u8] = b"[DONE]";
+/// Envelope bytes and steps that are kept allocated between pushes, so that an idle stream stays small after a burst.
+const KEPT_CAPACITY: usize = 16 * 1024;
+const KEPT_STEPS: usize = 128;
 
 /// How an answer is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -244,6 +235,7 @@ impl AnswerOpener {
         arena.clear();
         arena.shrink_to(KEPT_CAPACITY);
         self.reader.arena = arena;
+        steps.shrink_to(KEPT_STEPS);
         self.reader.steps = steps;
         result
     }
@@ -362,263 +354,38 @@ fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-/// Where the plaintext of an envelope lies once it is open.
-fn range_of(envelope: &Range<usize>, plaintext: usize) -> Range<usize> {
-    let start = envelope.start.saturating_add(PLAINTEXT_OFFSET);
-    start..start.saturating_add(plaintext)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{SecureRandom, secp256k1_public_key};
+    use crate::seal::ecies::seal_field;
 
-fn open_range(
-    secret: &Secret<32>,
-    memory: &mut KeyMemory,
-    arena: &mut [u8],
-    envelope: &Range<usize>,
-) -> Result<usize> {
-    let envelope = arena.get_mut(envelope.clone()).ok_or(Code::Internal)?;
-    open_in_place(secret, memory, envelope).map(|plaintext| plaintext.len())
-}
+    struct Counter(u64);
 
-/// Opens all envelopes on several threads when that is worth it; otherwise each is opened when its turn comes.
-fn open_ahead(opener: &mut FieldOpener, arena: &mut [u8], steps: &mut [Step], workers: usize) {
-    let (secret, memory) = opener.parts();
-    if workers < 2 || count_keys(arena, steps, memory) < PARALLEL_MIN_KEYS {
-        return;
-    }
-    let mut jobs = Vec::new();
-    let mut rest = arena;
-    for step in steps {
-        if let Step::Sealed { envelope, opened, .. } = step {
-            let Some((head, tail)) = std::mem::take(&mut rest).split_at_mut_checked(envelope.len()) else {
-                return;
-            };
-            jobs.push((head, opened));
-            rest = tail;
-        }
-    }
-    let workers = workers.min(jobs.len() / 4);
-    let queue = Mutex::new(jobs.into_iter());
-    let work = |memory: &mut KeyMemory| {
-        loop {
-            let job = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((envelope, opened)) = job else { break };
-            *opened = Some(open_in_place(secret, memory, envelope).map(|plaintext| plaintext.len()));
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..workers {
-            // Without another thread, this one does all of it.
-            let thread = std::thread::Builder::new();
-            if thread.spawn_scoped(scope, || work(&mut KeyMemory::default())).is_err() {
-                break;
-            }
-        }
-        work(memory);
-    });
-}
-
-/// Curve multiplications that the envelopes of these steps need: neighbours under one ephemeral key need one together.
-fn count_keys(arena: &[u8], steps: &[Step], memory: &KeyMemory) -> usize {
-    let mut count = 0usize;
-    let mut last: Option<&[u8; POINT_LEN]> = None;
-    for step in steps {
-        if let Step::Sealed { envelope, .. } = step {
-            let key = arena.get(envelope.clone()).and_then(<[u8]>::first_chunk::<POINT_LEN>);
-            let known = match last {
-                Some(_) => key == last,
-                None => key.is_some_and(|key| memory.knows(key)),
-            };
-            count = count.saturating_add(usize::from(!known));
-            last = key;
-        }
-    }
-    count
-}
-
-/// What is to be done for an event, in order.
-enum Step {
-    /// An envelope in the arena. `opened` is the plaintext's length, once known. `same_as` is where the envelope lies that may hold
-    /// the same text under another name.
-    Sealed {
-        choice: u32,
-        field: TextField,
-        envelope: Range<usize>,
-        opened: Option<Result<usize>>,
-        same_as: Option<Range<usize>>,
-    },
-    /// White space in clear, where that is allowed.
-    Clear {
-        choice: u32,
-        field: TextField,
-        text: String,
-    },
-    Finish {
-        choice: u32,
-        reason: String,
-    },
-    Usage(String),
-    Done,
-    Fail(Error),
-    /// The event is complete: what it said is delivered.
-    EventEnd,
-}
-
-/// Turns events into steps. Knows no plaintext.
-struct Reader {
-    options: AnswerOptions,
-    id: Option<String>,
-    /// Index of each choice and whether it has ended.
-    choices: Vec<(u32, bool)>,
-    /// The bytes of all envelopes in `steps`, one after the other; plaintext in their place once they are open.
-    arena: Zeroizing<Vec<u8>>,
-    steps: Vec<Step>,
-}
-
-impl Reader {
-    fn new(options: AnswerOptions) -> Reader {
-        Reader { options, id: None, choices: Vec::new(), arena: Zeroizing::default(), steps: Vec::new() }
-    }
-
-    /// True when the steps end the stream, one way or the other.
-    fn stopped(&self) -> bool {
-        matches!(self.steps.last(), Some(Step::Done | Step::Fail(_)))
-    }
-
-    fn event(&mut self, event: &sse::Event<'_>) -> ControlFlow<()> {
-        let data = event.data.trim_ascii();
-        if data == END_MARK {
-            self.steps.push(Step::Done);
-            return ControlFlow::Break(());
-        }
-        if data.is_empty() {
-            return ControlFlow::Continue(());
-        }
-        let event_start = self.steps.len();
-        let result = if event.name == b"error" {
-            Err(error_in_stream(&parse_error(data).unwrap_or_else(|| ServerError {
-                message: String::from_utf8_lossy(data).into_owned(),
-                kind: String::new(),
-            })))
-        } else {
-            self.chunk(data)
-        };
-        match result {
-            Ok(()) => {
-                self.steps.push(Step::EventEnd);
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                self.steps.truncate(event_start);
-                self.steps.push(Step::Fail(error));
-                ControlFlow::Break(())
-            }
+    impl SecureRandom for Counter {
+        fn fill(&mut self, out: &mut [u8]) -> Result<()> {
+            self.0 = self.0.wrapping_add(1);
+            out.fill(0);
+            out[..8].copy_from_slice(&self.0.to_be_bytes());
+            Ok(())
         }
     }
 
-    fn chunk(&mut self, data: &[u8]) -> Result<()> {
-        let chunk = parse_chunk(data)?;
-        if let Some(error) = &chunk.error {
-            return Err(error_in_stream(error));
-        }
-        if let Some(id) = chunk.id.as_deref().filter(|id| !id.is_empty()) {
-            self.check_id(id)?;
-        }
-        for choice in chunk.choices.iter() {
-            self.choice(choice)?;
-        }
-        if let Some(usage) = chunk.usage {
-            self.steps.push(Step::Usage(usage));
-        }
-        Ok(())
+    /// What is left in the opener after a push holds no plaintext and no key.
+    #[test]
+    fn nothing_is_kept() {
+        let mut opener = AnswerOpener::for_key(Secret::take(&mut [0x33; 32]), AnswerOptions::default());
+        let client = secp256k1_public_key(&Secret::take(&mut [0x33; 32])).unwrap();
+        let mut sealed = String::new();
+        seal_field(&client, &[b'x'; 100_000], &mut Counter(0), &mut sealed).unwrap();
+        let stream = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{sealed}\"}}}}]}}\n\n");
+        opener.head(&ResponseHead::new(200, [("content-type".into(), "text/event-stream".into())])).unwrap();
+        let mut events = Vec::new();
+        opener.push(stream.as_bytes(), 1, &mut events).unwrap();
+        assert_eq!(events.len(), 1);
+        assert!(opener.reader.arena.is_empty() && opener.reader.steps.is_empty());
+        assert!(opener.reader.arena.capacity() <= 2 * KEPT_CAPACITY);
+        opener.push(b"data: [DONE]\n\n", 1, &mut events).unwrap();
+        assert!(opener.opener.is_none());
     }
-
-    /// One answer has one id (threats T32, T38).
-    fn check_id(&mut self, id: &str) -> Result<()> {
-        match &self.id {
-            Some(known) if known == id => Ok(()),
-            Some(_) => Err(Error::new(Code::AnswerMixed).at("id")),
-            None if id.len() > ID_MAX_BYTES || id.chars().any(char::is_control) => {
-                Err(Error::new(Code::MalformedEvent).at("id"))
-            }
-            None => {
-                self.id = Some(id.to_owned());
-                Ok(())
-            }
-        }
-    }
-
-    fn choice(&mut self, choice: &Choice<'_>) -> Result<()> {
-        let delta = &choice.delta;
-        if let Some(name) = delta.clear.or(choice.has_logprobs.then_some("logprobs")) {
-            return Err(Error::new(Code::PlaintextDowngrade).at(name));
-        }
-        let ended = self.has_ended(choice.index)?;
-        let before = self.steps.len();
-        self.field(choice.index, TextField::Reasoning, "reasoning_content", &delta.reasoning_content, None)?;
-        let twin = match self.steps.get(before..) {
-            Some([Step::Sealed { envelope, .. }]) => Some(envelope.clone()),
-            _ => None,
-        };
-        self.field(choice.index, TextField::Reasoning, "reasoning", &delta.reasoning, twin)?;
-        self.field(choice.index, TextField::Content, "content", &delta.content, None)?;
-        if ended && self.steps.len() > before {
-            return Err(Error::new(Code::MalformedEvent).at("text after finish_reason"));
-        }
-        if let Some(reason) = choice.finish_reason.as_deref().filter(|_| !ended) {
-            self.steps.push(Step::Finish {
-                choice: choice.index,
-                reason: cleaned(reason, FINISH_REASON_MAX_BYTES),
-            });
-            if let Some((_, ended)) = self.choices.iter_mut().find(|(index, _)| *index == choice.index) {
-                *ended = true;
-            }
-        }
-        Ok(())
-    }
-
-    fn has_ended(&mut self, index: u32) -> Result<bool> {
-        if let Some((_, ended)) = self.choices.iter().find(|(known, _)| *known == index) {
-            return Ok(*ended);
-        }
-        if self.choices.len() >= ANSWER_MAX_CHOICES {
-            return Err(Error::new(Code::LimitExceeded).at("choices"));
-        }
-        self.choices.push((index, false));
-        Ok(false)
-    }
-
-    /// Takes a field that must be absent, empty or an envelope.
-    fn field(
-        &mut self,
-        choice: u32,
-        field: TextField,
-        name: &str,
-        value: &Field<'_>,
-        same_as: Option<Range<usize>>,
-    ) -> Result<()> {
-        let downgrade = || Error::new(Code::PlaintextDowngrade).at(name);
-        let text = match value {
-            Field::Absent => return Ok(()),
-            Field::Text(text) if text.is_empty() => return Ok(()),
-            Field::Text(text) => text,
-            Field::Other => return Err(downgrade()),
-        };
-        let start = self.arena.len();
-        match decode_envelope(text.as_bytes(), &mut self.arena) {
-            Ok(bytes) => {
-                let envelope = start..start.saturating_add(bytes);
-                self.steps.push(Step::Sealed { choice, field, envelope, opened: None, same_as });
-                Ok(())
-            }
-            Err(error) if error.code() != Code::NotCiphertext => Err(error),
-            Err(_) if self.options.allow_whitespace_plaintext && is_white_space(text) => {
-                self.steps.push(Step::Clear { choice, field, text: text.clone().into_owned() });
-                Ok(())
-            }
-            Err(_) => Err(downgrade()),
-        }
-    }
-}
-
-fn is_white_space(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }

@@ -4,7 +4,7 @@
 use crate::error::{Code, Error};
 use crate::http::ResponseHead;
 use crate::limits::ERROR_BODY_KEPT_BYTES;
-use crate::stream::json::{ServerError, parse_error};
+use crate::stream::{ServerError, parse_error};
 
 /// Longest error type that is repeated.
 const KIND_MAX_CHARS: usize = 64;

@@ -5,6 +5,7 @@
 
 mod answer;
 pub(crate) mod appraise;
+mod burst;
 mod channel;
 mod exchange;
 mod failure;
@@ -13,6 +14,7 @@ mod models;
 mod request;
 mod sealing;
 mod signature;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod utf8;

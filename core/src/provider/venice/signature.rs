@@ -197,3 +197,121 @@ fn lowercase_hash(text: &str) -> Option<[u8; 32]> {
     }
     hex::decode_array(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // From tests/vectors/venice/signatures.json, case ecdsa-two-part.
+    const REQUEST: &str = "fdfefbf237b1c00f6518a5384bce86ce7c6e8289826efdb9f8cf38a0e91153f8";
+    const RESPONSE: &str = "b769640fb253b35c5b16723b7397eed6a38ca651578b5cccf7929d5941798119";
+    const SIGNATURE: &str = "0x5222fe40ca5169f7eb214ebdcdb2406e25be74715b232d1d490f97db288366d8523802d055c8864507e9e33f090f1c7bed1e108ce696760480f340a18dfa1a661c";
+    const ADDRESS: &str = "0xdbd9d4d3b19a37612520b21b6498a25934720875";
+
+    fn answer() -> ResponseSignature {
+        ResponseSignature {
+            text: format!("{REQUEST}:{RESPONSE}"),
+            signature: SIGNATURE.into(),
+            signing_address: ADDRESS.into(),
+            signing_algo: None,
+        }
+    }
+
+    fn hash(text: &str) -> [u8; 32] {
+        hex::decode_array(text).unwrap()
+    }
+
+    #[test]
+    fn verdicts_say_no_more_than_was_shown() {
+        let attested = Signer::Ecdsa(parse_address(ADDRESS).unwrap());
+        let (request, response, other) = (hash(REQUEST), hash(RESPONSE), [1; 32]);
+        let bodies = Some((&request, &response));
+        let changed = [Some((&other, &response)), Some((&request, &other))];
+        assert_eq!(
+            check_signature(&answer(), &attested, bodies, Binding::Direct),
+            Ok(Verdict::SignedBodyMatches)
+        );
+        assert_eq!(
+            check_signature(&answer(), &attested, None, Binding::Direct),
+            Ok(Verdict::SignedBodyNotCompared)
+        );
+        for bodies in changed {
+            let error = check_signature(&answer(), &attested, bodies, Binding::Direct).unwrap_err();
+            assert_eq!(error.code(), Code::TextMismatch);
+            let verdict = check_signature(&answer(), &attested, bodies, Binding::ThroughRelay);
+            assert_eq!(verdict, Ok(Verdict::SignedBodyNotVerifiable));
+            assert!(verdict.unwrap().sentence().contains("body binding not verifiable"));
+        }
+    }
+
+    #[test]
+    fn another_signer_is_refused() {
+        let attested = Signer::Ecdsa(parse_address(ADDRESS).unwrap());
+        let mut other = parse_address(ADDRESS).unwrap();
+        other[19] ^= 1;
+        let named_other = ResponseSignature { signing_address: hex::encode(&other), ..answer() };
+        let algorithm = |name: &str| ResponseSignature { signing_algo: Some(name.into()), ..answer() };
+        let signature = |text: &str| ResponseSignature { signature: text.into(), ..answer() };
+        let cases = [
+            // The signature verifies against the address that it carries, but that is not the attested one.
+            (answer(), Signer::Ecdsa(other), Code::SignerMismatch),
+            (named_other, attested, Code::SignerMismatch),
+            (answer(), Signer::Ed25519([0; 32]), Code::SignerMismatch),
+            (algorithm("ed25519"), attested, Code::SignerMismatch),
+            (algorithm("ES256K"), attested, Code::SignatureInvalid),
+            (signature(""), attested, Code::SignatureInvalid),
+            (signature("zz"), attested, Code::SignatureInvalid),
+            (signature(&"00".repeat(65)), attested, Code::SignatureInvalid),
+            (
+                ResponseSignature { signing_address: "0x12".into(), ..answer() },
+                attested,
+                Code::SignatureInvalid,
+            ),
+        ];
+        for (answer, attested, code) in cases {
+            let error = check_signature(&answer, &attested, None, Binding::ThroughRelay).unwrap_err();
+            assert_eq!(error.code(), code, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn signed_texts() {
+        for (text, valid) in [
+            (format!("{REQUEST}:{RESPONSE}"), true),
+            (format!("model:{REQUEST}:{RESPONSE}"), true),
+            (format!("org/model:with:colons:{REQUEST}:{RESPONSE}"), true),
+            (format!(":{REQUEST}:{RESPONSE}"), false),
+            (format!("{REQUEST}:{RESPONSE}:"), false),
+            (format!("{REQUEST}-{RESPONSE}"), false),
+            (REQUEST.to_owned(), false),
+            (format!("{}:{RESPONSE}", REQUEST.to_uppercase()), false),
+            (format!("{}:{RESPONSE}", &REQUEST[..62]), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(SignedText::parse(&text).is_some(), valid, "{text}");
+        }
+    }
+
+    #[test]
+    fn answers() {
+        let good = br#"{"text":"t","signature":"s","signing_address":"a","signing_algo":"ecdsa","more":1}"#;
+        assert_eq!(parse_signature(good).unwrap().signing_algo.as_deref(), Some("ecdsa"));
+        let error =
+            parse_signature(br#"{"error_code":"not_found","message":"no signature yet"}"#).unwrap_err();
+        assert_eq!(
+            (error.code(), error.found_value()),
+            (Code::SignatureUnavailable, Some("no signature yet"))
+        );
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            r#"{"text":1,"signature":"s","signing_address":"a"}"#,
+            r#"{"text":"t","text":"t"}"#,
+        ] {
+            assert_eq!(parse_signature(bad.as_bytes()).unwrap_err().code(), Code::MalformedResponse, "{bad}");
+        }
+        let long = vec![b' '; SIGNATURE_RESPONSE_MAX_BYTES + 1];
+        assert_eq!(parse_signature(&long).unwrap_err().code(), Code::LimitExceeded);
+    }
+}
