@@ -5,10 +5,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use xtask::evidence;
+use xtask::{evidence, r#gen, test_python};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
+  gen [--check]
+      write, or compare, every generated file
+  test-python [--release]
+      build the wheel, install it into a clean environment, run its tests and the type checker
   evidence [--dir DIR] [--kind KIND]
       judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
       subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
@@ -18,6 +22,8 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let result = match arguments.next().as_deref() {
         Some("evidence") => run_evidence(arguments),
+        Some("gen") => run_gen(arguments),
+        Some("test-python") => run_test_python(arguments),
         _ => Err(USAGE.into()),
     };
     match result {
@@ -27,6 +33,30 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn run_gen(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let check = flag(arguments, "--check")?;
+    r#gen::run(&root(), check).map(|()| ExitCode::SUCCESS)
+}
+
+fn run_test_python(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let release = flag(arguments, "--release")?;
+    test_python::test(&root(), "python3", release).map(|()| ExitCode::SUCCESS)
+}
+
+/// Whether the only argument that a command takes was given.
+fn flag(mut arguments: impl Iterator<Item = String>, name: &str) -> Result<bool, String> {
+    match arguments.next() {
+        None => Ok(false),
+        Some(argument) if argument == name => Ok(true),
+        Some(argument) => Err(format!("unknown argument: {argument}\n\n{USAGE}")),
+    }
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 fn run_evidence(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {

@@ -1,0 +1,28 @@
+//! Files that are generated from the error registry and committed: each names the command that writes it, and `--check` fails when
+//! one differs.
+
+mod errors_json;
+mod python;
+
+use std::fs;
+use std::path::Path;
+
+/// Writes every generated file, or with `--check` compares it.
+pub fn run(root: &Path, check: bool) -> Result<(), String> {
+    let mut stale = Vec::new();
+    for (path, text) in errors_json::outputs(root).into_iter().chain(python::outputs(root)) {
+        if fs::read_to_string(&path).is_ok_and(|have| have == text) {
+            continue;
+        }
+        let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        if !check {
+            fs::write(&path, text).map_err(|error| format!("cannot write {shown}: {error}"))?;
+            println!("wrote {shown}");
+        }
+        stale.push(shown);
+    }
+    if check && !stale.is_empty() {
+        return Err(format!("generated files differ, run `cargo xtask gen`: {}", stale.join(", ")));
+    }
+    Ok(())
+}
