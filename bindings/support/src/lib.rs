@@ -1,6 +1,6 @@
 //! What the C, Python, Node and UniFFI layers share, so that each of them only converts and renames (style.md B1 rules 3 and 7).
 //!
-//! Owns: the unwind [`guard`], the operating system's random source, the shared [`runtime`], an [`OpenerCell`] that two threads cannot
+//! Owns: the unwind [`guard`], the operating system's random source, the shared [`runtime`], cancellable [tasks](run), an [`OpenerCell`] that two threads cannot
 //! use at once, and flat forms of [`events`](FlatEvent) and [errors](ErrorFields). Knows nothing of a language.
 
 #![forbid(unsafe_code)]
@@ -11,6 +11,7 @@ mod event;
 mod guard;
 mod random;
 mod runtime;
+mod task;
 
 pub use cell::{ExchangeCell, OpenerCell};
 pub use error::ErrorFields;
@@ -20,6 +21,7 @@ pub use guard::guard;
 pub use guard::test_panic;
 pub use random::OsRandom;
 pub use runtime::{block_on, runtime};
+pub use task::{CancelToken, run};
 
 pub use proveil as client;
 pub use proveil_core as core;
