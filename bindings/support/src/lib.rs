@@ -9,6 +9,7 @@ mod cell;
 mod error;
 mod event;
 mod guard;
+mod options;
 mod random;
 mod runtime;
 mod task;
@@ -19,6 +20,9 @@ pub use event::{EventKind, FlatEvent};
 pub use guard::guard;
 #[cfg(feature = "test-entry")]
 pub use guard::test_panic;
+pub use options::{
+    ClientOptions, EvidenceOptions, ExchangeOptions, TimeoutOptions, private_key, transport_failure,
+};
 pub use random::OsRandom;
 pub use runtime::{block_on, runtime};
 pub use task::{CancelToken, run};

@@ -76,7 +76,9 @@ impl<T> Future for AbortOnDrop<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         // The task catches its own panics, so the only other end is a runtime that shuts down.
-        Pin::new(&mut self.0).poll(context).map(|joined| joined.unwrap_or_else(|_| Err(Error::new(Code::Cancelled))))
+        Pin::new(&mut self.0)
+            .poll(context)
+            .map(|joined| joined.unwrap_or_else(|_| Err(Error::new(Code::Cancelled))))
     }
 }
 
