@@ -63,6 +63,6 @@ export class TrustRoots {
 
   /** @internal */
   static textOf(roots: TrustRoots | undefined): string | undefined {
-    return roots?.#json;
+    return roots === undefined ? undefined : roots.#json;
   }
 }

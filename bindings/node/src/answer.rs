@@ -63,10 +63,16 @@ fn fields<'env>(env: sys::napi_env, failure: Failure) -> napi::Result<Object<'en
     object.set("message", error.message)?;
     object.set("hint", error.hint)?;
     object.set("retryable", error.retryable)?;
-    object.set("check", error.check)?;
-    object.set("expected", error.expected)?;
-    object.set("found", error.found)?;
-    object.set("report", error.report_json)?;
+    for (name, value) in [
+        ("check", error.check),
+        ("expected", error.expected),
+        ("found", error.found),
+        ("report", error.report_json),
+    ] {
+        if let Some(value) = value {
+            object.set(name, value)?;
+        }
+    }
     object.set("events", Events(failure.events))?;
     Ok(object)
 }
