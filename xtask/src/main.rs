@@ -1,27 +1,98 @@
-//! `cargo xtask <command>`.
+//! `cargo xtask <command>`: see `USAGE`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
-mod r#gen;
-mod test_node;
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use xtask::{evidence, r#gen, test_node, test_python, test_uniffi};
+
+const USAGE: &str = "usage: cargo xtask <command>
+
+  gen [--check]
+      write, or compare, every generated file
+  test-node [--release]
+      build the addon and the package, run its tests and the type checker
+  test-python [--release]
+      build the wheel, install it into a clean environment, run its tests and the type checker
+  test-uniffi
+      build the UniFFI library, generate its Kotlin, Swift and Python sources, run the tests of the Python ones
+  evidence [--dir DIR] [--kind KIND]
+      judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
+      subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
+";
+
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let flags: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let outcome = match args.first().map(String::as_str) {
-        Some("gen") => r#gen::run(&root, flags.contains(&"--check")),
-        Some("test-node") => test_node::run(&root, flags.contains(&"--release")),
-        _ => Err("usage: cargo xtask gen [--check] | test-node [--release]".to_owned()),
+    let mut arguments = std::env::args().skip(1);
+    let result = match arguments.next().as_deref() {
+        Some("evidence") => run_evidence(arguments),
+        Some("gen") => run_gen(arguments),
+        Some("test-node") => run_test_node(arguments),
+        Some("test-python") => run_test_python(arguments),
+        Some("test-uniffi") => run_test_uniffi(arguments),
+        _ => Err(USAGE.into()),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("{message}");
-            ExitCode::FAILURE
+    match result {
+        Ok(code) => code,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::from(2)
         }
     }
+}
+
+fn run_gen(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let check = flag(arguments, "--check")?;
+    r#gen::run(&root(), check).map(|()| ExitCode::SUCCESS)
+}
+
+fn run_test_node(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let release = flag(arguments, "--release")?;
+    test_node::test(&root(), release).map(|()| ExitCode::SUCCESS)
+}
+
+fn run_test_uniffi(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    match arguments.next() {
+        None => test_uniffi::test(&root(), "python3").map(|()| ExitCode::SUCCESS),
+        Some(argument) => Err(format!("unknown argument: {argument}\n\n{USAGE}")),
+    }
+}
+
+fn run_test_python(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let release = flag(arguments, "--release")?;
+    test_python::test(&root(), "python3", release).map(|()| ExitCode::SUCCESS)
+}
+
+/// Whether the only argument that a command takes was given.
+fn flag(mut arguments: impl Iterator<Item = String>, name: &str) -> Result<bool, String> {
+    match arguments.next() {
+        None => Ok(false),
+        Some(argument) if argument == name => Ok(true),
+        Some(argument) => Err(format!("unknown argument: {argument}\n\n{USAGE}")),
+    }
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn run_evidence(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let mut dir = None;
+    let mut kind = None;
+    while let Some(argument) = arguments.next() {
+        let slot = match argument.as_str() {
+            "--dir" => &mut dir,
+            "--kind" => &mut kind,
+            _ => return Err(format!("unknown argument: {argument}\n\n{USAGE}")),
+        };
+        *slot = Some(arguments.next().ok_or_else(|| format!("{argument} needs a value\n\n{USAGE}"))?);
+    }
+    let dir = match dir {
+        Some(dir) => PathBuf::from(dir),
+        None => evidence::default_dir(),
+    };
+    let report = evidence::judge(&dir, kind.as_deref())?;
+    print!("{}", report.text());
+    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -156,6 +156,8 @@ pub enum Code {
     GpuDuplicate,
     /// PV-254: A GPU report's firmware identity differs from its certificate's.
     GpuFirmwareId,
+    /// PV-255: The event log lacks an event that must be there.
+    MissingEvent,
     /// PV-260: The enclave runs software that the policy does not accept.
     MeasurementRefused,
     /// PV-261: The TLS key of the connection is not the attested one.
@@ -184,6 +186,8 @@ pub enum Code {
     RequiredCheckNotMade,
     /// PV-311: The provider's model list could not be fetched.
     ModelsUnreachable,
+    /// PV-312: Vendor collateral does not have the expected form.
+    CollateralMalformed,
     /// PV-401: A field of the answer is not encrypted.
     NotCiphertext,
     /// PV-402: The answer contains clear text where only encrypted text is allowed.
@@ -340,6 +344,7 @@ impl From<core::Code> for Code {
             core::Code::GpuSignature => Code::GpuSignature,
             core::Code::GpuDuplicate => Code::GpuDuplicate,
             core::Code::GpuFirmwareId => Code::GpuFirmwareId,
+            core::Code::MissingEvent => Code::MissingEvent,
             core::Code::MeasurementRefused => Code::MeasurementRefused,
             core::Code::TlsKeyMismatch => Code::TlsKeyMismatch,
             core::Code::RequiredEvidenceMissing => Code::RequiredEvidenceMissing,
@@ -354,6 +359,7 @@ impl From<core::Code> for Code {
             core::Code::CrlExpired => Code::CrlExpired,
             core::Code::RequiredCheckNotMade => Code::RequiredCheckNotMade,
             core::Code::ModelsUnreachable => Code::ModelsUnreachable,
+            core::Code::CollateralMalformed => Code::CollateralMalformed,
             core::Code::NotCiphertext => Code::NotCiphertext,
             core::Code::PlaintextDowngrade => Code::PlaintextDowngrade,
             core::Code::InvalidPoint => Code::InvalidPoint,

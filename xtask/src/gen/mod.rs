@@ -1,20 +1,32 @@
-//! Files that are generated and committed.
+//! Files that are generated from the error registry and committed: each names the command that writes it, and `--check` fails when
+//! one differs.
 
+mod errors_json;
 mod node;
+mod python;
 mod uniffi;
 
+use std::fs;
 use std::path::Path;
 
-/// Writes every generated file, or with `check` compares it.
+/// Writes every generated file, or with `--check` compares it.
 pub fn run(root: &Path, check: bool) -> Result<(), String> {
-    for (path, text) in node::outputs(root).into_iter().chain(uniffi::outputs(root)) {
-        if std::fs::read_to_string(&path).is_ok_and(|have| have == text) {
+    let mut stale = Vec::new();
+    let outputs =
+        [errors_json::outputs(root), node::outputs(root), python::outputs(root), uniffi::outputs(root)];
+    for (path, text) in outputs.into_iter().flatten() {
+        if fs::read_to_string(&path).is_ok_and(|have| have == text) {
             continue;
         }
-        if check {
-            return Err(format!("{} differs: run `cargo xtask gen`", path.display()));
+        let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        if !check {
+            fs::write(&path, text).map_err(|error| format!("cannot write {shown}: {error}"))?;
+            println!("wrote {shown}");
         }
-        std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        stale.push(shown);
+    }
+    if check && !stale.is_empty() {
+        return Err(format!("generated files differ, run `cargo xtask gen`: {}", stale.join(", ")));
     }
     Ok(())
 }
