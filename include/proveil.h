@@ -644,13 +644,15 @@ extern "C" {
 const char *pv_version(void);
 
 /**
- * The version of the binary interface of the library that is loaded. Refuse to run if it differs from PV_ABI_VERSION.
+ * The version of the binary interface of the library that is loaded. Refuse to run if it differs
+ * from PV_ABI_VERSION.
  */
 uint32_t pv_abi_version(void);
 
 /**
- * Number of handles and buffers that were given out and not freed yet. Tools that look for leaks cannot see them: they are numbers,
- * not memory of the caller's. A program that has freed everything gets 0.
+ * Number of handles and buffers that were given out and not freed yet. Tools that look for leaks
+ * cannot see them: they are numbers, not memory of the caller's. A program that has freed
+ * everything gets 0.
  *
  * Threads: any.
  */

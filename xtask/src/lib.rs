@@ -1,0 +1,7 @@
+//! Proveil's development commands, as a library so that tests can use them.
+
+#![allow(clippy::print_stdout, reason = "a command line tool talks to its user")]
+
+pub mod r#gen;
+pub mod package_c;
+pub mod test_c;
