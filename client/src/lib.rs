@@ -1,1 +1,55 @@
-//! The client (being filled).
+//! Proveil for Rust applications: verifies a private AI endpoint, encrypts prompts to its proven key and streams the answer.
+//!
+//! ```no_run
+//! # async fn run(key: proveil::SecretText) -> proveil::Result<()> {
+//! use proveil::{Client, ClientConfig, Event, Provider};
+//!
+//! let client = Client::new(ClientConfig::new(Provider::Venice, key))?;
+//! let body = br#"{"model":"e2ee-glm-5-2-p","messages":[{"role":"user","content":"Hello"}]}"#;
+//! let mut answer = client.chat(body).await?;
+//! while let Some(event) = answer.next().await {
+//!     if let Event::Text { text, .. } = event? {
+//!         print!("{text}");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate owns everything around the core that needs an operating system: sockets and TLS (`transport`), clocks, randomness, the
+//! cached proofs and vendor collateral, and the loops over the core's state machines. It decides nothing about evidence: every
+//! verdict comes from [`proveil_core`].
+
+#![forbid(unsafe_code)]
+
+pub mod blocking;
+mod chat;
+mod client;
+mod clock;
+mod collateral;
+mod config;
+mod disk;
+mod models;
+mod notice;
+mod proofs;
+mod random;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod verify;
+
+pub use client::Client;
+pub use config::{ClientConfig, Proxy, Timeouts};
+pub use notice::{Notice, Observer};
+pub use stream::Stream;
+
+pub use proveil_core as core;
+pub use proveil_core::attest::TrustRoots;
+pub use proveil_core::endpoint::{Event, Receipt, SignatureVerdict, TextField, VerifiedEndpoint};
+pub use proveil_core::http::BaseUrl;
+pub use proveil_core::policy::Policy;
+pub use proveil_core::provider::Provider;
+pub use proveil_core::report::{Report, Verdict};
+pub use proveil_core::secret::SecretText;
+pub use proveil_core::{Class, Code, Error, Result};

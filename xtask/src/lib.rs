@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stdout, reason = "a command line tool talks to its user")]
 
+pub mod evidence;
 pub mod r#gen;
 pub mod package_c;
 pub mod test_c;
+pub mod test_python;

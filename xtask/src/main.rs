@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use xtask::{r#gen, package_c, test_c};
+use xtask::{evidence, r#gen, package_c, test_c, test_python};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
@@ -15,14 +15,21 @@ const USAGE: &str = "usage: cargo xtask <command>
       build the C library and run its tests and examples, also under valgrind and AddressSanitizer if asked for
   package-c --dir DIR [--release]
       stage headers, libraries, pkg-config file and CMake package under DIR
+  test-python [--release]
+      build the wheel, install it into a clean environment, run its tests and the type checker
+  evidence [--dir DIR] [--kind KIND]
+      judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
+      subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
 ";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let result = match arguments.next().as_deref() {
+        Some("evidence") => run_evidence(arguments),
         Some("gen") => run_gen(arguments),
         Some("package-c") => run_package_c(arguments),
         Some("test-c") => run_test_c(arguments),
+        Some("test-python") => run_test_python(arguments),
         _ => Err(USAGE.into()),
     };
     match result {
@@ -34,13 +41,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_gen(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-    let check = match arguments.next().as_deref() {
-        None => false,
-        Some("--check") => true,
-        Some(argument) => return Err(format!("unknown argument: {argument}\n\n{USAGE}")),
-    };
+fn run_gen(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let check = flag(arguments, "--check")?;
     r#gen::run(&root(), check).map(|()| ExitCode::SUCCESS)
+}
+
+fn run_test_python(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let release = flag(arguments, "--release")?;
+    test_python::test(&root(), "python3", release).map(|()| ExitCode::SUCCESS)
 }
 
 fn run_package_c(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
@@ -68,7 +76,36 @@ fn run_test_c(arguments: impl Iterator<Item = String>) -> Result<ExitCode, Strin
     test_c::test(&root(), options).map(|()| ExitCode::SUCCESS)
 }
 
+/// Whether the only argument that a command takes was given.
+fn flag(mut arguments: impl Iterator<Item = String>, name: &str) -> Result<bool, String> {
+    match arguments.next() {
+        None => Ok(false),
+        Some(argument) if argument == name => Ok(true),
+        Some(argument) => Err(format!("unknown argument: {argument}\n\n{USAGE}")),
+    }
+}
+
 /// The root of the repository.
 fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn run_evidence(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let mut dir = None;
+    let mut kind = None;
+    while let Some(argument) = arguments.next() {
+        let slot = match argument.as_str() {
+            "--dir" => &mut dir,
+            "--kind" => &mut kind,
+            _ => return Err(format!("unknown argument: {argument}\n\n{USAGE}")),
+        };
+        *slot = Some(arguments.next().ok_or_else(|| format!("{argument} needs a value\n\n{USAGE}"))?);
+    }
+    let dir = match dir {
+        Some(dir) => PathBuf::from(dir),
+        None => evidence::default_dir(),
+    };
+    let report = evidence::judge(&dir, kind.as_deref())?;
+    print!("{}", report.text());
+    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

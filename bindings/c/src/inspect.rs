@@ -100,7 +100,7 @@ pub unsafe extern "C" fn pv_open_field(
         // SAFETY: as above.
         let field = unsafe { bytes(field_hex, "field_hex", SEALED_FIELD_MAX_BYTES) }?;
         let field = std::str::from_utf8(field).map_err(|_| Error::new(Code::InvalidText).at("field_hex"))?;
-        plaintext.give_text(CText::take(provider::open_field(&key, field)?))
+        plaintext.give_text(CText::take(provider::open_field(key, field)?))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }
@@ -131,7 +131,7 @@ pub unsafe extern "C" fn pv_opener_for_key(
             return Err(Error::new(Code::InvalidArgument).at("flags").found(flags.to_string()));
         }
         let tolerant = flags & PV_OPENER_ALLOW_WHITESPACE_PLAINTEXT != 0;
-        opener.give(OpenerObject(OpenerCell::new(opener_for_key(key, tolerant))))
+        opener.give(OpenerObject(OpenerCell::new(opener_for_key(key, tolerant)?)))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }

@@ -44,7 +44,7 @@ pub fn policy_or_standard(policy: *const pv_policy) -> Result<Policy> {
 
 /// The roots of a handle; NULL is the hardware vendors' roots.
 pub fn roots_or_vendor(roots: *const pv_trust_roots) -> Result<TrustRoots> {
-    Ok(handle::find_optional(roots)?.map_or_else(TrustRoots::vendor, |object| object.0.clone()))
+    Ok(handle::find_optional(roots)?.map_or_else(TrustRoots::vendors, |object| object.0.clone()))
 }
 
 /// Reads a policy document (`proveil.policy/v1`, JSON).

@@ -8,12 +8,27 @@
 
 #[cfg(feature = "native")]
 mod native;
+// With `native` on as well, only the tests look at the second back end.
+#[cfg(all(test, feature = "native", feature = "portable"))]
+mod differential;
+#[cfg(feature = "portable")]
+#[cfg_attr(feature = "native", allow(dead_code, reason = "compared with `native` by the tests"))]
+mod portable;
+
+#[cfg(not(any(feature = "native", feature = "portable")))]
+compile_error!("choose a cryptography back end: feature `native` or `portable`");
 
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 #[cfg(feature = "native")]
 pub use native::{
-    AesGcm256, ed25519_verify, hkdf_sha256, p256_verify_der, p256_verify_fixed, p384_verify_der,
+    AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_verify_der, p256_verify_fixed, p384_verify_der,
+    p384_verify_fixed, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256,
+    sha384,
+};
+#[cfg(all(feature = "portable", not(feature = "native")))]
+pub use portable::{
+    AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_verify_der, p256_verify_fixed, p384_verify_der,
     p384_verify_fixed, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256,
     sha384,
 };
@@ -54,4 +69,9 @@ pub fn keccak256(parts: &[&[u8]]) -> [u8; 32] {
         hasher.update(part);
     }
     hasher.finalize().into()
+}
+
+/// True for a SEC1 uncompressed point of `length` bytes: the libraries also take other forms, each its own set.
+fn is_uncompressed(point: &[u8], length: usize) -> bool {
+    point.len() == length && point.first() == Some(&4)
 }

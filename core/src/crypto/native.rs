@@ -29,6 +29,37 @@ fn hash<const N: usize>(algorithm: &'static digest::Algorithm, parts: &[&[u8]]) 
     out
 }
 
+/// SHA-256 of bytes that arrive in pieces.
+#[derive(Clone)]
+pub struct Sha256(digest::Context);
+
+impl Default for Sha256 {
+    fn default() -> Sha256 {
+        Sha256::new()
+    }
+}
+
+impl Sha256 {
+    /// Nothing hashed yet.
+    pub fn new() -> Sha256 {
+        Sha256(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of everything added.
+    pub fn finish(self) -> [u8; 32] {
+        let mut out = [0; 32];
+        for (to, from) in out.iter_mut().zip(self.0.finish().as_ref()) {
+            *to = *from;
+        }
+        out
+    }
+}
+
 /// HKDF-SHA256 (RFC 5869) to one 32-byte key.
 pub fn hkdf_sha256(salt: &[u8], ikm: &[u8], info: &[u8]) -> Result<Secret<32>> {
     let mut key = Secret::zero();
@@ -120,22 +151,26 @@ pub fn secp256k1_recover(digest: &[u8; 32], signature: &[u8; 64], recovery: u8) 
 
 /// ECDSA P-256 with SHA-256, signature `r || s` (64 bytes).
 pub fn p256_verify_fixed(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    verify(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED, public, message, signature)
+    super::is_uncompressed(public, 65)
+        && verify(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED, public, message, signature)
 }
 
 /// ECDSA P-256 with SHA-256, signature in DER.
 pub fn p256_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    verify(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1, public, message, signature)
+    super::is_uncompressed(public, 65)
+        && verify(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1, public, message, signature)
 }
 
 /// ECDSA P-384 with SHA-384, signature `r || s` (96 bytes).
 pub fn p384_verify_fixed(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    verify(&aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED, public, message, signature)
+    super::is_uncompressed(public, 97)
+        && verify(&aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED, public, message, signature)
 }
 
 /// ECDSA P-384 with SHA-384, signature in DER.
 pub fn p384_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    verify(&aws_lc_rs::signature::ECDSA_P384_SHA384_ASN1, public, message, signature)
+    super::is_uncompressed(public, 97)
+        && verify(&aws_lc_rs::signature::ECDSA_P384_SHA384_ASN1, public, message, signature)
 }
 
 /// Ed25519 (RFC 8032).

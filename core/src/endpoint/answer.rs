@@ -60,9 +60,9 @@ pub struct Receipt {
     pub body_bytes: u64,
     /// Bytes after the end mark, which were ignored.
     pub ignored_bytes: u64,
-    /// SHA-256 of the request body as sent.
+    /// SHA-256 of the request body as sent; zeros when the answer is opened without its request.
     pub request_sha256: [u8; 32],
-    /// SHA-256 of the response body as received up to the end of the stream.
+    /// SHA-256 of the response body as received, ignored bytes included: what a server signs is everything it sent.
     pub response_sha256: [u8; 32],
 }
 

@@ -126,11 +126,15 @@ impl Error {
     }
 }
 
-/// Shortens a text and replaces control characters, so that an error can be printed anywhere (threats T41, T55).
 fn clean(text: String) -> String {
-    let mut out = String::with_capacity(text.len().min(DETAIL_MAX));
+    cleaned(&text, DETAIL_MAX)
+}
+
+/// Shortens a text to about `max` bytes and replaces control characters, so that it can be printed anywhere (threats T41, T55).
+pub(crate) fn cleaned(text: &str, max: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(max));
     for c in text.chars() {
-        if out.len().saturating_add(4) > DETAIL_MAX {
+        if out.len().saturating_add(4) > max {
             out.push('\u{2026}');
             break;
         }

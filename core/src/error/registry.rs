@@ -187,6 +187,7 @@ registry! {
     252 GpuSignature "gpu_signature" false 403 3 "A GPU report's signature is wrong." "Nothing was sent. The report was altered or forged.";
     253 GpuDuplicate "gpu_duplicate" false 403 3 "The same GPU is presented more than once." "Nothing was sent.";
     254 GpuFirmwareId "gpu_firmware_id" false 403 3 "A GPU report's firmware identity differs from its certificate's." "Nothing was sent.";
+    255 MissingEvent "missing_event" false 403 3 "The event log lacks an event that must be there." "Nothing was sent.";
     260 MeasurementRefused "measurement_refused" false 403 3 "The enclave runs software that the policy does not accept." "Nothing was sent. Compare the values; accept the new one only if you know the release.";
     261 TlsKeyMismatch "tls_key_mismatch" false 403 3 "The TLS key of the connection is not the attested one." "Nothing was sent.";
     262 RequiredEvidenceMissing "required_evidence_missing" false 403 3 "The policy requires evidence that the answer does not contain." "Nothing was sent.";
@@ -202,6 +203,7 @@ registry! {
     309 CrlExpired "crl_expired" true 503 4 "A certificate revocation list is missing, expired or not yet valid." "Nothing was sent. Fetch a current list; also check this machine's clock.";
     310 RequiredCheckNotMade "required_check_not_made" false 503 4 "A check that the policy requires could not be made." "Nothing was sent. The details name the check.";
     311 ModelsUnreachable "models_unreachable" true 503 4 "The provider's model list could not be fetched." "Nothing was sent. Check the network and try again.";
+    312 CollateralMalformed "collateral_malformed" true 503 4 "Vendor collateral does not have the expected form." "Nothing was sent. Check the source of the collateral: a captive portal or a proxy may have answered.";
     // 4xx integrity
     401 NotCiphertext "not_ciphertext" false 502 5 "A field of the answer is not encrypted." "The stream was closed. Do not trust this answer.";
     402 PlaintextDowngrade "plaintext_downgrade" false 502 5 "The answer contains clear text where only encrypted text is allowed." "The stream was closed. Do not trust this answer; the encryption may have been stripped on the way.";

@@ -2,7 +2,7 @@
 
 use super::{GpuRule, Policy, References};
 use crate::attest::tdx::TcbStatus;
-use crate::attest::tdx::rules::{AcceptedStatus, TdxPolicy};
+use crate::attest::tdx::rules::TdxPolicy;
 use crate::error::{Code, Error, Result};
 use crate::limits::VERDICT_MAX_AGE_S;
 use crate::report::catalogue;
@@ -13,14 +13,15 @@ const SCHEMA: &str = "proveil.policy/v1";
 
 /// Checks that a policy may make advisory: none of them concerns a signature, a chain, freshness or the key.
 const RELAXABLE: &[&str] = &[
-    "tdx.tcb",
+    "tdx.tcb.status",
     "tdx.tcb.evaluation_number",
-    "tdx.attributes.sept_ve",
+    "tdx.attributes.sept_ve_disable",
     "tdx.attributes.perfmon",
     "tdx.service_td",
+    "eventlog.parse",
     "eventlog.digest",
     "eventlog.replay",
-    "compose_event",
+    "eventlog.events",
     "compose_hash",
     "mr_config_id",
     "tcb_info",
@@ -29,8 +30,8 @@ const RELAXABLE: &[&str] = &[
     "cm.same_td",
     "ohttp.key_config",
     "ohttp.signature",
-    "gpu.present",
-    "gpu.report",
+    "gpu.missing",
+    "gpu.parse",
     "gpu.nonce",
     "gpu.chain",
     "gpu.signature",
@@ -99,29 +100,37 @@ pub(super) fn read(json: &[u8]) -> Result<Policy> {
 fn read_tdx(members: &Members<'_>, tdx: &mut TdxPolicy) -> Result<()> {
     members.only(&[
         "accepted_tcb_statuses",
+        "accepted_advisories",
         "min_tcb_evaluation_data_number",
         "require_sept_ve_disable",
         "allow_perfmon",
         "allow_service_td",
     ])?;
-    if let Some(value) = members.get("accepted_tcb_statuses") {
-        tdx.accepted.clear();
-        for entry in value.as_array().ok_or_else(|| members.invalid("accepted_tcb_statuses"))? {
-            let entry = Members::of(entry, "tdx.accepted_tcb_statuses.")?;
-            entry.only(&["status", "advisories"])?;
-            let name = entry.text("status")?.ok_or_else(|| entry.invalid("status"))?;
-            let status = TcbStatus::parse(name)
-                .filter(|status| *status != TcbStatus::Revoked)
-                .ok_or_else(|| entry.invalid("status").found(name).context("`Revoked` is never accepted."))?;
-            let mut advisories: Vec<String> =
-                entry.texts("advisories")?.unwrap_or_default().into_iter().map(str::to_owned).collect();
-            advisories.sort();
-            advisories.dedup();
-            tdx.accepted.push(AcceptedStatus { status, advisories });
+    if let Some(words) = members.texts("accepted_tcb_statuses")? {
+        tdx.accepted_statuses.clear();
+        for word in words {
+            let status = TcbStatus::from_word(word).ok_or_else(|| {
+                unknown("tdx.accepted_tcb_statuses", word, &TcbStatus::ALL.map(TcbStatus::word))
+            })?;
+            if status == TcbStatus::Revoked {
+                return Err(members
+                    .invalid("accepted_tcb_statuses")
+                    .found(word)
+                    .context("It is never accepted."));
+            }
+            if !tdx.accepted_statuses.contains(&status) {
+                tdx.accepted_statuses.push(status);
+            }
         }
+        tdx.accepted_statuses.sort_by_key(|status| status.word());
+    }
+    if let Some(advisories) = members.texts("accepted_advisories")? {
+        tdx.accepted_advisories = advisories.into_iter().map(str::to_owned).collect();
+        tdx.accepted_advisories.sort();
+        tdx.accepted_advisories.dedup();
     }
     if let Some(number) = members.number("min_tcb_evaluation_data_number")? {
-        tdx.min_tcb_evaluation_data_number =
+        tdx.min_evaluation_number =
             u32::try_from(number).map_err(|_| members.invalid("min_tcb_evaluation_data_number"))?;
     }
     members.flag("require_sept_ve_disable", &mut tdx.require_sept_ve_disable)?;
@@ -193,14 +202,7 @@ pub(super) fn write(policy: &Policy) -> String {
     };
     let References { mr_td, rtmr: [rtmr0, rtmr1, rtmr2], compose_hash, os_image_hash, app_id } =
         &policy.references;
-    let accepted = policy
-        .tdx
-        .accepted
-        .iter()
-        .map(|entry| {
-            object(vec![("status", text(entry.status.name())), ("advisories", texts(&entry.advisories))])
-        })
-        .collect();
+    let statuses = policy.tdx.accepted_statuses.iter().map(|status| text(status.word())).collect();
     object(vec![
         ("schema", text(SCHEMA)),
         ("name", text(&policy.name)),
@@ -208,8 +210,9 @@ pub(super) fn write(policy: &Policy) -> String {
         (
             "tdx",
             object(vec![
-                ("accepted_tcb_statuses", Json::Array(accepted)),
-                ("min_tcb_evaluation_data_number", number(policy.tdx.min_tcb_evaluation_data_number.into())),
+                ("accepted_tcb_statuses", Json::Array(statuses)),
+                ("accepted_advisories", texts(&policy.tdx.accepted_advisories)),
+                ("min_tcb_evaluation_data_number", number(policy.tdx.min_evaluation_number.into())),
                 ("require_sept_ve_disable", Json::Bool(policy.tdx.require_sept_ve_disable)),
                 ("allow_perfmon", Json::Bool(policy.tdx.allow_perfmon)),
                 ("allow_service_td", Json::Bool(policy.tdx.allow_service_td)),
@@ -343,8 +346,8 @@ mod tests {
             ("{\"schema\":\"proveil.policy/v1\",\"max_age_s\":0}", "max_age_s"),
             ("{\"schema\":\"proveil.policy/v1\",\"tdx\":{\"allow_debug\":true}}", "tdx.allow_debug"),
             (
-                "{\"schema\":\"proveil.policy/v1\",\"tdx\":{\"accepted_tcb_statuses\":[{\"status\":\"Revoked\"}]}}",
-                "tdx.accepted_tcb_statuses.status",
+                "{\"schema\":\"proveil.policy/v1\",\"tdx\":{\"accepted_tcb_statuses\":[\"Revoked\"]}}",
+                "tdx.accepted_tcb_statuses",
             ),
             ("{\"schema\":\"proveil.policy/v1\",\"software\":{\"mr_td\":[\"00\"]}}", "software.mr_td"),
             ("{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"evidence\":\"maybe\"}}", "gpu.evidence"),
@@ -365,7 +368,7 @@ mod tests {
     #[test]
     fn relaxable_checks_are_known() {
         for id in RELAXABLE {
-            assert!(catalogue::ENTRIES.iter().any(|entry| entry.id == *id), "{id}");
+            assert!(catalogue::find(id).is_some_and(|entry| entry.id == *id), "{id}");
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod time;
 pub use appraisal::Accepted;
 pub(crate) use appraisal::{Appraisal, Subject};
 
+use crate::attest::tdx::TcbStatus;
 use crate::attest::tdx::rules::TdxPolicy;
 use crate::crypto;
 use crate::error::Result;
@@ -59,6 +60,9 @@ impl References {
     }
 }
 
+/// Lowest evaluation number of Intel's collateral among honest captures (attestation.md 2.3: 17 in 2025-06).
+const MIN_EVALUATION_NUMBER: u32 = 17;
+
 /// What must hold. Immutable; its canonical hash is in every report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -82,7 +86,7 @@ impl Policy {
         Policy {
             name: "standard".to_owned(),
             max_age_s: VERDICT_MAX_AGE_S,
-            tdx: TdxPolicy::default(),
+            tdx: TdxPolicy { min_evaluation_number: MIN_EVALUATION_NUMBER, ..TdxPolicy::default() },
             references: References::default(),
             require_reference: false,
             gpu: GpuRule::Required,
@@ -195,7 +199,30 @@ impl Policy {
         let standard = Policy::standard();
         let mut out: Vec<String> =
             self.advisory_checks.iter().map(|id| format!("check {id} is advisory")).collect();
-        out.extend(self.tdx.relaxations());
+        let tdx = &self.tdx;
+        for status in &tdx.accepted_statuses {
+            if *status != TcbStatus::UpToDate {
+                out.push(format!("TCB status {} is accepted", status.word()));
+            }
+        }
+        if !tdx.accepted_advisories.is_empty() {
+            out.push(format!("advisories accepted: {}", tdx.accepted_advisories.join(" ")));
+        }
+        if tdx.min_evaluation_number < MIN_EVALUATION_NUMBER {
+            out.push(format!(
+                "collateral from evaluation number {} on is accepted",
+                tdx.min_evaluation_number
+            ));
+        }
+        for (relaxed, words) in [
+            (!tdx.require_sept_ve_disable, "SEPT_VE_DISABLE is not required"),
+            (tdx.allow_perfmon, "performance counters are accepted"),
+            (tdx.allow_service_td, "a service TD is accepted"),
+        ] {
+            if relaxed {
+                out.push(words.to_owned());
+            }
+        }
         if self.gpu != GpuRule::Required {
             out.push(format!("GPU evidence is {}", self.gpu.name()));
         }

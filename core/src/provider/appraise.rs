@@ -1,6 +1,6 @@
 //! Judges evidence that was captured earlier, without network (users.md: offline check).
 
-use super::Provider;
+use super::{Provider, venice};
 use crate::attest::TrustRoots;
 use crate::error::Result;
 use crate::evidence::TdxCollateral;
@@ -25,10 +25,24 @@ pub struct EvidenceInput<'a> {
 /// Appraises captured evidence as of `at` (seconds since 1970-01-01T00:00:00Z). The result is a report, never an endpoint: a recorded
 /// answer proves the past. The error, when the verdict is not `verified`, is the one that a live verification would have ended with.
 pub fn appraise(
-    _input: &EvidenceInput<'_>,
-    _policy: &Policy,
-    _roots: &TrustRoots,
-    _at: u64,
+    input: &EvidenceInput<'_>,
+    policy: &Policy,
+    roots: &TrustRoots,
+    at: u64,
 ) -> (Report, Result<()>) {
-    unimplemented!("draft")
+    match input.provider {
+        Provider::Venice => {
+            let appraised = venice::appraise::appraise(&venice::appraise::Input {
+                response: input.response,
+                nonce: &input.nonce,
+                model: input.model,
+                base_url: input.provider.default_base_url(),
+                policy,
+                roots,
+                collateral: input.collateral,
+                at,
+            });
+            (appraised.report, appraised.accepted.map(drop))
+        }
+    }
 }

@@ -7,7 +7,7 @@
 use crate::attest::TrustRoots;
 use crate::crypto::SecureRandom;
 use crate::endpoint::Outcome;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::evidence::TdxCollateral;
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
 use crate::policy::Policy;
@@ -57,12 +57,6 @@ pub struct Exchange {
 impl Exchange {
     /// Prepares a verification. Fails with an input or configuration error (1xx) before anything is sent.
     pub fn new(config: ExchangeConfig, rng: &mut dyn SecureRandom) -> Result<Exchange> {
-        if config.model.is_empty()
-            || config.model.len() > MODEL_ID_MAX_BYTES
-            || config.model.chars().any(char::is_control)
-        {
-            return Err(Error::new(Code::InvalidArgument).at("model"));
-        }
         match config.provider {
             Provider::Venice => Ok(Exchange { state: VeniceExchange::new(config, rng)? }),
         }
@@ -99,6 +93,3 @@ impl Exchange {
         self.state.evidence()
     }
 }
-
-/// Longest model id.
-const MODEL_ID_MAX_BYTES: usize = 256;

@@ -3,11 +3,14 @@
 mod appraise;
 mod exchange;
 mod inspect;
+mod node;
+mod reports;
 pub mod venice;
 
 pub use appraise::{EvidenceInput, appraise};
 pub use exchange::{Exchange, ExchangeConfig, Step};
 pub use inspect::{INSPECT_KINDS, inspect, open_field, opener_for_key, seal_field};
+pub use reports::{RecordedReport, ReportShape, appraise_report};
 
 use crate::error::{Code, Error, Result};
 use crate::wire::nearest;

@@ -4,9 +4,10 @@
 //! front (`cm.`, `gateway.`, `model.0.`) says which enclave of a document is meant and is not part of the id here.
 
 use super::check::{Enforcement, Group};
+use crate::attest::tdx;
 
 /// What is known about a check.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// Stable id.
     pub id: &'static str,
@@ -24,7 +25,7 @@ pub struct Entry {
 
 macro_rules! entries {
     ($( $group:ident $enforcement:ident $id:literal $title:literal $meaning:literal $source:literal ; )+) => {
-        /// All entries, in the order in which checks are made.
+        /// The entries of checks that are not a quote's own (those are listed in `attest::tdx::CHECKS`).
         pub static ENTRIES: &[Entry] = &[ $( Entry {
             id: $id, group: Group::$group, enforcement: Enforcement::$enforcement, title: $title, meaning: $meaning, source: $source,
         }, )+ ];
@@ -39,31 +40,14 @@ entries! {
     KeyBinding Enforced "binding.signing_key" "The enclave's public key is well-formed and named consistently" "Two different keys in one answer mean that somebody changed one of them." "venice.md 2.4 step 4";
     KeyBinding Enforced "binding.address" "The signing address belongs to the public key" "The address is derived from the key; a mismatch means that one was replaced." "venice.md 2.4 step 5";
     Hardware Enforced "quote.present" "There is exactly one hardware quote" "Without a quote nothing is proven; with two different ones the answer contradicts itself." "venice.md 2.4 step 6";
-    Hardware Enforced "tdx.quote" "The quote has the exact layout of a TDX quote" "Truncated, relabelled or padded quotes are refused before any field is used." "attestation.md 2.1";
-    Hardware Enforced "tdx.pck_chain" "The platform's certificates lead to Intel's root" "A quote from anything but a provisioned Intel platform ends here. Simulators and labs have roots of their own." "attestation.md 2.2";
-    Hardware Enforced "tdx.qe_report_signature" "The quoting enclave's report is signed by the platform" "The quote was altered or forged." "attestation.md 2.2";
-    Hardware Enforced "tdx.ak_binding" "The attestation key belongs to the quoting enclave" "The quote was signed by a key that Intel's quoting enclave did not make." "attestation.md 2.2";
-    Hardware Enforced "tdx.quote_signature" "The quote is signed by the attestation key" "The quote was altered after it was signed." "attestation.md 2.2";
-    Hardware Enforced "tdx.collateral" "Intel's collateral is signed, current and for this platform" "Old or unsigned collateral can hide a known vulnerability." "attestation.md 2.3";
-    Hardware Enforced "tdx.crl" "Revocation lists are signed and current, and revoke nothing used here" "A revoked platform may have lost its keys." "attestation.md 2.3";
-    Hardware Enforced "tdx.tcb" "The platform, TDX module and quoting enclave have an accepted patch level" "A platform below an accepted level has published vulnerabilities." "attestation.md 2.4";
-    Hardware Enforced "tdx.tcb.evaluation_number" "The collateral is not older than the policy's minimum" "Older collateral with lower thresholds can be replayed." "attestation.md 2.3";
-    Hardware Enforced "tdx.module" "The TDX module is one that Intel identifies" "An unknown module could read the enclave's memory." "attestation.md 2.4";
-    Hardware Enforced "tdx.qe_identity" "The quoting enclave is Intel's" "Only Intel's quoting enclave keeps the attestation key honest." "attestation.md 2.4";
-    Hardware Enforced "tdx.attributes.debug" "The enclave is not in debug mode" "In debug mode the operator can read the enclave's memory." "attestation.md 2.5";
-    Hardware Enforced "tdx.attributes.reserved" "No unknown attribute is set" "An attribute without a known meaning cannot be judged." "attestation.md 2.5";
-    Hardware Enforced "tdx.attributes.sept_ve" "The host cannot inject memory faults (SEPT_VE_DISABLE)" "With this protection off the host can disturb the guest through its page tables." "attestation.md 2.5";
-    Hardware Enforced "tdx.attributes.migratable" "The enclave cannot be migrated" "Migration moves memory under keys held elsewhere." "attestation.md 2.5";
-    Hardware Enforced "tdx.attributes.perfmon" "Performance counters are off" "Performance monitoring widens the side-channel surface." "attestation.md 2.5";
-    Hardware Enforced "tdx.xfam" "The extended features are within the accepted set" "Unknown CPU features may carry state outside the enclave's protection." "attestation.md 2.5";
-    Hardware Enforced "tdx.service_td" "No service TD is bound" "A service TD could take part in migration." "attestation.md 2.5";
     KeyBinding Enforced "binding.key" "The signed report data holds our encryption key's identity" "If this fails, the key in the answer is not the enclave's." "venice.md 2.4 step 8";
     Freshness Enforced "nonce.cpu" "The signed report data holds our challenge" "The quote was made for another request: a replay." "venice.md 2.4 step 8";
-    KeyBinding Enforced "binding.copies" "Unsigned copies of the report data equal the signed bytes" "Copies are never used to decide; a wrong one shows tampering." "venice.md 2.4 step 9";
+    KeyBinding Enforced "binding.report_data" "Unsigned copies of the report data equal the signed bytes" "Copies are never used to decide; a wrong one shows tampering." "venice.md 2.4 step 9";
     Transport Enforced "binding.tls" "The TLS certificate is the one bound in the quote" "The connection ends outside the enclave." "attestation.md 4.2 item 8";
+    Software Enforced "eventlog.parse" "The event log has the expected form" "A log that cannot be read strictly is not trusted in part." "venice.md 2.8";
     Software Enforced "eventlog.digest" "Each event's digest follows from its content" "Somebody edited an event, for instance the compose hash." "venice.md 2.8 item 2";
     Software Enforced "eventlog.replay" "The event log leads to the measured registers" "The log is not the log of this enclave." "venice.md 2.8 item 1";
-    Software Enforced "compose_event" "One measured compose hash names the application description" "Without exactly one event before the boundary the application is not identified." "venice.md 2.8 items 3-4";
+    Software Enforced "eventlog.events" "Application and compose hash are stated once, before applications start" "Without exactly one event before the boundary the application is not identified." "venice.md 2.8 items 3-4";
     Software Enforced "compose_hash" "The application description hashes to the measured value" "The description shown is not the one that runs." "venice.md 2.8 item 4";
     Software Enforced "mr_config_id" "MR_CONFIG_ID holds the compose hash" "The host launched the enclave for another application." "venice.md 2.8 item 5";
     Software Enforced "tcb_info" "Unsigned copies of measurements equal the signed ones" "Copies are never used to decide; a wrong one shows tampering." "attestation.md 4.2 item 5";
@@ -73,8 +57,9 @@ entries! {
     Software Enforced "ohttp.key_config" "The OHTTP key configuration is named consistently" "Two different configurations mean that one was changed." "venice.md 2.2";
     Software Enforced "ohttp.signature" "The OHTTP key configuration is signed by the key it names" "The configuration was altered. (This key is not bound by this quote and is not used.)" "attestation.md 4.2 item 3";
     Software Enforced "software.reference" "The measured software equals a reference value of the policy" "The enclave runs other software than the one you named." "attestation.md 4.3";
-    Gpu Enforced "gpu.present" "GPU evidence is there" "The policy asks for GPU evidence and the answer has none." "venice.md 2.6";
-    Gpu Enforced "gpu.report" "GPU reports have the exact SPDM layout" "Altered or foreign reports are refused before any field is used." "attestation.md 3.1";
+    Transport Enforced "missing" "The report names at least one model node" "A gateway alone proves nothing about the node that reads the prompt." "venice.md 2.2";
+    Gpu Enforced "gpu.missing" "GPU evidence is there" "The policy asks for GPU evidence and the answer has none." "venice.md 2.6";
+    Gpu Enforced "gpu.parse" "GPU reports have the exact SPDM layout" "Altered or foreign reports are refused before any field is used." "attestation.md 3.1";
     Gpu Enforced "gpu.nonce" "GPU reports answer our challenge" "The GPU evidence was made for another request." "attestation.md 3.1";
     Gpu Enforced "gpu.chain" "GPU certificates lead to NVIDIA's root" "The device is not a genuine NVIDIA GPU." "attestation.md 3.2";
     Gpu Enforced "gpu.signature" "GPU reports are signed by their devices" "A report was altered or forged." "attestation.md 3.1";
@@ -85,7 +70,7 @@ entries! {
     Transport Advisory "response.origin" "Answers come from the enclave" "Anyone who knows our public key could encrypt an answer to it; only a verified response signature shows the sender." "venice.md 0.2";
 }
 
-static UNKNOWN: Entry = Entry {
+const UNKNOWN: Entry = Entry {
     id: "",
     group: Group::Hardware,
     enforcement: Enforcement::Enforced,
@@ -94,21 +79,74 @@ static UNKNOWN: Entry = Entry {
     source: "",
 };
 
-/// The entry of a check id without scope. Ids below a listed one (`tdx.collateral.expired` below `tdx.collateral`) share its entry;
-/// an id that nobody listed is enforced.
-pub fn entry(id: &str) -> &'static Entry {
-    find(id).unwrap_or(&UNKNOWN)
+/// What a failed check of a TDX quote means, by family: the first prefix that fits.
+const TDX_MEANINGS: &[(&str, &str, &str)] = &[
+    (
+        "tdx.attributes.debug",
+        "In debug mode the operator can read the enclave's memory.",
+        "attestation.md 2.5",
+    ),
+    ("tdx.attributes", "The enclave was started in a way that weakens its protection.", "attestation.md 2.5"),
+    (
+        "tdx.xfam",
+        "Unknown CPU features may carry state outside the enclave's protection.",
+        "attestation.md 2.5",
+    ),
+    ("tdx.service_td", "A service TD could take part in moving the enclave elsewhere.", "attestation.md 2.5"),
+    (
+        "tdx.tcb.evaluation_number",
+        "Older collateral with lower thresholds can be replayed.",
+        "attestation.md 2.3",
+    ),
+    (
+        "tdx.tcb.status",
+        "A platform below an accepted patch level has published vulnerabilities.",
+        "attestation.md 2.4",
+    ),
+    ("tdx.tcb", "Intel lists no accepted patch level for this platform.", "attestation.md 2.4"),
+    ("tdx.module", "An unknown TDX module could read the enclave's memory.", "attestation.md 2.4"),
+    (
+        "tdx.qe_identity",
+        "Only Intel's quoting enclave keeps the attestation key honest.",
+        "attestation.md 2.4",
+    ),
+    ("tdx.pck_revoked", "A revoked platform may have lost its keys.", "attestation.md 2.3"),
+    ("tdx.pck", "A quote from anything but a provisioned Intel platform ends here.", "attestation.md 2.2"),
+    ("tdx.qe_report_signature", "The quote was altered or forged.", "attestation.md 2.2"),
+    (
+        "tdx.ak_binding",
+        "The quote was signed by a key that Intel's quoting enclave did not make.",
+        "attestation.md 2.2",
+    ),
+    ("tdx.quote_signature", "The quote was altered after it was signed.", "attestation.md 2.2"),
+    ("tdx", "Altered, old or foreign evidence and collateral can hide a weakness.", "attestation.md 2.1-2.3"),
+];
+
+/// The entry of a check id without scope; an id that nobody listed is enforced.
+pub fn entry(id: &str) -> Entry {
+    find(id).unwrap_or(UNKNOWN)
 }
 
-/// The entry for an id as users type it: exact, below a listed one, or with a scope in front.
-pub fn find(id: &str) -> Option<&'static Entry> {
-    let mut name = id;
-    loop {
-        if let Some(entry) = ENTRIES.iter().find(|entry| entry.id == name) {
-            return Some(entry);
-        }
-        name = name.rsplit_once('.')?.0;
+/// The entry of a check id without scope, if there is one.
+pub fn find(id: &str) -> Option<Entry> {
+    if let Some(entry) = ENTRIES.iter().find(|entry| entry.id == id) {
+        return Some(*entry);
     }
+    let check = tdx::CHECKS.iter().find(|check| check.id == id)?;
+    let (_, meaning, source) = TDX_MEANINGS.iter().find(|(prefix, _, _)| check.id.starts_with(prefix))?;
+    Some(Entry {
+        id: check.id,
+        group: Group::Hardware,
+        enforcement: Enforcement::Enforced,
+        title: check.title,
+        meaning,
+        source,
+    })
+}
+
+/// Every id that has an entry.
+pub fn ids() -> impl Iterator<Item = &'static str> {
+    ENTRIES.iter().map(|entry| entry.id).chain(tdx::CHECKS.iter().map(|check| check.id))
 }
 
 #[cfg(test)]
@@ -121,7 +159,9 @@ mod tests {
             assert!(ENTRIES.iter().skip(i + 1).all(|other| other.id != entry.id), "{}", entry.id);
             assert!(entry.meaning.ends_with(['.', ')']) && !entry.title.ends_with('.'), "{}", entry.id);
         }
-        assert_eq!(entry("tdx.collateral.expired").id, "tdx.collateral");
-        assert_eq!(entry("nonsense").id, "");
+        for id in ids() {
+            assert_eq!(find(id).map(|entry| entry.id), Some(id));
+        }
+        assert_eq!(entry("nonsense").enforcement, Enforcement::Enforced);
     }
 }

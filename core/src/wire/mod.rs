@@ -1,12 +1,15 @@
 //! Bounded readers and writers for the forms that evidence and answers come in.
 //!
 //! Owns: [`Reader`] (little- and big-endian cursor), [`hex`], [`base64`], [`json`] (strict: duplicate members refused, depth
-//! bounded; canonical form). Does not know what the values mean. No function here panics or allocates more than its input.
+//! bounded; canonical form), [`raw`] (values as written), [`der`] (definite, shortest lengths). Does not know what the values mean. No
+//! function here panics or allocates more than its input.
 
 pub mod base64;
+pub mod der;
 pub mod hex;
 pub mod json;
 mod nearest;
+pub mod raw;
 mod reader;
 
 pub use nearest::nearest;

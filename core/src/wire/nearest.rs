@@ -1,51 +1,89 @@
-/// The name closest to `wanted`, if one is close enough to be a likely slip of the pen: at most a third of its length in edits.
-pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted: Vec<char> = wanted.chars().take(NAME_MAX_CHARS).collect();
-    names
+/// Longest name that is compared; longer ones have no neighbour.
+const NAME_MAX_CHARS: usize = 128;
+
+/// The candidate closest to a name that was not found, for "did you mean": a small edit distance, or one that contains the name.
+/// Case does not count. The first of equals wins.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted: Vec<char> = name.to_lowercase().chars().take(NAME_MAX_CHARS.saturating_add(1)).collect();
+    if wanted.is_empty() || wanted.len() > NAME_MAX_CHARS {
+        return None;
+    }
+    let allowed = (wanted.len() / 4).max(2);
+    let contained = wanted.len() >= 3;
+    candidates
         .into_iter()
-        .map(|name| (distance(&wanted, &name.chars().take(NAME_MAX_CHARS).collect::<Vec<_>>()), name))
-        .filter(|(edits, name)| edits.saturating_mul(3) <= name.chars().count().max(wanted.len()).max(3))
-        .min_by_key(|(edits, _)| *edits)
-        .map(|(_, name)| name)
+        .filter_map(|candidate| {
+            let lower = candidate.to_lowercase();
+            let found: Vec<char> = lower.chars().take(NAME_MAX_CHARS).collect();
+            let distance = edit_distance(&wanted, &found);
+            let near = distance <= allowed && distance < wanted.len();
+            (near || (contained && lower.contains(&name.to_lowercase()))).then_some((distance, candidate))
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }
 
-/// Longer names are compared by this many characters, so that work stays bounded.
-const NAME_MAX_CHARS: usize = 64;
-
-/// Levenshtein distance, one row at a time.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut left = i.saturating_add(1);
-        let mut diagonal = i;
-        for (y, cell) in b.iter().zip(row.iter_mut().skip(1)) {
-            let above = *cell;
-            let cost = diagonal.saturating_add(usize::from(x != y));
-            left = cost.min(above.saturating_add(1)).min(left.saturating_add(1));
-            *cell = left;
-            diagonal = above;
+/// Insertions, deletions, replacements and swaps of neighbours that lead from one text to the other.
+fn edit_distance(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.iter().enumerate() {
+        let mut row = Vec::with_capacity(last.len());
+        row.push(i.saturating_add(1));
+        for (j, to) in b.iter().enumerate() {
+            let at = |row: &[usize], place: usize| row.get(place).copied().unwrap_or(usize::MAX);
+            let replaced = at(&last, j).saturating_add(usize::from(from != to));
+            let deleted = at(&last, j.saturating_add(1)).saturating_add(1);
+            let inserted = at(&row, j).saturating_add(1);
+            let mut best = replaced.min(deleted).min(inserted);
+            if let (Some(i), Some(j)) = (i.checked_sub(1), j.checked_sub(1))
+                && a.get(i) == Some(to)
+                && b.get(j) == Some(from)
+            {
+                best = best.min(at(&before, j).saturating_add(1));
+            }
+            row.push(best);
         }
-        if let Some(first) = row.first_mut() {
-            *first = i.saturating_add(1);
-        }
+        before = std::mem::replace(&mut last, row);
     }
-    row.last().copied().unwrap_or(a.len())
+    last.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn close_names_only() {
-        let names = ["standard", "strict", "e2ee-glm-5-2-p"];
-        let cases = [
-            ("standart", Some("standard")),
-            ("strikt", Some("strict")),
-            ("e2ee-glm-52-p", Some("e2ee-glm-5-2-p")),
-            ("gpt-4", None),
+    fn distances() {
+        let chars = |text: &str| text.chars().collect::<Vec<_>>();
+        for (a, b, distance) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("abc", "abc", 0),
+            ("abc", "acb", 1),
+            ("abcd", "abxd", 1),
+            ("abc", "xabc", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(edit_distance(&chars(a), &chars(b)), distance, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn suggestions() {
+        let models = ["e2ee-glm-5-2-p", "e2ee-qwen-3", "tee-small"];
+        for (name, expected) in [
+            ("e2ee-glm-5-2", Some("e2ee-glm-5-2-p")),
+            ("E2EE-GLM-5-2-P", Some("e2ee-glm-5-2-p")),
+            ("glm", Some("e2ee-glm-5-2-p")),
+            ("e2ee-qwne-3", Some("e2ee-qwen-3")),
+            ("gpt-4o", None),
             ("", None),
-        ];
-        for (wanted, expected) in cases {
-            assert_eq!(super::nearest(wanted, names), expected, "{wanted}");
+            ("e", None),
+            (&"x".repeat(5000), None),
+        ] {
+            assert_eq!(nearest(name, models), expected, "{name:.20}");
         }
     }
 }

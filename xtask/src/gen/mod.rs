@@ -1,6 +1,9 @@
-//! Files that are generated and committed: each names the command that writes it, and `--check` fails when one differs.
+//! Files that are generated from the sources and committed: each names the command that writes it, and `--check` fails when
+//! one differs.
 
 mod c;
+mod errors_json;
+mod python;
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +11,8 @@ use std::path::Path;
 /// Writes every generated file, or with `--check` compares it.
 pub fn run(root: &Path, check: bool) -> Result<(), String> {
     let mut stale = Vec::new();
-    for (path, text) in c::outputs(root)? {
+    let outputs = [c::outputs(root)?, errors_json::outputs(root), python::outputs(root)];
+    for (path, text) in outputs.into_iter().flatten() {
         if fs::read_to_string(&path).is_ok_and(|have| have == text) {
             continue;
         }

@@ -1,27 +1,21 @@
-//! TDX (being filled).
+//! Intel TDX: a quote and Intel's collateral in, [`TdxClaims`] out.
+//!
+//! Source: `protocols/attestation.md` section 2. The order of checks is that of [`CHECKS`]: the quote by itself (layout, PCK chain,
+//! quoting enclave, attestation key, signature), the collateral by itself, then the platform judged by the collateral. Tests on
+//! the accepted facts (debug bit, patch status, measurements) are in [`rules`]. Why this is our own code: docs/adr/0002.
+
+mod checks;
+mod collateral;
+mod fields;
+mod pck;
+mod qe;
+mod quote;
 pub mod rules;
-/// Patch level status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TcbStatus {
-    /// Up to date.
-    UpToDate,
-    /// Revoked.
-    Revoked,
-}
-impl TcbStatus {
-    /// Parses a status name.
-    pub fn parse(name: &str) -> Option<TcbStatus> {
-        match name {
-            "UpToDate" => Some(TcbStatus::UpToDate),
-            "Revoked" => Some(TcbStatus::Revoked),
-            _ => None,
-        }
-    }
-    /// Name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            TcbStatus::UpToDate => "UpToDate",
-            TcbStatus::Revoked => "Revoked",
-        }
-    }
-}
+mod tcb;
+mod verify;
+
+pub use crate::claims::{PckFacts, TcbAssessment, TcbStatus, TdBody, TdxClaims};
+pub use checks::{CHECKS, position};
+pub use collateral::VerifiedCollateral;
+pub use quote::{BodyType, Platform, Quote, decode_quote_text};
+pub use verify::{verify, verify_with_raw_collateral};

@@ -1,41 +1,478 @@
-//! Rules (being filled).
-use super::TcbStatus;
-/// An accepted status.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AcceptedStatus {
-    /// Status.
-    pub status: TcbStatus,
-    /// Advisories.
-    pub advisories: Vec<String>,
-}
-/// Rules over claims.
+//! Tests on the facts of a verified quote: patch status, TD attributes, extended features, expected register values
+//! (`protocols/attestation.md` 2.4 and 2.5). Every test is made, not only up to the first failure.
+
+use super::checks;
+use crate::claims::{TcbStatus, TdBody, TdxClaims};
+use crate::error::Code;
+use crate::wire::hex;
+
+/// Bit 0: the host can read and change the TD's memory. Bits 4 to 6 (profiling, HGS+) weaken it in the same group.
+const ATTRIBUTES_DEBUG: u64 = 0x71;
+/// The host cannot inject faults on the TD's private memory.
+const ATTRIBUTE_SEPT_VE_DISABLE: u64 = 1 << 28;
+/// The TD may be moved to another machine.
+const ATTRIBUTE_MIGRATABLE: u64 = 1 << 29;
+/// The TD may use performance counters.
+const ATTRIBUTE_PERFMON: u64 = 1 << 63;
+/// Service TDs may be bound to the TD after its launch.
+const ATTRIBUTE_SERVTD_EXT: u64 = 1 << 17;
+/// Bits with a meaning: debug group, ICSSD 16, SERVTD_EXT 17, LASS 27, SEPT_VE_DISABLE 28, MIGRATABLE 29, PKS 30, KL 31, TPA 62,
+/// PERFMON 63.
+const ATTRIBUTES_KNOWN: u64 = ATTRIBUTES_DEBUG
+    | 1 << 16
+    | ATTRIBUTE_SERVTD_EXT
+    | 1 << 27
+    | ATTRIBUTE_SEPT_VE_DISABLE
+    | ATTRIBUTE_MIGRATABLE
+    | 1 << 30
+    | 1 << 31
+    | 1 << 62
+    | ATTRIBUTE_PERFMON;
+/// Extended features that every TD has: x87 and SSE.
+const XFAM_REQUIRED: u64 = 0x3;
+/// Extended features that a TD may have.
+const XFAM_ALLOWED: u64 = 0x0006_dbe7;
+
+/// What is accepted. The default is the strictest that an honest current platform meets, without expected register values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TdxPolicy {
-    /// Accepted statuses.
-    pub accepted: Vec<AcceptedStatus>,
-    /// Floor.
-    pub min_tcb_evaluation_data_number: u32,
-    /// SEPT_VE_DISABLE must be set.
+    /// Accepted patch statuses; `Revoked` is never accepted. Any other than `UpToDate` also needs every advisory of the platform to
+    /// be in `accepted_advisories`.
+    pub accepted_statuses: Vec<TcbStatus>,
+    /// Advisory ids that an accepted status may carry.
+    pub accepted_advisories: Vec<String>,
+    /// Lowest accepted evaluation number of the collateral.
+    pub min_evaluation_number: u32,
+    /// Accepts debug and profiling TDs.
+    pub allow_debug: bool,
+    /// Accepts TDs that can be migrated.
+    pub allow_migratable: bool,
+    /// Refuses TDs without SEPT_VE_DISABLE.
     pub require_sept_ve_disable: bool,
-    /// PERFMON allowed.
+    /// Accepts TDs that use performance counters.
     pub allow_perfmon: bool,
-    /// Service TD allowed.
+    /// Accepts TDs that are bound to a service TD or may be bound to one later.
     pub allow_service_td: bool,
+    /// Expected register values; all must hold.
+    pub expected: Vec<Expected>,
 }
-impl TdxPolicy {
-    /// Relaxations in words.
-    pub fn relaxations(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
+
 impl Default for TdxPolicy {
-    fn default() -> Self {
+    fn default() -> TdxPolicy {
         TdxPolicy {
-            accepted: vec![AcceptedStatus { status: TcbStatus::UpToDate, advisories: Vec::new() }],
-            min_tcb_evaluation_data_number: 17,
+            accepted_statuses: vec![TcbStatus::UpToDate],
+            accepted_advisories: Vec::new(),
+            min_evaluation_number: 0,
+            allow_debug: false,
+            allow_migratable: false,
             require_sept_ve_disable: true,
             allow_perfmon: false,
             allow_service_td: false,
+            expected: Vec::new(),
+        }
+    }
+}
+
+/// A register with the values that are accepted in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Which register.
+    pub register: Register,
+    /// Accepted values: the register must equal one of them.
+    pub any_of: Vec<Vec<u8>>,
+}
+
+/// A field of a TD report that a policy can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Register {
+    /// Measurement of the initial content.
+    MrTd,
+    /// Measurement of the TDX module.
+    MrSeam,
+    /// Host-chosen configuration.
+    MrConfigId,
+    /// Host-chosen owner.
+    MrOwner,
+    /// Host-chosen owner configuration.
+    MrOwnerConfig,
+    /// Run-time register 0.
+    Rtmr0,
+    /// Run-time register 1.
+    Rtmr1,
+    /// Run-time register 2.
+    Rtmr2,
+    /// Run-time register 3.
+    Rtmr3,
+    /// Chosen by the TD.
+    ReportData,
+}
+
+impl Register {
+    /// Every register.
+    pub const ALL: [Register; 10] = [
+        Register::MrTd,
+        Register::MrSeam,
+        Register::MrConfigId,
+        Register::MrOwner,
+        Register::MrOwnerConfig,
+        Register::Rtmr0,
+        Register::Rtmr1,
+        Register::Rtmr2,
+        Register::Rtmr3,
+        Register::ReportData,
+    ];
+
+    /// Id of the check of this register: `tdx.policy.` and its name.
+    pub const fn check(self) -> &'static str {
+        match self {
+            Register::MrTd => "tdx.policy.mr_td",
+            Register::MrSeam => "tdx.policy.mr_seam",
+            Register::MrConfigId => "tdx.policy.mr_config_id",
+            Register::MrOwner => "tdx.policy.mr_owner",
+            Register::MrOwnerConfig => "tdx.policy.mr_owner_config",
+            Register::Rtmr0 => "tdx.policy.rtmr0",
+            Register::Rtmr1 => "tdx.policy.rtmr1",
+            Register::Rtmr2 => "tdx.policy.rtmr2",
+            Register::Rtmr3 => "tdx.policy.rtmr3",
+            Register::ReportData => "tdx.policy.report_data",
+        }
+    }
+
+    /// The register with this name (`mr_td`, `rtmr3`, ...).
+    pub fn from_name(name: &str) -> Option<Register> {
+        Register::ALL.into_iter().find(|register| register.check().strip_prefix("tdx.policy.") == Some(name))
+    }
+
+    /// Its value.
+    pub fn value(self, body: &TdBody) -> &[u8] {
+        let [rtmr0, rtmr1, rtmr2, rtmr3] = &body.rtmr;
+        match self {
+            Register::MrTd => &body.mr_td,
+            Register::MrSeam => &body.mr_seam,
+            Register::MrConfigId => &body.mr_config_id,
+            Register::MrOwner => &body.mr_owner,
+            Register::MrOwnerConfig => &body.mr_owner_config,
+            Register::Rtmr0 => rtmr0,
+            Register::Rtmr1 => rtmr1,
+            Register::Rtmr2 => rtmr2,
+            Register::Rtmr3 => rtmr3,
+            Register::ReportData => &body.report_data,
+        }
+    }
+}
+
+/// Result of one test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Id of the check.
+    pub check: &'static str,
+    /// Reason code: the same as `check`, except that a refused status is named (`tdx.tcb.OutOfDate`).
+    pub reason: &'static str,
+    /// True when the fact is accepted.
+    pub passed: bool,
+    /// What was accepted.
+    pub expected: String,
+    /// What was found.
+    pub found: String,
+    /// Code of the error when the test failed.
+    pub code: Code,
+}
+
+/// Makes every test, in the order of [`super::CHECKS`].
+pub fn evaluate(claims: &TdxClaims, policy: &TdxPolicy) -> Vec<Finding> {
+    let mut findings = vec![
+        debug(claims, policy),
+        reserved(claims),
+        sept_ve_disable(claims, policy),
+        attribute(claims, checks::MIGRATABLE, ATTRIBUTE_MIGRATABLE, policy.allow_migratable),
+        attribute(claims, checks::PERFMON, ATTRIBUTE_PERFMON, policy.allow_perfmon),
+        xfam(claims),
+        service_td(claims, policy),
+        tcb_status(claims, policy),
+        evaluation_number(claims, policy),
+    ];
+    findings.extend(policy.expected.iter().map(|expected| register(claims, expected)));
+    findings
+}
+
+fn finding(check: &'static str, code: Code, passed: bool, expected: String, found: String) -> Finding {
+    Finding { check, reason: check, passed, expected, found, code }
+}
+
+fn attributes_text(claims: &TdxClaims) -> String {
+    hex::encode(&claims.body.td_attributes)
+}
+
+fn debug(claims: &TdxClaims, policy: &TdxPolicy) -> Finding {
+    let clear = claims.body.td_attribute_bits() & ATTRIBUTES_DEBUG == 0;
+    let expected = if policy.allow_debug { "any" } else { "attribute bits 0 and 4 to 6 clear" };
+    finding(
+        checks::DEBUG,
+        Code::DebugTd,
+        clear || policy.allow_debug,
+        expected.into(),
+        attributes_text(claims),
+    )
+}
+
+fn reserved(claims: &TdxClaims) -> Finding {
+    let clear = claims.body.td_attribute_bits() & !ATTRIBUTES_KNOWN == 0;
+    finding(
+        checks::RESERVED,
+        Code::TdAttributes,
+        clear,
+        "reserved attribute bits clear".into(),
+        attributes_text(claims),
+    )
+}
+
+fn sept_ve_disable(claims: &TdxClaims, policy: &TdxPolicy) -> Finding {
+    let set = claims.body.td_attribute_bits() & ATTRIBUTE_SEPT_VE_DISABLE != 0;
+    let expected = if policy.require_sept_ve_disable { "attribute bit 28 set" } else { "any" };
+    finding(
+        checks::SEPT_VE_DISABLE,
+        Code::TdAttributes,
+        set || !policy.require_sept_ve_disable,
+        expected.into(),
+        attributes_text(claims),
+    )
+}
+
+/// An attribute that must be clear unless it is allowed.
+fn attribute(claims: &TdxClaims, check: &'static str, bit: u64, allowed: bool) -> Finding {
+    let clear = claims.body.td_attribute_bits() & bit == 0;
+    let expected =
+        if allowed { "any".into() } else { format!("attribute bit {} clear", bit.trailing_zeros()) };
+    finding(check, Code::TdAttributes, clear || allowed, expected, attributes_text(claims))
+}
+
+fn xfam(claims: &TdxClaims) -> Finding {
+    let bits = claims.body.xfam_bits();
+    let accepted = bits & XFAM_REQUIRED == XFAM_REQUIRED && bits & !XFAM_ALLOWED == 0;
+    let expected = format!("bits {XFAM_REQUIRED:#x} set, none outside {XFAM_ALLOWED:#x}");
+    finding(checks::XFAM, Code::TdXfam, accepted, expected, format!("{bits:#x}"))
+}
+
+fn service_td(claims: &TdxClaims, policy: &TdxPolicy) -> Finding {
+    let measured = claims.body.mr_service_td.filter(|value| value.iter().any(|byte| *byte != 0));
+    let later = claims.body.td_attribute_bits() & ATTRIBUTE_SERVTD_EXT != 0;
+    let found = match measured {
+        Some(value) => hex::short(&value),
+        None if later => "attribute bit 17 (SERVTD_EXT)".into(),
+        None => "none".into(),
+    };
+    finding(
+        checks::SERVICE_TD,
+        Code::ServiceTd,
+        (measured.is_none() && !later) || policy.allow_service_td,
+        if policy.allow_service_td { "any".into() } else { "none".into() },
+        found,
+    )
+}
+
+fn tcb_status(claims: &TdxClaims, policy: &TdxPolicy) -> Finding {
+    let status = claims.tcb.status;
+    let advisories_known = claims.tcb.advisories.iter().all(|id| policy.accepted_advisories.contains(id));
+    let passed = status != TcbStatus::Revoked
+        && policy.accepted_statuses.contains(&status)
+        && (status == TcbStatus::UpToDate || advisories_known);
+    let words: Vec<&str> = policy.accepted_statuses.iter().map(|status| status.word()).collect();
+    let mut expected = words.join(" or ");
+    if !policy.accepted_advisories.is_empty() {
+        expected = format!("{expected}; advisories {}", policy.accepted_advisories.join(" "));
+    }
+    let found = format!("{} {}", status.word(), claims.tcb.advisories.join(" "));
+    Finding {
+        reason: if passed { checks::TCB_STATUS } else { status_reason(status) },
+        ..finding(checks::TCB_STATUS, Code::TcbStatusRefused, passed, expected, found.trim_end().into())
+    }
+}
+
+const fn status_reason(status: TcbStatus) -> &'static str {
+    match status {
+        TcbStatus::UpToDate => "tdx.tcb.UpToDate",
+        TcbStatus::SWHardeningNeeded => "tdx.tcb.SWHardeningNeeded",
+        TcbStatus::ConfigurationNeeded => "tdx.tcb.ConfigurationNeeded",
+        TcbStatus::ConfigurationAndSWHardeningNeeded => "tdx.tcb.ConfigurationAndSWHardeningNeeded",
+        TcbStatus::OutOfDate => "tdx.tcb.OutOfDate",
+        TcbStatus::OutOfDateConfigurationNeeded => "tdx.tcb.OutOfDateConfigurationNeeded",
+        TcbStatus::TDRelaunchAdvised => "tdx.tcb.TDRelaunchAdvised",
+        TcbStatus::TDRelaunchAdvisedConfigurationNeeded => "tdx.tcb.TDRelaunchAdvisedConfigurationNeeded",
+        TcbStatus::Revoked => "tdx.tcb.Revoked",
+    }
+}
+
+fn evaluation_number(claims: &TdxClaims, policy: &TdxPolicy) -> Finding {
+    let found = claims.tcb.evaluation_number;
+    finding(
+        checks::EVALUATION_NUMBER,
+        Code::TcbEvaluationNumber,
+        found >= policy.min_evaluation_number,
+        format!("at least {}", policy.min_evaluation_number),
+        found.to_string(),
+    )
+}
+
+fn register(claims: &TdxClaims, expected: &Expected) -> Finding {
+    let value = expected.register.value(&claims.body);
+    let texts: Vec<String> = expected.any_of.iter().map(|value| hex::short(value)).collect();
+    finding(
+        expected.register.check(),
+        Code::MeasurementRefused,
+        expected.any_of.iter().any(|accepted| accepted == value),
+        texts.join(" or "),
+        hex::short(value),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::{PckFacts, TcbAssessment};
+
+    fn claims() -> TdxClaims {
+        TdxClaims {
+            quote_version: 5,
+            body: TdBody {
+                tee_tcb_svn: [0; 16],
+                mr_seam: [0; 48],
+                mr_signer_seam: [0; 48],
+                seam_attributes: [0; 8],
+                td_attributes: ATTRIBUTE_SEPT_VE_DISABLE.to_le_bytes(),
+                xfam: 0x0006_02e7u64.to_le_bytes(),
+                mr_td: [1; 48],
+                mr_config_id: [0; 48],
+                mr_owner: [0; 48],
+                mr_owner_config: [0; 48],
+                rtmr: [[2; 48], [3; 48], [4; 48], [5; 48]],
+                report_data: [6; 64],
+                tee_tcb_svn2: Some([0; 16]),
+                mr_service_td: Some([0; 48]),
+            },
+            user_data: [0; 20],
+            pck: PckFacts {
+                fmspc: [0; 6],
+                pce_id: [0; 2],
+                ppid: [0; 16],
+                platform_instance_id: None,
+                cpu_svn: [0; 16],
+                pce_svn: 0,
+                not_after: 0,
+            },
+            qe_svn: 0,
+            tcb: TcbAssessment {
+                status: TcbStatus::UpToDate,
+                platform_status: TcbStatus::UpToDate,
+                module_status: None,
+                qe_status: TcbStatus::UpToDate,
+                advisories: Vec::new(),
+                tcb_date: 0,
+                evaluation_number: 18,
+            },
+            collateral_issued_at: 0,
+            collateral_expires_at: 0,
+            verified_at: 0,
+            custom_root: false,
+        }
+    }
+
+    fn failures(claims: &TdxClaims, policy: &TdxPolicy) -> Vec<&'static str> {
+        let findings = evaluate(claims, policy);
+        findings.iter().filter(|finding| !finding.passed).map(|finding| finding.reason).collect()
+    }
+
+    /// T07: every attribute bit, alone beside SEPT_VE_DISABLE, leads to its own finding.
+    #[test]
+    fn each_attribute_bit() {
+        for bit in 0..64 {
+            let mut claims = claims();
+            claims.body.td_attributes = (ATTRIBUTE_SEPT_VE_DISABLE | 1 << bit).to_le_bytes();
+            let expected: &[&str] = match bit {
+                0 | 4..=6 => &[checks::DEBUG],
+                16 | 27 | 28 | 30 | 31 | 62 => &[],
+                17 => &[checks::SERVICE_TD],
+                29 => &[checks::MIGRATABLE],
+                63 => &[checks::PERFMON],
+                _ => &[checks::RESERVED],
+            };
+            assert_eq!(failures(&claims, &TdxPolicy::default()), expected, "bit {bit}");
+        }
+        let mut none = claims();
+        none.body.td_attributes = [0; 8];
+        assert_eq!(failures(&none, &TdxPolicy::default()), [checks::SEPT_VE_DISABLE]);
+    }
+
+    #[test]
+    fn each_extended_feature_bit() {
+        for bit in 0..64 {
+            let mut claims = claims();
+            claims.body.xfam = (XFAM_REQUIRED ^ 1 << bit).to_le_bytes();
+            let accepted = bit > 1 && XFAM_ALLOWED & 1 << bit != 0;
+            assert_eq!(failures(&claims, &TdxPolicy::default()).is_empty(), accepted, "bit {bit}");
+        }
+    }
+
+    /// T17: only UpToDate passes by default; others need the status and every advisory; Revoked never passes.
+    #[test]
+    fn each_status() {
+        for status in TcbStatus::ALL {
+            let mut claims = claims();
+            claims.tcb.status = status;
+            claims.tcb.advisories = vec!["INTEL-SA-1".into(), "INTEL-SA-2".into()];
+            let passes = |statuses: &[TcbStatus], advisories: &[&str]| {
+                let policy = TdxPolicy {
+                    accepted_statuses: statuses.to_vec(),
+                    accepted_advisories: advisories.iter().map(|id| (*id).to_owned()).collect(),
+                    ..TdxPolicy::default()
+                };
+                let failed = failures(&claims, &policy);
+                assert!(failed.is_empty() || failed == [status_reason(status)]);
+                failed.is_empty()
+            };
+            let (up_to_date, revoked) = (status == TcbStatus::UpToDate, status == TcbStatus::Revoked);
+            assert_eq!(passes(&[TcbStatus::UpToDate], &[]), up_to_date, "{status:?} by default");
+            assert_eq!(passes(&[status], &["INTEL-SA-1"]), up_to_date, "{status:?} with one advisory");
+            assert_eq!(passes(&[status], &["INTEL-SA-2", "INTEL-SA-1"]), !revoked, "{status:?} with both");
+        }
+    }
+
+    #[test]
+    fn every_failure_is_listed() {
+        let mut claims = claims();
+        claims.body.td_attributes = u64::MAX.to_le_bytes();
+        claims.body.xfam = [0; 8];
+        claims.body.mr_service_td = Some([1; 48]);
+        claims.tcb.status = TcbStatus::OutOfDate;
+        let mut policy = TdxPolicy { min_evaluation_number: 19, ..TdxPolicy::default() };
+        policy.expected = Register::ALL
+            .into_iter()
+            .map(|register| Expected { register, any_of: vec![vec![9; 48], vec![9; 64]] })
+            .collect();
+        let failed = failures(&claims, &policy);
+        assert_eq!(failed.len(), 8 + Register::ALL.len(), "{failed:?}");
+        let permissive = TdxPolicy {
+            accepted_statuses: vec![TcbStatus::OutOfDate],
+            allow_debug: true,
+            allow_migratable: true,
+            allow_perfmon: true,
+            allow_service_td: true,
+            ..TdxPolicy::default()
+        };
+        assert_eq!(failures(&claims, &permissive), [checks::RESERVED, checks::XFAM]);
+    }
+
+    #[test]
+    fn a_register_may_have_several_values() {
+        let claims = claims();
+        for register in Register::ALL {
+            let name = register.check().strip_prefix("tdx.policy.").unwrap();
+            assert_eq!(Register::from_name(name), Some(register));
+            let value = register.value(&claims.body).to_vec();
+            let expected =
+                |any_of| TdxPolicy { expected: vec![Expected { register, any_of }], ..TdxPolicy::default() };
+            assert!(failures(&claims, &expected(vec![vec![9; 48], value.clone()])).is_empty());
+            assert_eq!(failures(&claims, &expected(vec![value[1..].to_vec()])), [register.check()]);
+            assert_eq!(failures(&claims, &expected(Vec::new())), [register.check()]);
         }
     }
 }

@@ -1,0 +1,171 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Verify the enclave behind a private AI endpoint, encrypt to its key, open the streamed answer.
+#[derive(Debug, Parser)]
+#[command(
+    name = "proveil",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 verified or done, 1 internal, 2 usage or input, 3 refused by the evidence, 4 could not be checked now, \
+                  5 integrity failure of an answer, 6 provider error, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Print one JSON document with a `schema` member
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// No progress and no verdict line; warnings and errors stay
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List a provider's models and how private each is
+    Models(Models),
+    /// Verify a model's endpoint, or an attestation that was saved earlier
+    Verify(Verify),
+    /// Verify, then send a prompt that only the proven key can open, and print the answer as it comes
+    Chat(Chat),
+    /// Explain a check, an error code, or the members of a policy
+    Explain(Explain),
+    /// Print the version
+    Version,
+    /// Print a completion script for a shell
+    Completions(Completions),
+}
+
+/// How the provider is reached.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    /// Where the provider is reached (https, or http to a loopback address)
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+
+    /// Where Intel-style collateral is fetched, for a mirror or a simulator
+    #[arg(long, value_name = "URL")]
+    pub(crate) collateral_url: Option<String>,
+
+    /// Further certificate authorities for TLS (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_bundle: Option<PathBuf>,
+
+    /// File with the API key, or `-` for standard input; else the provider's variable, e.g. VENICE_API_KEY or VENICE_API_KEY_FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+
+    /// Do not keep vendor collateral in the user's cache directory
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+}
+
+/// What must hold.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Rules")]
+pub(crate) struct Rules {
+    /// `standard`, `strict`, or a `proveil.policy/v1` file
+    #[arg(long, value_name = "NAME|FILE", default_value = "standard")]
+    pub(crate) policy: String,
+
+    /// Roots of a lab or simulator instead of the hardware vendors'; every verdict then says CUSTOM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust_roots: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Models {
+    /// The provider, e.g. venice
+    pub(crate) provider: String,
+
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The provider, e.g. venice
+    pub(crate) provider: String,
+
+    /// Model id
+    #[arg(long, short, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) offline: Offline,
+
+    #[command(flatten)]
+    pub(crate) rules: Rules,
+
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// An attestation that was saved earlier.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Offline, nothing is fetched")]
+pub(crate) struct Offline {
+    /// The provider's attestation answer, as received
+    #[arg(long, value_name = "FILE", requires = "nonce", requires = "collateral", requires = "at")]
+    pub(crate) response: Option<PathBuf>,
+
+    /// The challenge that was sent: 64 hex digits
+    #[arg(long, value_name = "HEX", requires = "response")]
+    pub(crate) nonce: Option<String>,
+
+    /// Vendor collateral: a JSON file, or a directory of such files
+    #[arg(long, value_name = "FILE|DIR", requires = "response")]
+    pub(crate) collateral: Option<PathBuf>,
+
+    /// Time to judge by, in seconds since 1970-01-01T00:00:00Z
+    #[arg(long, value_name = "UNIX_SECONDS", requires = "response")]
+    pub(crate) at: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Chat {
+    /// The provider, e.g. venice
+    pub(crate) provider: String,
+
+    /// Model id
+    #[arg(long, short, value_name = "MODEL")]
+    pub(crate) model: String,
+
+    /// The prompt; read from standard input when absent or `-`. Other users can see it in the process list: prefer standard input
+    pub(crate) prompt: Option<String>,
+
+    /// Show the model's reasoning, on standard error
+    #[arg(long)]
+    pub(crate) reasoning: bool,
+
+    /// Ask for the answer's signature afterwards and check it against the proven key
+    #[arg(long)]
+    pub(crate) verify_signature: bool,
+
+    #[command(flatten)]
+    pub(crate) rules: Rules,
+
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A check (`tdx.tcb`), a code (`PV-229`, `tcb_status_refused`) or `policy`; without it, everything is listed
+    pub(crate) topic: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}

@@ -1,0 +1,179 @@
+//! Files and values that the user names, and the client made from them.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use proveil::core::evidence::TdxCollateral;
+use proveil::core::wire::{hex, nearest};
+use proveil::{BaseUrl, Client, ClientConfig, Code, Error, Observer, Policy, Provider, Result, TrustRoots};
+
+use crate::args::{Connection, Rules};
+use crate::output::Output;
+use crate::secrets;
+
+/// Policy, trust roots and authorities.
+const SMALL_FILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// One collateral file.
+const COLLATERAL_MAX_BYTES: u64 = 20 * 1024 * 1024;
+/// Files of a collateral directory.
+const COLLATERAL_MAX_FILES: usize = 64;
+
+/// Reads a file of at most `limit` bytes. `flag` says where its name came from.
+pub(crate) fn read(path: &Path, flag: &str, limit: u64) -> Result<Vec<u8>> {
+    let unreadable = |found: String| Error::new(Code::FileUnreadable).at(flag).found(found);
+    let failed = |error: std::io::Error| unreadable(format!("{}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(failed)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+        return Err(unreadable(format!("{}: more than {limit} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// A preset, or a file. Every weakening is said aloud.
+pub(crate) fn policy(name: &str, output: &Output) -> Result<Policy> {
+    let policy = match Policy::preset(name) {
+        Some(policy) => policy,
+        None if Path::new(name).exists() => {
+            Policy::from_json(&read(Path::new(name), "--policy", SMALL_FILE_MAX_BYTES)?)?
+        }
+        None => {
+            let presets = ["standard", "strict"];
+            let error = Error::new(Code::PolicyInvalid)
+                .at("--policy")
+                .found(name)
+                .expected("standard, strict, or a file that exists");
+            return Err(match nearest(name, presets) {
+                Some(near) => error.context(format!("Did you mean `{near}`?")),
+                None => error,
+            });
+        }
+    };
+    let relaxations = policy.relaxations();
+    if !relaxations.is_empty() {
+        output.warn(&format!("policy {} is weaker than standard: {}", policy.name(), relaxations.join("; ")));
+    }
+    Ok(policy)
+}
+
+/// The vendors' roots, or those of a file.
+pub(crate) fn trust_roots(path: Option<&Path>, output: &Output) -> Result<TrustRoots> {
+    let Some(path) = path else { return Ok(TrustRoots::vendors()) };
+    let roots = TrustRoots::from_json(&read(path, "--trust-roots", SMALL_FILE_MAX_BYTES)?)?;
+    output.warn("signatures are checked against CUSTOM roots, not the hardware vendors'");
+    Ok(roots)
+}
+
+/// One collateral file, or all files ending in `.json` of a directory; those that are no collateral are named and left out.
+pub(crate) fn collateral(path: &Path, output: &Output) -> Result<Vec<TdxCollateral>> {
+    const FLAG: &str = "--collateral";
+    if !path.is_dir() {
+        return Ok(vec![TdxCollateral::from_json(&read(path, FLAG, COLLATERAL_MAX_BYTES)?)?]);
+    }
+    let failed = |error: std::io::Error| {
+        Error::new(Code::FileUnreadable).at(FLAG).found(format!("{}: {error}", path.display()))
+    };
+    let entries = fs::read_dir(path).map_err(failed)?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    if files.len() > COLLATERAL_MAX_FILES {
+        return Err(Error::new(Code::LimitExceeded)
+            .at(FLAG)
+            .expected(format!("{COLLATERAL_MAX_FILES} files")));
+    }
+    let mut found = Vec::new();
+    for file in files {
+        match read(&file, FLAG, COLLATERAL_MAX_BYTES).and_then(|bytes| TdxCollateral::from_json(&bytes)) {
+            Ok(collateral) => found.push(collateral),
+            Err(error) => output.warn(&format!("{} was left out: {error}", file.display())),
+        }
+    }
+    Ok(found)
+}
+
+/// 32 bytes as 64 hex digits.
+pub(crate) fn nonce(text: &str) -> Result<[u8; 32]> {
+    let refuse = || Error::new(Code::InvalidArgument).at("--nonce").expected("64 hex digits");
+    hex::decode(text).ok_or_else(refuse)?.try_into().map_err(|_| refuse())
+}
+
+/// A client for the connection and rules that the user asked for.
+pub(crate) fn client(
+    provider: Provider,
+    connection: &Connection,
+    rules: Option<&Rules>,
+    observer: Observer,
+    output: &Output,
+) -> Result<Client> {
+    let url = |flag: &str, text: &Option<String>| {
+        text.as_deref().map(BaseUrl::parse).transpose().map_err(|error| error.at(flag))
+    };
+    let base_url = url("--base-url", &connection.base_url)?;
+    let collateral_url = url("--collateral-url", &connection.collateral_url)?;
+    let (policy, roots) = match rules {
+        None => (Policy::standard(), TrustRoots::vendors()),
+        Some(rules) => (policy(&rules.policy, output)?, trust_roots(rules.trust_roots.as_deref(), output)?),
+    };
+    let bundle = connection.ca_bundle.as_deref();
+    let ca_bundle_pem = bundle.map(|path| read(path, "--ca-bundle", SMALL_FILE_MAX_BYTES)).transpose()?;
+    let api_key = secrets::api_key(provider, connection.api_key_file.as_deref(), output)?;
+    let mut config = ClientConfig::new(provider, api_key);
+    config.base_url = base_url;
+    config.collateral_url = collateral_url;
+    config.policy = policy;
+    config.roots = roots;
+    config.ca_bundle_pem = ca_bundle_pem;
+    let lab = rules.is_some_and(|rules| rules.trust_roots.is_some());
+    // A lab's collateral is worth nothing to the next run: its roots are usually made at each start.
+    config.cache_dir =
+        if connection.no_cache || lab { None } else { cache_dir(|name| std::env::var_os(name)) };
+    Client::observed(config, observer)
+}
+
+/// The user's cache directory for this program, by the convention of the system; relative paths do not count.
+fn cache_dir(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| lookup(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = if cfg!(windows) {
+        absolute("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        absolute("HOME").map(|home| home.join("Library/Caches"))
+    } else {
+        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+    };
+    base.map(|base| base.join("proveil"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonces() {
+        let good = "aB".repeat(32);
+        assert_eq!(nonce(&good).unwrap(), [0xab; 32]);
+        for text in ["", "ab", &"ab".repeat(33), &"zz".repeat(32), &format!("0x{}", "ab".repeat(31))] {
+            assert_eq!(nonce(text).unwrap_err().code(), Code::InvalidArgument, "{text}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn cache_directories() {
+        let cases: [(&[(&str, &str)], Option<&str>); 4] = [
+            (&[("XDG_CACHE_HOME", "/c"), ("HOME", "/h")], Some("/c/proveil")),
+            (&[("XDG_CACHE_HOME", "c"), ("HOME", "/h")], Some("/h/.cache/proveil")),
+            (&[("HOME", "h")], None),
+            (&[], None),
+        ];
+        for (variables, expected) in cases {
+            let lookup = |name: &str| {
+                variables.iter().find(|(have, _)| *have == name).map(|(_, value)| (*value).into())
+            };
+            assert_eq!(cache_dir(lookup), expected.map(PathBuf::from), "{variables:?}");
+        }
+    }
+}

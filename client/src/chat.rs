@@ -1,0 +1,161 @@
+//! From a request body to the head of its answer: proof, sealing, sending, and the few cases in which that is done once more.
+//!
+//! Every try seals anew with fresh keys, and only before the first byte of an answer was taken (threats T33, T49).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proveil_core::endpoint::{Opener, VerifiedEndpoint};
+use proveil_core::http::TransportFailure;
+use proveil_core::limits::{ERROR_BODY_KEPT_BYTES, REVERIFICATIONS_PER_REQUEST};
+use proveil_core::wire::json::{Json, JsonError};
+use proveil_core::{Code, Error, Result};
+
+use crate::client::Inner;
+use crate::notice::Notice;
+use crate::random::OsRandom;
+use crate::stream::Stream;
+use crate::transport::{Incoming, Outgoing};
+use crate::verify::retry_pause_s;
+
+/// Tries after a connection that could not be made, 429 or 5xx.
+const RETRIES_PER_REQUEST: u32 = 1;
+/// Pause before such a try when the provider names none, in seconds.
+const RETRY_PAUSE_S: u64 = 1;
+/// For reading an error body.
+const ERROR_BODY_WAIT: Duration = Duration::from_secs(20);
+
+/// How a try that gave no answer ended.
+enum Setback {
+    /// The proof is of no use any more.
+    Proof(Error),
+    /// The provider could not take the request; another try may help after this pause.
+    Busy(Error, u64),
+    /// Final.
+    End(Error),
+}
+
+pub(crate) async fn start(inner: &Arc<Inner>, body: &[u8]) -> Result<Stream> {
+    let model = model_of(body)?;
+    let mut reverifications = 0;
+    let mut retries = 0;
+    loop {
+        let endpoint = inner.ready(&model).await?;
+        match attempt(inner, &endpoint, body).await {
+            Ok((incoming, opener)) => return Ok(Stream::new(inner.clone(), endpoint, incoming, opener)),
+            Err(Setback::Proof(error)) if reverifications >= REVERIFICATIONS_PER_REQUEST => {
+                return Err(error);
+            }
+            Err(Setback::Proof(_)) => {
+                reverifications = reverifications.saturating_add(1);
+                inner.proofs.forget(&model, &endpoint);
+                (inner.verifier.observer)(&Notice::Retrying { why: "the proven key is not used any more" });
+            }
+            Err(Setback::Busy(error, _)) if retries >= RETRIES_PER_REQUEST => return Err(error),
+            Err(Setback::Busy(_, pause)) => {
+                retries = retries.saturating_add(1);
+                (inner.verifier.observer)(&Notice::Retrying { why: "the provider could not be reached" });
+                inner.verifier.pace.pause(pause).await;
+            }
+            Err(Setback::End(error)) => return Err(error),
+        }
+    }
+}
+
+async fn attempt(
+    inner: &Inner,
+    endpoint: &VerifiedEndpoint,
+    body: &[u8],
+) -> Result<(Incoming, Opener), Setback> {
+    let verifier = &inner.verifier;
+    let now = verifier.clock.unix_s().map_err(Setback::End)?;
+    let (sealed, mut opener) =
+        endpoint.seal(body, now, &mut OsRandom).map_err(|error| match error.code() {
+            // It ran out between the cache and here.
+            Code::ProofExpired => Setback::Proof(error),
+            _ => Setback::End(error),
+        })?;
+    let request = sealed.request();
+    (verifier.observer)(&Notice::Sending(request.purpose()));
+    let first_byte = Duration::from_secs(verifier.config.timeouts.first_byte_s);
+    let sent = verifier.transport.open(&Outgoing::from(request), first_byte).await;
+    let mut incoming = sent.map_err(|failure| match failure {
+        TransportFailure::TlsRule => Setback::Proof(failure.error(Code::ConnectionFailed, request.purpose())),
+        // The request did not get out. After anything else it may have been taken and charged for.
+        TransportFailure::Connect => {
+            Setback::Busy(failure.error(Code::ConnectionFailed, request.purpose()), RETRY_PAUSE_S)
+        }
+        TransportFailure::Timeout => {
+            Setback::End(Error::new(Code::Timeout).at(request.purpose()).expected(format!("{first_byte:?}")))
+        }
+        _ => Setback::End(failure.error(Code::ConnectionFailed, request.purpose())),
+    })?;
+    opener.head(&incoming.head).map_err(Setback::End)?;
+    if (200..300).contains(&incoming.head.status()) {
+        return Ok((incoming, opener));
+    }
+    let error = refusal(&mut incoming, opener).await;
+    if error.code() == Code::StaleKey {
+        return Err(Setback::Proof(error));
+    }
+    let busy = matches!(incoming.head.status(), 429 | 500..=599);
+    match retry_pause_s(incoming.head.header("retry-after"), RETRY_PAUSE_S) {
+        Some(pause) if busy => Err(Setback::Busy(error, pause)),
+        _ => Err(Setback::End(error)),
+    }
+}
+
+/// What an answer other than 2xx says: its body, as far as it is kept, is judged by the core.
+async fn refusal(incoming: &mut Incoming, mut opener: Opener) -> Error {
+    let mut events = Vec::new();
+    let mut left = ERROR_BODY_KEPT_BYTES;
+    while let Ok(Some(piece)) = incoming.body.next(ERROR_BODY_WAIT).await {
+        let kept = piece.get(..left.min(piece.len())).unwrap_or_default();
+        left = left.saturating_sub(kept.len());
+        if let Err(error) = opener.push(kept, &mut events) {
+            return error;
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    match opener.finish(&mut events) {
+        Err(error) => error,
+        Ok(_) => Error::new(Code::UpstreamError).found(format!("HTTP {}", incoming.head.status())),
+    }
+}
+
+/// The `model` member, by the same strict reading that sealing does.
+fn model_of(body: &[u8]) -> Result<String> {
+    let json = Json::parse(body).map_err(|error| match error {
+        JsonError::Malformed => Error::new(Code::MalformedRequest),
+        JsonError::DuplicateMember => Error::new(Code::DuplicateMember),
+    })?;
+    if json.as_object().is_none() {
+        return Err(Error::new(Code::MalformedRequest));
+    }
+    let model = json.get("model").and_then(Json::as_str);
+    model.map(str::to_owned).ok_or_else(|| Error::new(Code::InvalidArgument).at("model").expected("a text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_is_read_strictly() {
+        let cases = [
+            (r#"{"model":"m","messages":[]}"#, Ok("m")),
+            (r#"{"model":"m","model":"n"}"#, Err(Code::DuplicateMember)),
+            (r#"{"model":1}"#, Err(Code::InvalidArgument)),
+            (r#"{}"#, Err(Code::InvalidArgument)),
+            (r#"[]"#, Err(Code::MalformedRequest)),
+            (r#"{"model":"m"} x"#, Err(Code::MalformedRequest)),
+            ("", Err(Code::MalformedRequest)),
+        ];
+        for (body, expected) in cases {
+            let model = model_of(body.as_bytes()).map_err(|error| error.code());
+            assert_eq!(model, expected.map(str::to_owned), "{body}");
+        }
+    }
+}

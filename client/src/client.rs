@@ -1,0 +1,231 @@
+//! The handle that applications hold.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use futures_util::FutureExt;
+use proveil_core::endpoint::{Outcome, VerifiedEndpoint};
+use proveil_core::report::Report;
+use proveil_core::{Code, Error, Result};
+
+use crate::chat;
+use crate::clock::{Clock, SystemClock};
+use crate::collateral::CollateralShelf;
+use crate::config::ClientConfig;
+use crate::models;
+use crate::notice::{self, Observer};
+use crate::proofs::ProofCache;
+use crate::stream::Stream;
+use crate::transport::Transport;
+use crate::verify::{ModelListCache, Pace, Verifier};
+
+/// Verifies a provider's endpoints and chats with them. A cheap handle: clones share connections and proofs. Making one opens no
+/// socket and starts no thread; its async methods must run inside a tokio runtime with I/O and time enabled.
+///
+/// ```compile_fail
+/// let client = proveil::Client::default();
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    first: Arc<Lineage>,
+}
+
+/// What the methods work with.
+pub(crate) struct Inner {
+    pub(crate) verifier: Verifier,
+    pub(crate) proofs: Arc<ProofCache<VerifiedEndpoint>>,
+}
+
+/// What a process started with, and what its forked child made for itself. A child must not use its parent's connections: both
+/// would write into the same TLS stream (threats T63). It starts afresh, without a lock that the parent could have held.
+struct Lineage {
+    process: u32,
+    inner: Arc<Inner>,
+    child: OnceLock<Result<Arc<Lineage>>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) config: Arc<ClientConfig>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pace: Pace,
+    pub(crate) observer: Observer,
+}
+
+impl Client {
+    /// Checks the settings. Fails with `config_invalid`.
+    pub fn new(config: ClientConfig) -> Result<Client> {
+        Client::observed(config, notice::silent())
+    }
+
+    /// As [`Client::new`], with somebody who is told what the client does.
+    pub fn observed(config: ClientConfig, observer: Observer) -> Result<Client> {
+        let clock = Arc::new(SystemClock::new());
+        Client::with_setup(Setup { config: Arc::new(config), clock, pace: Pace::NORMAL, observer })
+    }
+
+    pub(crate) fn with_setup(setup: Setup) -> Result<Client> {
+        setup.config.timeouts.check()?;
+        Ok(Client { first: Arc::new(Lineage::new(std::process::id(), &setup)?) })
+    }
+
+    /// The provider's models: `{"models":[{"id":"...","class":"e2ee","context_tokens":32000}]}`, where `class` is `e2ee`, `tee`,
+    /// `private`, `anonymous` or `unknown`, and `context_tokens` is there when the provider says so. Nothing of it is authenticated.
+    pub async fn models_json(&self) -> Result<String> {
+        let inner = self.inner()?;
+        models::describe(inner.verifier.config.provider, &inner.verifier.model_list().await?)
+    }
+
+    /// Verifies a model's endpoint now, whatever is cached. Every verdict is a report; an error means that there was nothing to
+    /// judge: bad input, or the provider could not be reached. A verified endpoint is kept for [`Client::ready`].
+    pub async fn verify(&self, model: &str) -> Result<Report> {
+        let inner = self.inner()?;
+        Ok(match inner.verifier.verify(model).await? {
+            Outcome::Verified(endpoint) => inner.proofs.put(model, endpoint)?.report().clone(),
+            Outcome::Refused(report, _) | Outcome::Indeterminate(report, _) => report,
+        })
+    }
+
+    /// A proven endpoint, from the cache while its proof holds. All callers that wait for the same verification share its result.
+    /// An error carries the report, when there is one.
+    pub async fn ready(&self, model: &str) -> Result<Arc<VerifiedEndpoint>> {
+        self.inner()?.ready(model).await
+    }
+
+    /// Verifies if needed, seals the request and sends it. `body` is one JSON object in the OpenAI chat form, with `model`. Returns
+    /// when the head of the answer is there. What cannot be encrypted is refused (1xx) and not sent.
+    ///
+    /// When the provider does not know the proven key any more, the endpoint is verified again and the request sealed and sent anew,
+    /// once; a connection that could not be made, 429 and 5xx are also tried once more.
+    pub async fn chat(&self, body: &[u8]) -> Result<Stream> {
+        chat::start(&self.inner()?, body).await
+    }
+
+    /// What belongs to this process.
+    fn inner(&self) -> Result<Arc<Inner>> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(
+                Error::new(Code::OutOfOrder).context("Async methods must be called inside a tokio runtime.")
+            );
+        }
+        self.first.inner_of(std::process::id())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.first.inner.verifier.config).finish()
+    }
+}
+
+impl Lineage {
+    fn new(process: u32, setup: &Setup) -> Result<Lineage> {
+        let inner = Arc::new(Inner::new(setup)?);
+        Ok(Lineage { process, inner, child: OnceLock::new() })
+    }
+
+    fn inner_of(&self, process: u32) -> Result<Arc<Inner>> {
+        if self.process == process {
+            return Ok(self.inner.clone());
+        }
+        let child =
+            self.child.get_or_init(|| Lineage::new(process, &self.inner.verifier.setup()).map(Arc::new));
+        child.as_ref().map_err(Error::clone)?.inner_of(process)
+    }
+}
+
+impl Inner {
+    fn new(setup: &Setup) -> Result<Inner> {
+        let config = setup.config.clone();
+        let transport =
+            Transport::new(config.ca_bundle_pem.as_deref(), &config.proxy, config.timeouts.connect_s)?;
+        let collateral =
+            CollateralShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
+        Ok(Inner {
+            verifier: Verifier {
+                config,
+                transport: Arc::new(transport),
+                clock: setup.clock.clone(),
+                pace: setup.pace,
+                observer: setup.observer.clone(),
+                collateral: Arc::new(collateral),
+                models: ModelListCache::default(),
+            },
+            proofs: Arc::new(ProofCache::new(setup.clock.clone())),
+        })
+    }
+
+    pub(crate) async fn ready(self: &Arc<Self>, model: &str) -> Result<Arc<VerifiedEndpoint>> {
+        let load = || {
+            let (inner, model) = (self.clone(), model.to_owned());
+            async move { inner.verifier.verify(&model).await?.into_result() }.boxed()
+        };
+        self.proofs.get(model, load).await
+    }
+}
+
+impl Verifier {
+    fn setup(&self) -> Setup {
+        Setup {
+            config: self.config.clone(),
+            clock: self.clock.clone(),
+            pace: self.pace,
+            observer: self.observer.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proveil_core::provider::Provider;
+    use proveil_core::secret::SecretText;
+
+    fn config() -> ClientConfig {
+        ClientConfig::new(Provider::Venice, SecretText::new("canary-key".to_owned()))
+    }
+
+    #[test]
+    fn a_forked_child_starts_afresh() {
+        let client = Client::new(config()).unwrap();
+        let own = client.first.inner_of(std::process::id()).unwrap();
+        assert!(Arc::ptr_eq(&own, &client.first.inner));
+        let child = client.first.inner_of(1).unwrap();
+        assert!(!Arc::ptr_eq(&own, &child));
+        assert!(Arc::ptr_eq(&child, &client.clone().first.inner_of(1).unwrap()));
+        // A child of the child, too.
+        assert!(!Arc::ptr_eq(&child, &client.first.inner_of(2).unwrap()));
+    }
+
+    #[test]
+    fn bad_settings_are_refused_at_once() {
+        let mut zero = config();
+        zero.timeouts.idle_s = 0;
+        let mut bundle = config();
+        bundle.ca_bundle_pem = Some(b"not PEM".to_vec());
+        let mut proxy = config();
+        proxy.proxy = crate::Proxy::Url("ftp://canary-user:canary-pass@proxy".to_owned());
+        for config in [zero, bundle, proxy] {
+            assert!(!format!("{config:?}").contains("canary"));
+            let error = Client::new(config).unwrap_err();
+            assert_eq!(error.code(), Code::ConfigInvalid);
+            assert!(!error.to_string().contains("canary"));
+        }
+    }
+
+    #[test]
+    fn outside_a_runtime_it_is_an_error_not_a_panic() {
+        let client = Client::new(config()).unwrap();
+        let result = client.models_json().now_or_never();
+        assert_eq!(result.unwrap().unwrap_err().code(), Code::OutOfOrder);
+        assert!(!format!("{client:?}").contains("canary"));
+    }
+
+    #[test]
+    fn handles_cross_threads() {
+        fn check<T: Send + Sync + Clone>() {}
+        fn send<T: Send>() {}
+        check::<Client>();
+        send::<Stream>();
+    }
+}

@@ -1,0 +1,411 @@
+//! One X.509 certificate: strict parse, and issue by an authority that is already trusted.
+
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate, X509Name, X509Version};
+
+use super::Problem;
+use crate::crypto;
+use crate::limits::CERTIFICATE_MAX_BYTES;
+use crate::wire::der::{self, Der};
+
+/// A serial number of at most 20 bytes (RFC 5280, 4.1.2.2), left-padded with zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Serial(pub [u8; 20]);
+
+impl Serial {
+    /// From the content of an INTEGER; leading zeros do not count.
+    pub fn new(content: &[u8]) -> Option<Serial> {
+        let start = content.iter().position(|byte| *byte != 0).unwrap_or(content.len());
+        let digits = content.get(start..)?;
+        let mut serial = [0; 20];
+        let place = serial.len().checked_sub(digits.len())?;
+        serial.get_mut(place..)?.copy_from_slice(digits);
+        Some(Serial(serial))
+    }
+}
+
+/// A public key on a named curve, SEC1 uncompressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublicKey {
+    /// P-256; signs with SHA-256.
+    P256([u8; 65]),
+    /// P-384; signs with SHA-384.
+    P384([u8; 97]),
+}
+
+/// SubjectPublicKeyInfo up to the first byte of an uncompressed P-256 point (RFC 5480).
+const SPKI_P256: &[u8] = &[
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+/// The same for P-384.
+const SPKI_P384: &[u8] = &[
+    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
+    0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
+];
+/// AlgorithmIdentifier ecdsa-with-SHA256 (RFC 5758): without parameters.
+const ECDSA_SHA256: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+/// AlgorithmIdentifier ecdsa-with-SHA384.
+const ECDSA_SHA384: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03];
+
+impl PublicKey {
+    fn from_spki(spki: &[u8]) -> Result<PublicKey, Problem> {
+        let point = |prefix| spki.strip_prefix(prefix).filter(|point: &&[u8]| point.first() == Some(&4));
+        if let Some(point) = point(SPKI_P256) {
+            return point.try_into().map(PublicKey::P256).map_err(|_| Problem::Malformed);
+        }
+        if let Some(point) = point(SPKI_P384) {
+            return point.try_into().map(PublicKey::P384).map_err(|_| Problem::Malformed);
+        }
+        Err(Problem::Algorithm)
+    }
+
+    /// The point: 65 or 97 bytes.
+    pub fn point(&self) -> &[u8] {
+        match self {
+            PublicKey::P256(point) => point,
+            PublicKey::P384(point) => point,
+        }
+    }
+
+    /// Checks a DER signature by this key. `algorithm` is the encoded AlgorithmIdentifier; it must be the one of the curve.
+    pub(crate) fn verify(&self, algorithm: &[u8], message: &[u8], signature: &[u8]) -> Result<(), Problem> {
+        let valid = match self {
+            PublicKey::P256(point) if algorithm == ECDSA_SHA256 => {
+                crypto::p256_verify_der(point, message, signature)
+            }
+            PublicKey::P384(point) if algorithm == ECDSA_SHA384 => {
+                crypto::p384_verify_der(point, message, signature)
+            }
+            _ => return Err(Problem::Algorithm),
+        };
+        if valid { Ok(()) } else { Err(Problem::Signature) }
+    }
+}
+
+/// The three parts of a signed X.509 object, as received.
+pub(super) struct Signed<'a> {
+    pub content: &'a [u8],
+    pub tbs: &'a [u8],
+    pub algorithm: &'a [u8],
+    pub signature: &'a [u8],
+}
+
+impl<'a> Signed<'a> {
+    /// Splits `SEQUENCE { tbs SEQUENCE, algorithm SEQUENCE, signature BIT STRING }` that takes up all of `der`.
+    pub(super) fn split(bytes: &'a [u8]) -> Option<Signed<'a>> {
+        let mut outer = Der::new(bytes);
+        let mut parts = outer.inside(der::SEQUENCE)?;
+        let tbs = parts.value().filter(|value| value.tag == der::SEQUENCE)?;
+        let algorithm = parts.value().filter(|value| value.tag == der::SEQUENCE)?;
+        let (unused_bits, signature) = parts.expect(der::BIT_STRING)?.split_first()?;
+        let complete = outer.is_empty() && parts.is_empty() && *unused_bits == 0;
+        complete.then_some(Signed {
+            content: tbs.content,
+            tbs: tbs.encoded,
+            algorithm: algorithm.encoded,
+            signature,
+        })
+    }
+}
+
+/// A parsed certificate. Nothing in it is to be believed before [`Certificate::issued_by`] succeeded.
+#[derive(Clone, Debug)]
+pub struct Certificate<'a> {
+    der: &'a [u8],
+    tbs: &'a [u8],
+    algorithm: &'a [u8],
+    signature: &'a [u8],
+    issuer: &'a [u8],
+    subject: &'a [u8],
+    common_name: Option<&'a str>,
+    serial: Serial,
+    not_before: u64,
+    not_after: u64,
+    spki: &'a [u8],
+    key: PublicKey,
+    ca: bool,
+    path_length: Option<u32>,
+    usage: Option<Usage>,
+    key_id: Option<&'a [u8]>,
+    authority_key_id: Option<&'a [u8]>,
+    other: Vec<(Vec<u8>, &'a [u8])>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Usage {
+    digital_signature: bool,
+    sign_certificates: bool,
+    sign_crls: bool,
+}
+
+impl<'a> Certificate<'a> {
+    /// Parses one certificate of at most 16 KiB that takes up all of `der`: version 3, an EC key and ECDSA signature, inner and
+    /// outer algorithm equal, no extension twice, no critical extension other than basicConstraints and keyUsage.
+    pub fn parse(der: &'a [u8]) -> Result<Certificate<'a>, Problem> {
+        if der.len() > CERTIFICATE_MAX_BYTES {
+            return Err(Problem::Malformed);
+        }
+        let signed = Signed::split(der).ok_or(Problem::Malformed)?;
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Problem::Malformed)?;
+        let tbs = &parsed.tbs_certificate;
+        if !rest.is_empty()
+            || tbs.version != X509Version::V3
+            || tbs.issuer_uid.is_some()
+            || tbs.subject_uid.is_some()
+        {
+            return Err(Problem::Malformed);
+        }
+        if parsed.signature_algorithm != tbs.signature {
+            return Err(Problem::Algorithm);
+        }
+        let seconds = |time: i64| u64::try_from(time).map_err(|_| Problem::Malformed);
+        let mut certificate = Certificate {
+            der,
+            tbs: signed.tbs,
+            algorithm: signed.algorithm,
+            signature: signed.signature,
+            issuer: tbs.issuer.as_raw(),
+            subject: tbs.subject.as_raw(),
+            common_name: common_name(&tbs.subject),
+            serial: Serial::new(tbs.raw_serial()).ok_or(Problem::Malformed)?,
+            not_before: seconds(tbs.validity.not_before.timestamp())?,
+            not_after: seconds(tbs.validity.not_after.timestamp())?,
+            spki: tbs.subject_pki.raw,
+            key: PublicKey::from_spki(tbs.subject_pki.raw)?,
+            ca: false,
+            path_length: None,
+            usage: None,
+            key_id: None,
+            authority_key_id: None,
+            other: Vec::new(),
+        };
+        certificate.read_extensions(&parsed)?;
+        Ok(certificate)
+    }
+
+    fn read_extensions(&mut self, parsed: &X509Certificate<'a>) -> Result<(), Problem> {
+        let extensions = parsed.tbs_certificate.extensions();
+        for (i, extension) in extensions.iter().enumerate() {
+            if extensions.iter().take(i).any(|earlier| earlier.oid == extension.oid) {
+                return Err(Problem::Extension);
+            }
+            match extension.parsed_extension() {
+                ParsedExtension::BasicConstraints(constraints) => {
+                    self.ca = constraints.ca;
+                    self.path_length = constraints.path_len_constraint;
+                }
+                ParsedExtension::KeyUsage(usage) => {
+                    self.usage = Some(Usage {
+                        digital_signature: usage.digital_signature(),
+                        sign_certificates: usage.key_cert_sign(),
+                        sign_crls: usage.crl_sign(),
+                    });
+                }
+                ParsedExtension::ParseError { .. } => return Err(Problem::Malformed),
+                _ if extension.critical => return Err(Problem::Extension),
+                ParsedExtension::SubjectKeyIdentifier(id) => self.key_id = Some(id.0),
+                ParsedExtension::AuthorityKeyIdentifier(id) => {
+                    self.authority_key_id = id.key_identifier.as_ref().map(|id| id.0);
+                }
+                _ => self.other.push((extension.oid.as_bytes().to_vec(), extension.value)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole certificate as received.
+    pub const fn der(&self) -> &'a [u8] {
+        self.der
+    }
+
+    /// SubjectPublicKeyInfo as received.
+    pub const fn spki(&self) -> &'a [u8] {
+        self.spki
+    }
+
+    /// The subject's common name, when it has exactly one.
+    pub const fn common_name(&self) -> Option<&'a str> {
+        self.common_name
+    }
+
+    /// Serial number.
+    pub const fn serial(&self) -> Serial {
+        self.serial
+    }
+
+    /// The key it certifies.
+    pub const fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// Last second of validity.
+    pub const fn not_after(&self) -> u64 {
+        self.not_after
+    }
+
+    /// True when it is marked as a certification authority.
+    pub const fn is_ca(&self) -> bool {
+        self.ca
+    }
+
+    /// Content of the extension with this encoded OID (without tag and length).
+    pub fn extension(&self, oid: &[u8]) -> Option<&'a [u8]> {
+        self.other.iter().find(|(other, _)| other == oid).map(|(_, value)| *value)
+    }
+
+    /// Checks that `at` lies inside the validity, both ends included.
+    pub const fn valid_at(&self, at: u64) -> Result<(), Problem> {
+        window(self.not_before, self.not_after, at)
+    }
+
+    /// Checks that it is an end entity that may sign data and nothing else. Without a key usage extension any use is allowed
+    /// (RFC 5280, 4.2.1.3); a profile that always has one asks with [`Certificate::states_usage`] too.
+    pub fn end_entity(&self) -> Result<(), Problem> {
+        let fits = self
+            .usage
+            .is_none_or(|usage| usage.digital_signature && !usage.sign_certificates && !usage.sign_crls);
+        if fits && !self.ca { Ok(()) } else { Err(Problem::Usage) }
+    }
+
+    /// True when it has a key usage extension.
+    pub const fn states_usage(&self) -> bool {
+        self.usage.is_some()
+    }
+
+    /// Checks names, key identifiers and signature against an authority. Dates and purpose are asked separately.
+    pub fn issued_by(&self, issuer: &Authority) -> Result<(), Problem> {
+        if self.issuer != issuer.subject {
+            return Err(Problem::Name);
+        }
+        if let (Some(wanted), Some(have)) = (self.authority_key_id, &issuer.key_id)
+            && wanted != have
+        {
+            return Err(Problem::Name);
+        }
+        issuer.key.verify(self.algorithm, self.tbs, self.signature)
+    }
+}
+
+/// A certification authority that leads to a trusted root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    der: Vec<u8>,
+    subject: Vec<u8>,
+    common_name: String,
+    serial: Serial,
+    key: PublicKey,
+    key_id: Option<Vec<u8>>,
+    not_before: u64,
+    not_after: u64,
+    path_length: Option<u32>,
+    sign_crls: bool,
+}
+
+impl Authority {
+    /// A root that the caller has decided to trust. Its signature over itself proves nothing and is not checked.
+    pub fn root(der: &[u8]) -> Result<Authority, Problem> {
+        let certificate = Certificate::parse(der)?;
+        if certificate.issuer != certificate.subject {
+            return Err(Problem::Name);
+        }
+        Authority::new(&certificate, certificate.path_length)
+    }
+
+    /// An authority below `issuer`: checks names, key identifiers, path length, CA flag, key usage, signature and dates.
+    pub fn below(issuer: &Authority, certificate: &Certificate<'_>, at: u64) -> Result<Authority, Problem> {
+        certificate.valid_at(at)?;
+        let room = match issuer.path_length {
+            Some(length) => Some(length.checked_sub(1).ok_or(Problem::Usage)?),
+            None => None,
+        };
+        let path_length = match (room, certificate.path_length) {
+            (Some(room), Some(own)) => Some(room.min(own)),
+            (room, own) => room.or(own),
+        };
+        let authority = Authority::new(certificate, path_length)?;
+        certificate.issued_by(issuer)?;
+        Ok(authority)
+    }
+
+    fn new(certificate: &Certificate<'_>, path_length: Option<u32>) -> Result<Authority, Problem> {
+        if !certificate.ca || certificate.usage.is_some_and(|usage| !usage.sign_certificates) {
+            return Err(Problem::Usage);
+        }
+        Ok(Authority {
+            der: certificate.der.to_vec(),
+            subject: certificate.subject.to_vec(),
+            common_name: certificate.common_name.ok_or(Problem::Name)?.to_owned(),
+            serial: certificate.serial,
+            key: certificate.key.clone(),
+            key_id: certificate.key_id.map(<[u8]>::to_vec),
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
+            path_length,
+            sign_crls: certificate.usage.is_none_or(|usage| usage.sign_crls),
+        })
+    }
+
+    /// The certificate.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The subject's common name.
+    pub fn common_name(&self) -> &str {
+        &self.common_name
+    }
+
+    /// Encoded subject name.
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// Serial number.
+    pub const fn serial(&self) -> Serial {
+        self.serial
+    }
+
+    /// Its key.
+    pub const fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// Subject key identifier.
+    pub fn key_id(&self) -> Option<&[u8]> {
+        self.key_id.as_deref()
+    }
+
+    /// Last second of validity.
+    pub const fn not_after(&self) -> u64 {
+        self.not_after
+    }
+
+    /// True when its key usage allows signing revocation lists.
+    pub const fn may_sign_crls(&self) -> bool {
+        self.sign_crls
+    }
+
+    /// Checks that `at` lies inside the validity, both ends included.
+    pub const fn valid_at(&self, at: u64) -> Result<(), Problem> {
+        window(self.not_before, self.not_after, at)
+    }
+}
+
+const fn window(not_before: u64, not_after: u64, at: u64) -> Result<(), Problem> {
+    if at < not_before {
+        Err(Problem::NotYetValid)
+    } else if at > not_after {
+        Err(Problem::Expired)
+    } else {
+        Ok(())
+    }
+}
+
+fn common_name<'a>(name: &X509Name<'a>) -> Option<&'a str> {
+    let mut names = name.iter_common_name();
+    let first = names.next()?;
+    if names.next().is_some() {
+        return None;
+    }
+    first.as_str().ok()
+}

@@ -1,0 +1,59 @@
+//! The vendors' roots of trust, pinned by the SHA-256 of their DER form (`protocols/attestation.md` section 5; threats T67).
+
+/// A pinned root certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct PinnedRoot {
+    /// Common name.
+    pub name: &'static str,
+    /// The certificate.
+    pub der: &'static [u8],
+    /// SHA-256 of `der`.
+    pub sha256: [u8; 32],
+    /// SHA-256 of the SubjectPublicKeyInfo.
+    pub spki_sha256: [u8; 32],
+}
+
+/// Root of Intel SGX and TDX provisioning certificates, P-256, valid 2018-05-21 to 2049-12-31.
+pub const INTEL_SGX: PinnedRoot = PinnedRoot {
+    name: "Intel SGX Root CA",
+    der: include_bytes!("roots/intel_sgx_root_ca.der"),
+    sha256: digest(b"44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"),
+    spki_sha256: digest(b"a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e"),
+};
+
+/// Root of NVIDIA GPU and switch identity certificates, P-384, valid 2021-11-05 to 9999-12-31.
+pub const NVIDIA_DEVICE: PinnedRoot = PinnedRoot {
+    name: "NVIDIA Device Identity CA",
+    der: include_bytes!("roots/nvidia_device_identity_ca.der"),
+    sha256: digest(b"102bf659d5419614c9d8e6aecebc80454eb26b1df6a769ac720b9a690b167b48"),
+    spki_sha256: digest(b"a90c4eb5acfd3e3d03a25db6a26b84f720ad0503196c627c21ddd48dd85b06a4"),
+};
+
+/// Every pinned root.
+pub const PINNED: &[PinnedRoot] = &[INTEL_SGX, NVIDIA_DEVICE];
+
+/// Bytes of 64 lowercase hex digits; anything else stops the build.
+const fn digest(hex: &[u8; 64]) -> [u8; 32] {
+    let Ok(bytes) = const_hex::const_decode_to_array(hex) else { panic!("not a hex digest") };
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::sha256;
+    use crate::pki::{Authority, Certificate};
+
+    /// T67: the roots in the binary are the published ones.
+    #[test]
+    fn pinned_roots_have_their_digests() {
+        for root in PINNED {
+            assert_eq!(sha256(&[root.der]), root.sha256, "{}", root.name);
+            let certificate = Certificate::parse(root.der).unwrap();
+            assert_eq!(sha256(&[certificate.spki()]), root.spki_sha256, "{}", root.name);
+            assert_eq!(certificate.common_name(), Some(root.name));
+            let authority = Authority::root(root.der).unwrap();
+            assert_eq!(certificate.issued_by(&authority), Ok(()), "{} signs itself", root.name);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Collateral at hand during one appraisal, verified once however many quotes it serves.
+
+use crate::attest::TrustRoots;
+use crate::attest::tdx::{self, Quote, VerifiedCollateral};
+use crate::claims::{TdxClaims, Verified};
+use crate::error::{Code, Error, Result};
+use crate::evidence::TdxCollateral;
+
+/// Raw collateral, and what verifying it gave.
+pub(crate) struct CollateralPool<'a> {
+    entries: Vec<(&'a TdxCollateral, Result<VerifiedCollateral>)>,
+    roots: &'a TrustRoots,
+    at: u64,
+}
+
+impl<'a> CollateralPool<'a> {
+    /// Verifies each set of collateral once.
+    pub fn new(raw: &'a [TdxCollateral], roots: &'a TrustRoots, at: u64) -> CollateralPool<'a> {
+        let entries = raw.iter().map(|raw| (raw, VerifiedCollateral::verify(raw, roots, at))).collect();
+        CollateralPool { entries, roots, at }
+    }
+
+    /// Verifies a quote with the collateral made for its platform. Where only collateral that does not verify is at hand, the
+    /// quote's own signatures are judged first, so that an altered quote is refused whatever the collateral.
+    pub fn verify(&self, quote: &[u8]) -> Result<Verified<TdxClaims>> {
+        let platform = Quote::parse(quote)?.platform()?;
+        let mut unusable = None;
+        for (raw, verified) in &self.entries {
+            match verified {
+                Ok(held) if *held.fmspc() == platform.fmspc && held.ca_kind() == platform.ca => {
+                    return tdx::verify(quote, held, self.roots, self.at);
+                }
+                Ok(_) => {}
+                Err(_) => unusable = Some(raw),
+            }
+        }
+        match unusable {
+            Some(raw) => tdx::verify_with_raw_collateral(quote, raw, self.roots, self.at),
+            None => Err(Error::new(Code::CollateralMissing).at("tdx.tcb_info_signature")),
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Which requests a verification of a Venice endpoint makes, in which order (venice.md 10): model list, attestation with a fresh
+//! nonce, the collateral for each platform in the answer, then the appraisal.
+
+use super::appraise::{Appraised, Input, appraise, parse};
+use super::channel::VeniceChannel;
+use super::models::parse_models;
+use super::request::{KnownModels, check_model};
+use crate::attest::tdx::{Platform, Quote, VerifiedCollateral};
+use crate::crypto::SecureRandom;
+use crate::endpoint::{Outcome, VerifiedEndpoint};
+use crate::error::{Code, Error, Result};
+use crate::evidence::{CollateralRequests, PcsResponses, TdxCollateral};
+use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, TransportFailure, encode_query};
+use crate::limits;
+use crate::provider::exchange::{ExchangeConfig, Step};
+use crate::provider::node::all_quotes;
+use crate::report::Verdict;
+use crate::wire::hex;
+
+/// Intel's provisioning certification service.
+const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
+/// Intel's host for the root's revocation list.
+const INTEL_CERTIFICATES: &str = "https://certificates.trustedservices.intel.com";
+
+/// What the next step needs.
+#[derive(Debug)]
+enum State {
+    Models,
+    Attestation,
+    Collateral(CollateralFetch),
+    Appraise,
+    Done,
+}
+
+/// The four answers that make up the collateral of one platform, as they come in.
+#[derive(Debug)]
+struct CollateralFetch {
+    requests: CollateralRequests,
+    answers: Vec<HttpResponse>,
+}
+
+/// Verification of one Venice model.
+#[derive(Debug)]
+pub(crate) struct VeniceExchange {
+    config: ExchangeConfig,
+    base: BaseUrl,
+    nonce: [u8; 32],
+    state: State,
+    response: Vec<u8>,
+    fetched: Vec<TdxCollateral>,
+    /// Platforms whose collateral was asked for.
+    asked: Vec<Platform>,
+    model_list: Option<Vec<u8>>,
+    /// An error that ends the exchange: what was asked for cannot be had, whatever the evidence.
+    failure: Option<Error>,
+    /// Why collateral could not be fetched; the appraisal then lacks it and ends as indeterminate.
+    collateral_failure: Option<Error>,
+}
+
+impl VeniceExchange {
+    pub fn new(config: ExchangeConfig, rng: &mut dyn SecureRandom) -> Result<VeniceExchange> {
+        check_model(&config.model, None)?;
+        let base = match &config.base_url {
+            Some(url) => url.clone(),
+            None => BaseUrl::parse(config.provider.default_base_url())?,
+        };
+        let mut nonce = [0; 32];
+        rng.fill(&mut nonce)?;
+        let mut exchange = VeniceExchange {
+            config,
+            base,
+            nonce,
+            state: State::Models,
+            response: Vec::new(),
+            fetched: Vec::new(),
+            asked: Vec::new(),
+            model_list: None,
+            failure: None,
+            collateral_failure: None,
+        };
+        if let Some(list) = exchange.config.model_list.take() {
+            exchange.take_model_list(&list)?;
+        }
+        Ok(exchange)
+    }
+
+    pub fn next(&mut self, at: u64) -> Result<Step> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        if matches!(self.state, State::Appraise)
+            && let Some(platform) = self.missing_collateral(at)
+        {
+            self.asked.push(platform);
+            let requests = CollateralRequests::new(&platform.fmspc, platform.ca);
+            self.state = State::Collateral(CollateralFetch { requests, answers: Vec::new() });
+        }
+        match &self.state {
+            State::Models => Ok(Step::Send(self.models_request())),
+            State::Attestation => Ok(Step::Send(self.attestation_request())),
+            State::Collateral(fetch) => Ok(Step::Send(self.collateral_request(fetch))),
+            State::Appraise => {
+                self.state = State::Done;
+                Ok(Step::Done(Box::new(self.appraise(at))))
+            }
+            State::Done => Err(Error::new(Code::OutOfOrder).expected("the outcome only once")),
+        }
+    }
+
+    pub fn feed(&mut self, response: HttpResponse) -> Result<()> {
+        if let Err(error) = self.accept(response) {
+            self.end_or_note(error);
+        }
+        Ok(())
+    }
+
+    pub fn fail(&mut self, failure: TransportFailure) -> Result<()> {
+        let (unreachable, purpose) = match &self.state {
+            State::Models => (Code::ModelsUnreachable, "model list"),
+            State::Attestation => (Code::AttestationUnreachable, "attestation"),
+            State::Collateral(_) => (Code::CollateralUnreachable, "collateral"),
+            State::Appraise | State::Done => return Err(Error::new(Code::OutOfOrder)),
+        };
+        self.end_or_note(failure.error(unreachable, purpose));
+        Ok(())
+    }
+
+    pub fn fetched_collateral(&self) -> &[TdxCollateral] {
+        &self.fetched
+    }
+
+    pub fn fetched_model_list(&self) -> Option<&[u8]> {
+        self.model_list.as_deref()
+    }
+
+    pub fn evidence(&self) -> Option<(&[u8], &[u8; 32])> {
+        matches!(self.state, State::Done).then_some((self.response.as_slice(), &self.nonce))
+    }
+
+    /// Trouble with collateral leaves the appraisal to say what is missing; everything else ends the exchange.
+    fn end_or_note(&mut self, error: Error) {
+        if matches!(self.state, State::Collateral(_)) && error.code() != Code::Cancelled {
+            self.collateral_failure = Some(error);
+            self.state = State::Appraise;
+        } else {
+            self.failure = Some(error);
+        }
+    }
+
+    fn accept(&mut self, response: HttpResponse) -> Result<()> {
+        response.head().check_plain()?;
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Models => {
+                self.state = State::Models;
+                check_status(&response, Code::ModelsUnreachable, "model list")?;
+                bounded(response.body(), limits::MODEL_LIST_MAX_BYTES, "model list")?;
+                self.model_list = Some(response.body().to_vec());
+                self.take_model_list(response.body())
+            }
+            State::Attestation => {
+                self.state = State::Attestation;
+                check_status(&response, Code::AttestationUnavailable, "attestation")?;
+                bounded(response.body(), limits::ATTESTATION_RESPONSE_MAX_BYTES, "attestation response")?;
+                self.response = response.body().to_vec();
+                self.state = State::Appraise;
+                Ok(())
+            }
+            State::Collateral(mut fetch) => {
+                if let Err(error) = check_status(&response, Code::CollateralUnreachable, "collateral") {
+                    self.state = State::Collateral(fetch);
+                    return Err(error);
+                }
+                fetch.answers.push(response);
+                if fetch.answers.len() < 4 {
+                    self.state = State::Collateral(fetch);
+                    return Ok(());
+                }
+                let result = assemble(&fetch.answers);
+                self.state = State::Collateral(fetch);
+                self.fetched.push(result?);
+                self.state = State::Appraise;
+                Ok(())
+            }
+            state @ (State::Appraise | State::Done) => {
+                self.state = state;
+                Err(Error::new(Code::OutOfOrder))
+            }
+        }
+    }
+
+    /// The model must be offered and marked as end-to-end encrypted (threats T48); a name alone decides nothing.
+    fn take_model_list(&mut self, list: &[u8]) -> Result<()> {
+        let models = parse_models(list)?;
+        check_model(&self.config.model, Some(KnownModels::Catalogue(&models)))?;
+        self.state = State::Attestation;
+        Ok(())
+    }
+
+    /// A platform in the answer for which no usable collateral is at hand. Collateral that the host gave counts only while it
+    /// verifies; what was fetched in this exchange is not fetched again.
+    fn missing_collateral(&self, at: u64) -> Option<Platform> {
+        if self.collateral_failure.is_some() {
+            return None;
+        }
+        let answer = parse(&self.response).ok()?;
+        let given: Vec<VerifiedCollateral> = self
+            .config
+            .collateral
+            .iter()
+            .filter_map(|raw| VerifiedCollateral::verify(raw, &self.config.roots, at).ok())
+            .collect();
+        all_quotes(&answer)
+            .iter()
+            .filter_map(|quote| Quote::parse(quote).and_then(|quote| quote.platform()).ok())
+            .find(|platform| {
+                let fits = |held: &VerifiedCollateral| {
+                    *held.fmspc() == platform.fmspc && held.ca_kind() == platform.ca
+                };
+                !self.asked.contains(platform) && !given.iter().any(fits)
+            })
+    }
+
+    fn models_request(&self) -> HttpRequest {
+        self.authorised(HttpRequest::new(
+            Method::Get,
+            format!("{}/models?type=text", self.base.as_str()),
+            "model list",
+            limits::MODEL_LIST_MAX_BYTES,
+        ))
+    }
+
+    fn attestation_request(&self) -> HttpRequest {
+        let url = format!(
+            "{}/tee/attestation?model={}&nonce={}",
+            self.base.as_str(),
+            encode_query(&self.config.model),
+            hex::encode(&self.nonce)
+        );
+        self.authorised(HttpRequest::new(
+            Method::Get,
+            url,
+            "attestation",
+            limits::ATTESTATION_RESPONSE_MAX_BYTES,
+        ))
+    }
+
+    /// The API key goes to the provider's base URL only (threats T47).
+    fn authorised(&self, request: HttpRequest) -> HttpRequest {
+        request
+            .secret_header("authorization", format!("Bearer {}", self.config.api_key.expose()))
+            .header("accept", "application/json")
+            .header("accept-encoding", "identity")
+    }
+
+    fn collateral_request(&self, fetch: &CollateralFetch) -> HttpRequest {
+        let (service, root_host, root_path) = match &self.config.collateral_url {
+            Some(url) => (url.as_str(), url.as_str(), fetch.requests.root_crl_at_cache.as_str()),
+            None => (INTEL_PCS, INTEL_CERTIFICATES, fetch.requests.root_crl.as_str()),
+        };
+        let (host, path, purpose, limit) = match fetch.answers.len() {
+            0 => (service, fetch.requests.tcb_info.as_str(), "Intel TCB info", limits::TCB_INFO_MAX_BYTES),
+            1 => (
+                service,
+                fetch.requests.qe_identity.as_str(),
+                "Intel QE identity",
+                limits::QE_IDENTITY_MAX_BYTES,
+            ),
+            2 => {
+                (service, fetch.requests.pck_crl.as_str(), "Intel PCK revocation list", limits::CRL_MAX_BYTES)
+            }
+            _ => (root_host, root_path, "Intel root revocation list", limits::CRL_MAX_BYTES),
+        };
+        HttpRequest::new(Method::Get, format!("{host}{path}"), purpose, limit)
+            .header("accept-encoding", "identity")
+    }
+
+    fn appraise(&mut self, at: u64) -> Outcome {
+        let collateral: Vec<TdxCollateral> =
+            self.fetched.iter().chain(&self.config.collateral).cloned().collect();
+        let Appraised { report, accepted } = appraise(&Input {
+            response: &self.response,
+            nonce: &self.nonce,
+            model: Some(&self.config.model),
+            base_url: self.base.as_str(),
+            policy: &self.config.policy,
+            roots: &self.config.roots,
+            collateral: &collateral,
+            at,
+        });
+        match accepted {
+            Ok((accepted, key)) => {
+                let channel = VeniceChannel::new(&self.config, self.base.clone(), key);
+                Outcome::Verified(VerifiedEndpoint::new(accepted, report, Box::new(channel)))
+            }
+            Err(error) if report.verdict() == Verdict::Refused => Outcome::Refused(report, error),
+            Err(error) => {
+                // Missing collateral is the symptom; that it could not be fetched is the cause.
+                let error = match self.collateral_failure.take() {
+                    Some(cause) if error.code() == Code::CollateralMissing => {
+                        cause.with_report_json(report.to_json())
+                    }
+                    _ => error,
+                };
+                Outcome::Indeterminate(report, error)
+            }
+        }
+    }
+}
+
+/// Puts the four answers together.
+fn assemble(answers: &[HttpResponse]) -> Result<TdxCollateral> {
+    let [tcb_info, qe_identity, pck_crl, root_crl] = answers else { return Err(Error::new(Code::Internal)) };
+    let chain = |answer: &'_ HttpResponse, names: &[&str]| -> Result<String> {
+        let header = names.iter().find_map(|name| answer.head().header(name));
+        header.map(str::to_owned).ok_or_else(|| {
+            Error::new(Code::CollateralUnreachable).at("issuer chain header").expected(names.join(" or "))
+        })
+    };
+    let tcb_chain = chain(tcb_info, &["tcb-info-issuer-chain", "sgx-tcb-info-issuer-chain"])?;
+    let qe_chain = chain(qe_identity, &["sgx-enclave-identity-issuer-chain"])?;
+    let crl_chain = chain(pck_crl, &["sgx-pck-crl-issuer-chain"])?;
+    TdxCollateral::from_pcs_responses(&PcsResponses {
+        tcb_info: tcb_info.body(),
+        tcb_info_issuer_chain: &tcb_chain,
+        qe_identity: qe_identity.body(),
+        qe_identity_issuer_chain: &qe_chain,
+        pck_crl: pck_crl.body(),
+        pck_crl_issuer_chain: &crl_chain,
+        root_crl: root_crl.body(),
+    })
+}
+
+fn bounded(body: &[u8], limit: usize, name: &str) -> Result<()> {
+    if body.len() > limit { Err(Error::new(Code::LimitExceeded).at(name)) } else { Ok(()) }
+}
+
+/// 2xx or the error that the status stands for (venice.md 6.1). The body is not quoted: it is not authenticated.
+fn check_status(response: &HttpResponse, unavailable: Code, purpose: &str) -> Result<()> {
+    let status = response.head().status();
+    let code = match status {
+        200..300 => return Ok(()),
+        401 | 403 => Code::UpstreamUnauthorized,
+        402 => Code::UpstreamPayment,
+        404 if purpose == "attestation" => Code::UnknownModel,
+        _ => unavailable,
+    };
+    Err(Error::new(code).at(purpose).found(format!("HTTP {status}")))
+}

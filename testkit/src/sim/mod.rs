@@ -1,0 +1,25 @@
+//! A simulated Venice: its API on loopback, over forged evidence that a client can verify under the throw-away roots
+//! (venice.md 1-6 and 9), with every defect of threats.md section 4 that concerns this provider, by name.
+//!
+//! The key is made inside, prompts are really opened, answers are really sealed; only the model is missing.
+
+mod attestation;
+mod chat;
+mod collateral;
+mod config;
+mod defect;
+pub mod envelope;
+pub mod models;
+mod record;
+mod reply;
+mod server;
+mod signature;
+mod stream;
+pub mod text;
+
+pub use attestation::Attestation;
+pub use collateral::collateral;
+pub use config::{QuoteEncoding, Shape, SignatureHash, SignatureText, SimConfig};
+pub use defect::{Defect, Outcome, Stage};
+pub use record::{OpenedMessage, Recorded, RecordedRequest};
+pub use server::{API_PATH, ATTESTATION_PATH, CHAT_PATH, Simulator};

@@ -1,0 +1,352 @@
+//! The running simulator: one HTTP server on loopback with the provider's API and the collateral endpoints on the same port.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+use axum::http::request::Parts;
+use axum::serve::ListenerExt;
+use tokio::runtime::Runtime;
+
+use super::attestation::Attestation;
+use super::config::SimConfig;
+use super::defect::Defect;
+use super::models::{self, MODELS};
+use super::record::{OpenedMessage, Recorded, RecordedRequest};
+use super::reply::{Reply, query_value};
+use super::signature::Signed;
+use super::{chat, collateral, signature};
+use crate::forge::{EnclaveKey, Random, World, WorldSpec};
+
+/// Path of the API.
+pub const API_PATH: &str = "/api/v1";
+/// Path of chat requests.
+pub const CHAT_PATH: &str = "/api/v1/chat/completions";
+/// Path of attestation requests.
+pub const ATTESTATION_PATH: &str = "/api/v1/tee/attestation";
+/// Largest request body that is read.
+const BODY_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Signatures that are kept.
+const SIGNATURES_KEPT: usize = 1_000;
+
+/// A running simulated provider; it stops when dropped.
+///
+/// It has threads of its own: it can be started inside or outside an asynchronous runtime.
+pub struct Simulator {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Simulator {
+    /// Makes a world, binds a port on 127.0.0.1 and serves. Fails when the port is taken or the system gives no randomness.
+    pub fn start(config: SimConfig) -> std::io::Result<Simulator> {
+        let mut random = match config.seed {
+            Some(seed) => Random::from_seed(seed),
+            None => Random::from_os()?,
+        };
+        let now = config.now.unwrap_or_else(|| {
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        });
+        let world = World::generate(&mut random, &WorldSpec { now, gpus: config.gpus });
+        let keys = MODELS.iter().map(|model| (model.id, EnclaveKey::generate(&mut random))).collect();
+        let relay = EnclaveKey::generate(&mut random);
+        let inner = Inner {
+            random,
+            defects: config.defects.iter().copied().collect(),
+            keys,
+            attestations: 0,
+            rotated: false,
+            recorded: Recorded::default(),
+            signatures: VecDeque::new(),
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let shared = Arc::new(Shared { world, config, relay, inner: Mutex::new(inner) });
+        let app = Router::new().fallback(handle).with_state(Arc::clone(&shared));
+        let listener = {
+            let _context = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        // Without this each small event waits for the acknowledgement of the one before.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Ok(Simulator { shared, address, runtime: Some(runtime) })
+    }
+
+    /// Base URL of the provider's API: `http://127.0.0.1:<port>/api/v1`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}{API_PATH}", self.address)
+    }
+
+    /// Base URL of the collateral endpoints: `http://127.0.0.1:<port>`.
+    pub fn collateral_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// What a client has to be told to trust this simulator (`proveil.trust-roots/v1`).
+    pub fn trust_roots_json(&self) -> String {
+        self.shared.world.trust_roots_json()
+    }
+
+    /// The collateral that is served now, in the nine-string form.
+    pub fn collateral_json(&self) -> String {
+        collateral::collateral(&self.shared.world, &self.shared.defects()).to_json()
+    }
+
+    /// The world behind it.
+    pub fn world(&self) -> &World {
+        &self.shared.world
+    }
+
+    /// Unix seconds around which everything is valid.
+    pub fn now(&self) -> u64 {
+        self.shared.world.now
+    }
+
+    /// Switches exactly these defects on.
+    pub fn set_defects(&self, defects: &[Defect]) {
+        let mut inner = self.shared.lock();
+        inner.defects = defects.iter().copied().collect();
+        inner.attestations = 0;
+        inner.rotated = false;
+    }
+
+    /// The enclave's public key for a model, 65 bytes; `None` for an unknown model.
+    pub fn enclave_key(&self, model: &str) -> Option<[u8; 65]> {
+        models::find(model).map(|model| self.shared.key(model.id).public_point())
+    }
+
+    /// Gives the enclave of a model a new key, as a restart would.
+    pub fn rotate_key(&self, model: &str) {
+        self.shared.rotate(model);
+    }
+
+    /// What was received so far.
+    pub fn recorded(&self) -> Recorded {
+        self.shared.lock().recorded.clone()
+    }
+
+    /// Forgets what was received.
+    pub fn clear_recorded(&self) {
+        self.shared.lock().recorded = Recorded::default();
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Not waiting makes this safe inside another runtime.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Headers of a request, names in lower case.
+pub(super) struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    fn of(parts: &Parts) -> Headers {
+        let pairs = parts.headers.iter().map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        Headers(pairs.collect())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// For the record: the API key is a secret even in a simulator.
+    fn redacted(self) -> Vec<(String, String)> {
+        let hide = |(name, value): (String, String)| {
+            let value = if name == "authorization" { "[redacted]".to_owned() } else { value };
+            (name, value)
+        };
+        self.0.into_iter().map(hide).collect()
+    }
+}
+
+/// What all requests see.
+pub(super) struct Shared {
+    pub(super) world: World,
+    pub(super) config: SimConfig,
+    relay: EnclaveKey,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    random: Random,
+    defects: BTreeSet<Defect>,
+    keys: Vec<(&'static str, EnclaveKey)>,
+    attestations: u32,
+    rotated: bool,
+    recorded: Recorded,
+    signatures: VecDeque<Signed>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has(&self, defect: Defect) -> bool {
+        self.lock().defects.contains(&defect)
+    }
+
+    pub(super) fn defects(&self) -> BTreeSet<Defect> {
+        self.lock().defects.clone()
+    }
+
+    /// A generator for one request, so that the lock is not held while it works.
+    pub(super) fn random(&self) -> Random {
+        self.lock().random.fork()
+    }
+
+    fn key(&self, model: &str) -> EnclaveKey {
+        let inner = self.lock();
+        let found = inner.keys.iter().find(|(id, _)| *id == model);
+        found.map_or_else(|| self.relay.clone(), |(_, key)| key.clone())
+    }
+
+    /// The key for a chat, after any rotation that is due.
+    pub(super) fn chat_key(&self, model: &str) -> EnclaveKey {
+        let due = {
+            let mut inner = self.lock();
+            let once = inner.defects.contains(&Defect::RotateKeyOnce) && !inner.rotated;
+            inner.rotated = true;
+            once || inner.defects.contains(&Defect::RotateKeyAlways)
+        };
+        if due {
+            self.rotate(model);
+        }
+        self.key(model)
+    }
+
+    fn rotate(&self, model: &str) {
+        let mut inner = self.lock();
+        let fresh = EnclaveKey::generate(&mut inner.random);
+        inner.keys.iter_mut().filter(|(id, _)| *id == model).for_each(|(_, key)| *key = fresh.clone());
+    }
+
+    pub(super) fn keep_signature(&self, signed: Signed) {
+        let mut inner = self.lock();
+        if inner.signatures.len() >= SIGNATURES_KEPT {
+            inner.signatures.pop_front();
+        }
+        inner.signatures.push_back(signed);
+    }
+
+    fn authorized(&self, headers: &Headers) -> bool {
+        let key = headers.get("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        match (&self.config.api_key, key) {
+            (_, None | Some("")) => false,
+            (None, Some(_)) => true,
+            (Some(wanted), Some(key)) => wanted == key,
+        }
+    }
+
+    fn attestation(&self, query: &str) -> Reply {
+        let count = {
+            let mut inner = self.lock();
+            inner.attestations = inner.attestations.saturating_add(1);
+            inner.attestations
+        };
+        if self.has(Defect::AttestationDown) || (self.has(Defect::AttestationFailsTwice) && count <= 2) {
+            return Reply::error(502, "TEE_ATTESTATION_FAILED");
+        }
+        let Some(model) = query_value(query, "model").and_then(|id| models::find(&id)) else {
+            return Reply::error(404, "Specified model not found");
+        };
+        if !model.attested {
+            return Reply::error(400, "The model does not run in a TEE");
+        }
+        let nonce = query_value(query, "nonce")
+            .filter(|text| text.len() == 64)
+            .and_then(|text| const_hex::decode_to_array(text).ok());
+        let Some(nonce) = nonce else {
+            return Reply::error(400, "Nonce must be exactly 32 bytes");
+        };
+        let defects = self.defects();
+        let other_model = if model.id == models::E2EE { models::E2EE_REASONING } else { models::E2EE };
+        let other_key = if defects.contains(&Defect::DivertedEnclave) {
+            self.key(other_model)
+        } else {
+            self.relay.clone()
+        };
+        let answer = Attestation {
+            world: &self.world,
+            model,
+            key: &self.key(model.id),
+            other_key: &other_key,
+            nonce,
+            shape: self.config.shape,
+            encoding: self.config.encoding,
+            quote_version: self.config.quote_version,
+            defects: &defects,
+        };
+        Reply::json(200, &answer.to_text(&mut self.random()))
+    }
+
+    fn signature(&self, query: &str) -> Reply {
+        let id = query_value(query, "request_id").unwrap_or_default();
+        let inner = self.lock();
+        let signed = inner.signatures.iter().find(|signed| signed.id == id);
+        signature::respond(signed, self.config.signature_text, &inner.defects, &self.relay)
+    }
+
+    fn route(&self, parts: &Parts, headers: &Headers, body: &[u8]) -> (Reply, Option<Vec<OpenedMessage>>) {
+        let path = parts.uri.path();
+        let query = parts.uri.query().unwrap_or_default();
+        let is_get = parts.method == axum::http::Method::GET;
+        if is_get && let Some(reply) = collateral::respond(&self.world, &self.defects(), path, query) {
+            return (reply, None);
+        }
+        let Some(endpoint) = path.strip_prefix(API_PATH) else {
+            return (Reply::error(404, "Not found"), None);
+        };
+        if !self.authorized(headers) {
+            return (Reply::error(401, "Authentication failed"), None);
+        }
+        match (parts.method.as_str(), endpoint) {
+            ("GET", "/models") => (Reply::json(200, &models::list().to_compact()), None),
+            ("GET", "/tee/attestation") => (self.attestation(query), None),
+            ("GET", "/tee/signature") => (self.signature(query), None),
+            ("POST", "/chat/completions") => chat::respond(self, headers, body),
+            _ => (Reply::error(404, "Not found"), None),
+        }
+    }
+}
+
+async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let headers = Headers::of(&parts);
+    let (body, (reply, opened)) = match axum::body::to_bytes(body, BODY_MAX_BYTES).await {
+        Ok(body) => {
+            let result = shared.route(&parts, &headers, &body);
+            (body.to_vec(), result)
+        }
+        Err(_) => (Vec::new(), (Reply::error(413, "Request body too large"), None)),
+    };
+    shared.lock().recorded.push(RecordedRequest {
+        method: parts.method.to_string(),
+        target: parts.uri.to_string(),
+        headers: headers.redacted(),
+        body,
+        status: reply.status,
+        opened,
+    });
+    reply.into_response()
+}
