@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::package_c::{build, cargo, copy, failed, run, stage, target_dir};
+use crate::package_c::{build, cargo, failed, run, stage, target_dir};
 
 /// Warnings that the header and every test must be free of.
 const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];

@@ -51,7 +51,7 @@ pub unsafe extern "C" fn pv_inspect(
 
 /// Seals one field to a public key under a fresh ephemeral key.
 ///
-/// @param public_key      SEC1, 65 bytes uncompressed
+/// @param public_key      SEC1, 65 bytes uncompressed (also 33 compressed, or 64 without the prefix)
 /// @param plaintext       at most 50 MiB
 /// @param[out] field_hex  lowercase hex digits; to be freed with pv_buf_free()
 /// @param[out] error      may be NULL
