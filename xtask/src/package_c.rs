@@ -4,7 +4,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use crate::process::{cargo, run};
 
 /// The shared library's name for the dynamic linker; `bindings/c/build.rs` sets the same.
 const SONAME: &str = "libproveil.so.0";
@@ -65,12 +66,11 @@ pub fn package(root: &Path, dir: &Path, release: bool) -> Result<(), String> {
 
 /// Builds the library; gives the folder that holds `libproveil.so` and `libproveil.a`.
 pub fn build(root: &Path, release: bool) -> Result<PathBuf, String> {
-    let mut command = Command::new(cargo());
-    command.current_dir(root).args(["build", "--package", "proveil-c"]);
+    let mut arguments = vec!["build", "--package", "proveil-c"];
     if release {
-        command.arg("--release");
+        arguments.push("--release");
     }
-    run(&mut command)?;
+    run(root, &cargo(), arguments)?;
     Ok(target_dir(root).join(if release { "release" } else { "debug" }))
 }
 
@@ -104,20 +104,9 @@ pub fn stage(root: &Path, built: &Path, dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The cargo that runs this program.
-pub fn cargo() -> String {
-    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
-}
-
 /// Where cargo puts what it builds.
 pub fn target_dir(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
-}
-
-/// Runs a command to its end; a failure names it.
-pub fn run(command: &mut Command) -> Result<(), String> {
-    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }
 
 /// Copies a file over another.

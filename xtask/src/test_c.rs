@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::package_c::{build, cargo, failed, run, stage, target_dir};
+use crate::package_c::{build, failed, stage, target_dir};
+use crate::process::{cargo, run};
 
 /// Warnings that the header and every test must be free of.
 const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
@@ -275,13 +276,16 @@ impl Tests {
     fn asan(&mut self) -> Result<(), String> {
         let triple = host()?;
         let target = target_dir(&self.root).join("asan");
-        run(Command::new(cargo())
-            .current_dir(&self.root)
-            .args(["build", "-p", "proveil-c", "--target", &triple])
-            .env("CARGO_TARGET_DIR", &target)
-            .env("CARGO_BUILD_BUILD_DIR", target.join("build"))
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("RUSTFLAGS", "-Zsanitizer=address"))?;
+        self.check(
+            "build for AddressSanitizer",
+            Command::new(cargo())
+                .current_dir(&self.root)
+                .args(["build", "--package", "proveil-c", "--target", &triple])
+                .env("CARGO_TARGET_DIR", &target)
+                .env("CARGO_BUILD_BUILD_DIR", target.join("build"))
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("RUSTFLAGS", "-Zsanitizer=address"),
+        );
         let package = self.work.join("asan");
         stage(&self.root, &target.join(&triple).join("debug"), &package)?;
         let instrumented = output(Command::new("nm").arg("-D").arg(package.join("lib/libproveil.so")))
