@@ -9,6 +9,7 @@ pub mod process;
 pub mod test;
 pub mod test_node;
 pub mod test_python;
+pub mod test_uniffi;
 
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use xtask::{evidence, r#gen, layers, root, test, test_node, test_python};
+use xtask::{evidence, r#gen, layers, root, test, test_node, test_python, test_uniffi};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
@@ -18,7 +18,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   evidence [--dir DIR] [--kind KIND]
       judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
       subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
-  test-python [--release] | test-node [--release]
+  test-python [--release] | test-node [--release] | test-uniffi
       one language alone
 ";
 
@@ -68,6 +68,10 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
             let release = flag(&mut arguments, "--release");
             none_left(&arguments)?;
             test_node::run(&root, release)
+        }
+        "test-uniffi" => {
+            none_left(&arguments)?;
+            test_uniffi::run(&root)
         }
         _ => Err(USAGE.to_owned()),
     }
