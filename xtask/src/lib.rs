@@ -5,8 +5,10 @@
 pub mod evidence;
 pub mod r#gen;
 pub mod layers;
+pub mod package_c;
 pub mod process;
 pub mod test;
+pub mod test_c;
 pub mod test_node;
 pub mod test_python;
 pub mod test_uniffi;

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use xtask::{evidence, r#gen, layers, root, test, test_node, test_python, test_uniffi};
+use xtask::{evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python, test_uniffi};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
@@ -18,6 +18,10 @@ const USAGE: &str = "usage: cargo xtask <command>
   evidence [--dir DIR] [--kind KIND]
       judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
       subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
+  package-c --dir DIR [--release]
+      stage headers, libraries, pkg-config file and CMake package of the C library under DIR
+  test-c [--valgrind] [--asan]
+      the C library alone, also under valgrind and AddressSanitizer if asked for
   test-python [--release] | test-node [--release] | test-uniffi
       one language alone
 ";
@@ -59,6 +63,19 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
             print!("{}", report.text());
             if report.is_right() { Ok(()) } else { Err("verdicts differ from the expected ones".to_owned()) }
         }
+        "package-c" => {
+            let release = flag(&mut arguments, "--release");
+            let dir =
+                value(&mut arguments, "--dir")?.ok_or_else(|| format!("--dir needs a value\n\n{USAGE}"))?;
+            none_left(&arguments)?;
+            package_c::package(&root, &PathBuf::from(dir), release)
+        }
+        "test-c" => {
+            let valgrind = flag(&mut arguments, "--valgrind");
+            let asan = flag(&mut arguments, "--asan");
+            none_left(&arguments)?;
+            test_c::test(&root, test_c::Options { valgrind, asan })
+        }
         "test-python" => {
             let release = flag(&mut arguments, "--release");
             none_left(&arguments)?;
@@ -67,11 +84,11 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
         "test-node" => {
             let release = flag(&mut arguments, "--release");
             none_left(&arguments)?;
-            test_node::run(&root, release)
+            test_node::test(&root, release)
         }
         "test-uniffi" => {
             none_left(&arguments)?;
-            test_uniffi::run(&root)
+            test_uniffi::test(&root, "python3")
         }
         _ => Err(USAGE.to_owned()),
     }

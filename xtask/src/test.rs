@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::process::{cargo, output, run};
-use crate::{evidence, r#gen, layers, test_node, test_python, test_uniffi};
+use crate::{evidence, r#gen, layers, test_c, test_node, test_python, test_uniffi};
 
 /// Crates that are built and tested as their language's package, not by `cargo test`.
 const PACKAGED: [&str; 4] = ["proveil-python", "proveil-node", "proveil-uniffi", "proveil-uniffi-bindgen"];
@@ -23,9 +23,10 @@ const STEPS: &[Step] = &[
     Step { name: "rust", missing: |_| None, run: rust },
     Step { name: "rust, both crypto back ends", missing: |_| None, run: portable },
     Step { name: "captured evidence", missing: no_evidence, run: captured },
+    Step { name: "c library", missing: no_c_compiler, run: c_library },
     Step { name: "python", missing: no_python, run: |root| test_python::test(root, "python3", false) },
-    Step { name: "node", missing: no_node, run: |root| test_node::run(root, false) },
-    Step { name: "uniffi", missing: no_python, run: test_uniffi::run },
+    Step { name: "node", missing: no_node, run: |root| test_node::test(root, false) },
+    Step { name: "uniffi", missing: no_python, run: |root| test_uniffi::test(root, "python3") },
 ];
 
 /// Runs every step, or those whose name contains one of `only`. With `require_all` a language that is not there is an error.
@@ -104,6 +105,15 @@ fn captured(_: &Path) -> Result<(), String> {
     let report = evidence::judge(&evidence::default_dir(), None)?;
     print!("{}", report.text());
     if report.is_right() { Ok(()) } else { Err("verdicts differ from the expected ones".to_owned()) }
+}
+
+fn no_c_compiler(root: &Path) -> Option<String> {
+    let both = output(root, "gcc", ["--version"]).and_then(|_| output(root, "g++", ["--version"]));
+    both.err().map(|_| "no gcc with g++".to_owned())
+}
+
+fn c_library(root: &Path) -> Result<(), String> {
+    test_c::test(root, test_c::Options { valgrind: true, asan: true })
 }
 
 fn no_python(root: &Path) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Files that are generated from the error registry and the sources, and committed: each names the command that writes it, and
 //! `--check` fails when one differs.
 
+mod c;
 mod error_pages;
 mod errors_json;
 mod node;
@@ -42,5 +43,6 @@ fn outputs(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
     all.extend(python::outputs(root));
     all.extend(node::outputs(root));
     all.extend(uniffi::outputs(root));
+    all.extend(c::outputs(root)?);
     Ok(all)
 }
