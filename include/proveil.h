@@ -256,6 +256,8 @@
 #define PV_ERR_GPU_DUPLICATE 253
 /** PV-254: A GPU report's firmware identity differs from its certificate's. */
 #define PV_ERR_GPU_FIRMWARE_ID 254
+/** PV-255: The event log lacks an event that must be there. */
+#define PV_ERR_MISSING_EVENT 255
 /** PV-260: The enclave runs software that the policy does not accept. */
 #define PV_ERR_MEASUREMENT_REFUSED 260
 /** PV-261: The TLS key of the connection is not the attested one. */
@@ -284,6 +286,8 @@
 #define PV_ERR_REQUIRED_CHECK_NOT_MADE 310
 /** PV-311: The provider's model list could not be fetched. */
 #define PV_ERR_MODELS_UNREACHABLE 311
+/** PV-312: Vendor collateral does not have the expected form. */
+#define PV_ERR_COLLATERAL_MALFORMED 312
 /** PV-401: A field of the answer is not encrypted. */
 #define PV_ERR_NOT_CIPHERTEXT 401
 /** PV-402: The answer contains clear text where only encrypted text is allowed. */
@@ -991,11 +995,11 @@ pv_status pv_client_free(pv_client *client);
 /* ---- Streamed answers of a client ---- */
 
 /**
- * Waits for the next events of the answer.
+ * Waits for the next events of the answer. A call that times out or is cancelled closes the
+ * stream: the connection ends, the keys are wiped, and the answer stays incomplete.
  *
- * @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds. After
- *                     PV-602 the stream is as it was: the call can be repeated
- * @param cancel       ends the call, and the stream with it, from another thread; may be NULL
+ * @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
+ * @param cancel       ends the call from another thread; may be NULL
  * @param[out] events  at least one event, to be freed with pv_events_free(); NULL (with PV_OK)
  *                     at the end of a complete answer
  * @param[out] error   may be NULL
@@ -1524,7 +1528,7 @@ pv_status pv_inspect(const char *kind,
 /**
  * Seals one field to a public key under a fresh ephemeral key.
  *
- * @param public_key      SEC1, 65 bytes uncompressed
+ * @param public_key      SEC1, 65 bytes uncompressed (also 33 compressed, or 64 without the prefix)
  * @param plaintext       at most 50 MiB
  * @param[out] field_hex  lowercase hex digits; to be freed with pv_buf_free()
  * @param[out] error      may be NULL
