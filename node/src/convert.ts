@@ -37,6 +37,17 @@ export function toBytes(name: string, value: BytesLike): Uint8Array {
   throw errorOf('invalid_argument', { check: name, expected: 'Uint8Array, ArrayBuffer or string' });
 }
 
+/** Bytes, or their hex; fails with `invalid_argument`, which never quotes the value. */
+export function hexOrBytes(name: string, value: Uint8Array | string): Uint8Array {
+  if (typeof value !== 'string') {
+    return toBytes(name, value);
+  }
+  if (value.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(value)) {
+    throw errorOf('invalid_argument', { check: name, expected: 'bytes or their hex' });
+  }
+  return new Uint8Array(Buffer.from(value, 'hex'));
+}
+
 /** JSON text as bytes; fails with `invalid_argument`. */
 export function toJsonBytes(name: string, value: JsonLike): Uint8Array {
   return value instanceof Uint8Array ? value : toBytes(name, toJsonText(name, value));

@@ -51,6 +51,16 @@ export class VerifiedEndpoint {
     return new VerifiedEndpoint(KEY, endpoint);
   }
 
+  /** Provider name. */
+  get provider(): string {
+    return this.report.provider;
+  }
+
+  /** Model id. */
+  get model(): string {
+    return this.report.model;
+  }
+
   /** The report that led here. */
   get report(): Report {
     return Report.wrap(call(() => this.#native.report()));

@@ -1,6 +1,6 @@
 // Verification over the caller's own transport, and offline.
 
-import { checkKey, KEY, toBytes, toHeaderList, toJsonBytes, toSeconds } from './convert.js';
+import { checkKey, hexOrBytes, KEY, toBytes, toHeaderList, toJsonBytes, toSeconds } from './convert.js';
 import type { BytesLike, HeadersLike, JsonLike } from './convert.js';
 import { VerifiedEndpoint } from './endpoint.js';
 import { call, callAsync, errorFrom, type ProveilError } from './errors.js';
@@ -111,8 +111,18 @@ export class Exchange {
   }
 
   /** Collateral that was fetched on the way, for a cache: public, and verified again on every use. */
-  collateralJson(): string[] {
-    return call(() => this.#native.collateralJson());
+  fetchedCollateral(): string[] {
+    return call(() => this.#native.fetchedCollateral());
+  }
+
+  /** The model list that was fetched on the way, for a cache. */
+  fetchedModelList(): Uint8Array | undefined {
+    return call(() => this.#native.fetchedModelList()) ?? undefined;
+  }
+
+  /** What an offline re-check needs ({@link verifyEvidence}), once the outcome is there. */
+  evidence(): { readonly response: Uint8Array; readonly nonce: Uint8Array } | undefined {
+    return call(() => this.#native.evidence()) ?? undefined;
   }
 }
 
@@ -122,8 +132,8 @@ export interface EvidenceOptions {
   readonly provider: string;
   /** The provider's attestation answer, exactly as received. */
   readonly response: BytesLike;
-  /** The 32-byte challenge that was sent. */
-  readonly nonce: Uint8Array;
+  /** The 32-byte challenge that was sent: bytes or hex. */
+  readonly nonce: Uint8Array | string;
   /** Vendor collateral, one document each. */
   readonly collateral: readonly JsonLike[];
   /** When to judge; default is now. */
@@ -141,7 +151,7 @@ export async function verifyEvidence(options: EvidenceOptions): Promise<Report> 
   const given = {
     provider: options.provider,
     response: toBytes('response', options.response),
-    nonce: toBytes('nonce', options.nonce),
+    nonce: hexOrBytes('nonce', options.nonce),
     collateral: options.collateral.map((one) => toJsonBytes('collateral', one)),
     at: toSeconds('at', options.at),
     model: options.model,

@@ -31,7 +31,7 @@ export type { ErrorDetails } from './errors.js';
 export { Exchange, Outcome, verifyEvidence } from './exchange.js';
 export type { EvidenceOptions, ExchangeOptions, TransportFailure } from './exchange.js';
 export { Header, HttpRequest } from './http.js';
-export { inspect, openerForKey, openField, sealField } from './inspect.js';
+export { inspect, inspectKinds, openerForKey, openField, providers, sealField } from './inspect.js';
 export { Opener, Receipt } from './opener.js';
 export type { Event } from './opener.js';
 export { Policy, TrustRoots } from './policy.js';

@@ -36,7 +36,7 @@ export interface NativeReport {
 export interface PolicyFields {
   readonly json: string;
   readonly name: string;
-  readonly sha256: Uint8Array;
+  readonly sha256: string;
 }
 
 export interface RequestFields {
@@ -60,7 +60,9 @@ export interface NativeExchange {
   next(at: number | undefined): Promise<Answer<StepFields>>;
   feed(status: number, headers: string[], body: Uint8Array): Promise<Answer<null>>;
   fail(kind: string): Answer<null>;
-  collateralJson(): Answer<string[]>;
+  fetchedCollateral(): Answer<string[]>;
+  fetchedModelList(): Answer<Uint8Array | null>;
+  evidence(): Answer<{ response: Uint8Array; nonce: Uint8Array } | null>;
 }
 
 export interface NativeEndpoint {
@@ -84,8 +86,8 @@ export interface ReceiptFields {
   readonly sealedFields: number;
   readonly bodyBytes: number;
   readonly ignoredBytes: number;
-  readonly requestSha256: Uint8Array;
-  readonly responseSha256: Uint8Array;
+  readonly requestSha256: string;
+  readonly responseSha256: string;
 }
 
 export interface NativeReceipt {
@@ -157,6 +159,8 @@ export interface Native {
   policyFromJson(json: string): Answer<PolicyFields>;
   trustRootsCheck(json: string): Answer<boolean>;
   verifyEvidence(given: EvidenceFields): Promise<Answer<NativeReport>>;
+  inspectKinds(): string[];
+  providers(): string[];
   inspect(kind: string, json: string): Promise<Answer<string>>;
   sealField(recipient: Uint8Array, plaintext: Uint8Array): Answer<string>;
   openField(key: Uint8Array, fieldHex: string): Answer<string>;

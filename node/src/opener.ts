@@ -21,10 +21,10 @@ export class Receipt {
   readonly bodyBytes: number;
   /** Bytes after the end mark, which were ignored. */
   readonly ignoredBytes: number;
-  /** SHA-256 of the request body as sent. */
-  readonly requestSha256: Uint8Array;
-  /** SHA-256 of the response body as received. */
-  readonly responseSha256: Uint8Array;
+  /** SHA-256 of the request body as sent, hex. */
+  readonly requestSha256: string;
+  /** SHA-256 of the response body as received, hex. */
+  readonly responseSha256: string;
   readonly #events: readonly Event[];
 
   private constructor(key: unknown, receipt: NativeReceipt, events: readonly Event[]) {

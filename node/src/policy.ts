@@ -39,9 +39,9 @@ export class Policy {
     return this.#fields.name;
   }
 
-  /** Hash of the rules without the name; 32 bytes. */
-  get sha256(): Uint8Array {
-    return this.#fields.sha256.slice();
+  /** SHA-256 of the rules without the name, hex. */
+  get sha256(): string {
+    return this.#fields.sha256;
   }
 }
 

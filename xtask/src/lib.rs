@@ -11,6 +11,7 @@ pub mod test;
 pub mod test_c;
 pub mod test_node;
 pub mod test_python;
+pub mod test_uniffi;
 
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use xtask::{evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python};
+use xtask::{evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python, test_uniffi};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
@@ -22,7 +22,7 @@ const USAGE: &str = "usage: cargo xtask <command>
       stage headers, libraries, pkg-config file and CMake package of the C library under DIR
   test-c [--valgrind] [--asan]
       the C library alone, also under valgrind and AddressSanitizer if asked for
-  test-python [--release] | test-node [--release]
+  test-python [--release] | test-node [--release] | test-uniffi
       one language alone
 ";
 
@@ -84,7 +84,11 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
         "test-node" => {
             let release = flag(&mut arguments, "--release");
             none_left(&arguments)?;
-            test_node::run(&root, release)
+            test_node::test(&root, release)
+        }
+        "test-uniffi" => {
+            none_left(&arguments)?;
+            test_uniffi::test(&root, "python3")
         }
         _ => Err(USAGE.to_owned()),
     }

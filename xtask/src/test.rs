@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::process::{cargo, output, run};
-use crate::{evidence, r#gen, layers, test_c, test_node, test_python};
+use crate::{evidence, r#gen, layers, test_c, test_node, test_python, test_uniffi};
 
 /// Crates that are built and tested as their language's package, not by `cargo test`.
 const PACKAGED: [&str; 4] = ["proveil-python", "proveil-node", "proveil-uniffi", "proveil-uniffi-bindgen"];
@@ -25,7 +25,8 @@ const STEPS: &[Step] = &[
     Step { name: "captured evidence", missing: no_evidence, run: captured },
     Step { name: "c library", missing: no_c_compiler, run: c_library },
     Step { name: "python", missing: no_python, run: |root| test_python::test(root, "python3", false) },
-    Step { name: "node", missing: no_node, run: |root| test_node::run(root, false) },
+    Step { name: "node", missing: no_node, run: |root| test_node::test(root, false) },
+    Step { name: "uniffi", missing: no_python, run: |root| test_uniffi::test(root, "python3") },
 ];
 
 /// Runs every step, or those whose name contains one of `only`. With `require_all` a language that is not there is an error.

@@ -7,22 +7,31 @@ use std::process::Command;
 /// Where the addon goes: `node/` for tests and demo.
 const PACKAGE: &str = "node";
 
-/// Everything, in the `dev` profile (with the test entry) or, for measuring, in `release` (without it).
-pub fn run(root: &Path, release: bool) -> Result<(), String> {
-    prepare(root, release)?;
+/// Everything, in the `dev` profile with the test entry or in `release` with it too.
+pub fn test(root: &Path, release: bool) -> Result<(), String> {
+    prepare(root, Build { release, test_entry: true })?;
     let package = root.join(PACKAGE);
-    run_in(&package, &npm(), ["run", "--silent", "check"])?;
-    run_in(&package, "node", ["--expose-gc", "--test", "test/"])
+    run(&package, &npm(), ["run", "--silent", "check"])?;
+    run(&package, "node", ["--expose-gc", "--test", "test/"])
 }
 
-/// Builds what `import 'proveil'` needs, for tests, examples and the demo.
-pub fn prepare(root: &Path, release: bool) -> Result<(), String> {
+/// How to build the addon.
+#[derive(Clone, Copy, Debug)]
+pub struct Build {
+    /// The release profile instead of the development one.
+    pub release: bool,
+    /// With the entries that panic on purpose. Never in an addon that is handed out.
+    pub test_entry: bool,
+}
+
+/// Builds what `import 'proveil'` needs, for tests, examples, benchmarks and the demo.
+pub fn prepare(root: &Path, build: Build) -> Result<(), String> {
     let package = root.join(PACKAGE);
     if !is_installed(&package) {
-        run_in(&package, &npm(), ["ci", "--no-audit", "--no-fund"])?;
+        run(&package, &npm(), ["ci"])?;
     }
-    build_addon(root, &package, release)?;
-    run_in(&package, &npm(), ["run", "--silent", "build"])?;
+    run(&package, &npm(), ["run", "--silent", "build"])?;
+    build_addon(root, &package, build)?;
     link_examples(root)
 }
 
@@ -35,37 +44,31 @@ fn is_installed(package: &Path) -> bool {
     }
 }
 
-fn build_addon(root: &Path, package: &Path, release: bool) -> Result<(), String> {
+fn build_addon(root: &Path, package: &Path, build: Build) -> Result<(), String> {
     let mut arguments = vec!["build", "--quiet", "--package", "proveil-node"];
-    arguments.extend(if release {
-        ["--release"].as_slice()
-    } else {
-        ["--features", "test-entry"].as_slice()
-    });
-    run_in(root, &cargo(), &arguments)?;
-    let folder = root.join("target").join(if release { "release" } else { "debug" });
-    let built =
-        folder.join(format!("{}proveil_node{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
-    let name = output(
-        package,
-        "node",
-        ["-p", "const p = require('./dist/platform.js'); p.platformName(p.thisPlatform())"],
-    )
-    .or_else(|_| {
-        run_in(package, &npm(), ["run", "--silent", "build"])?;
-        output(
-            package,
-            "node",
-            ["-p", "const p = require('./dist/platform.js'); p.platformName(p.thisPlatform())"],
-        )
-    })?;
-    // Replaced by renaming: a process that has the old one loaded keeps it.
+    if build.release {
+        arguments.push("--release");
+    }
+    if build.test_entry {
+        arguments.extend(["--features", "test-entry"]);
+    }
+    run(root, &cargo(), arguments)?;
+    let built = root.join("target").join(if build.release { "release" } else { "debug" }).join(format!(
+        "{}proveil_node{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    ));
+    let name = output(package, "node", ["-p", PLATFORM_NAME])?;
     let target = package.join(format!("proveil.{name}.node"));
-    let fresh = target.with_extension("node.new");
+    // Put in place by renaming: a process that has the old one loaded keeps it.
+    let fresh = target.with_extension("new");
     std::fs::copy(&built, &fresh)
         .and_then(|_| std::fs::rename(&fresh, &target))
         .map_err(|error| format!("cannot copy {} to {}: {error}", built.display(), target.display()))
 }
+
+/// The package's own name for this machine.
+const PLATFORM_NAME: &str = "const p = require('./dist/platform.js'); p.platformName(p.thisPlatform())";
 
 /// Lets the examples import `proveil` as a user would.
 fn link_examples(root: &Path) -> Result<(), String> {
@@ -91,7 +94,7 @@ fn npm() -> String {
     (if cfg!(windows) { "npm.cmd" } else { "npm" }).to_owned()
 }
 
-fn run_in<A: AsRef<OsStr>>(
+fn run<A: AsRef<OsStr>>(
     folder: &Path,
     program: &str,
     arguments: impl IntoIterator<Item = A>,
@@ -108,7 +111,7 @@ fn run_in<A: AsRef<OsStr>>(
     }
 }
 
-fn output<const N: usize>(folder: &Path, program: &str, arguments: [&str; N]) -> Result<String, String> {
+fn output(folder: &Path, program: &str, arguments: [&str; 2]) -> Result<String, String> {
     let output = Command::new(program)
         .args(arguments)
         .current_dir(folder)

@@ -12,7 +12,7 @@ use proveil_bindings_support::{ExchangeCell, ExchangeOptions, transport_failure}
 use crate::answer::{Answer, Work, answer, work};
 use crate::endpoint::Endpoint;
 use crate::report::{Report, policy, trust_roots};
-use crate::values::{RequestFields, copies, response, seconds};
+use crate::values::{Bytes, RequestFields, copies, response, seconds};
 
 /// What to verify, as the TypeScript layer gives it.
 #[napi(object, object_to_js = false)]
@@ -97,11 +97,38 @@ impl Exchange {
 
     /// Collateral that was fetched on the way.
     #[napi]
-    pub fn collateral_json(&self) -> Answer<Vec<String>> {
+    pub fn fetched_collateral(&self) -> Answer<Vec<String>> {
         answer(|| {
             self.0.with(|exchange| exchange.fetched_collateral().iter().map(|one| one.to_json()).collect())
         })
     }
+    /// The model list that was fetched on the way.
+    #[napi]
+    pub fn fetched_model_list(&self) -> Answer<Option<Bytes>> {
+        answer(|| self.0.with(|exchange| exchange.fetched_model_list().map(|list| Bytes(list.to_vec()))))
+    }
+
+    /// What an offline re-check needs.
+    #[napi]
+    pub fn evidence(&self) -> Answer<Option<CapturedFields>> {
+        answer(|| {
+            self.0.with(|exchange| {
+                exchange.evidence().map(|(response, nonce)| CapturedFields {
+                    response: Bytes(response.to_vec()),
+                    nonce: Bytes(nonce.to_vec()),
+                })
+            })
+        })
+    }
+}
+
+/// The provider's answer and our challenge.
+#[napi(object, object_from_js = false)]
+pub struct CapturedFields {
+    /// Attestation answer as received.
+    pub response: Bytes,
+    /// Challenge, 32 bytes.
+    pub nonce: Bytes,
 }
 
 impl From<Step> for StepFields {

@@ -3,10 +3,10 @@
 use napi_derive::napi;
 use proveil_bindings_support::core::Error;
 use proveil_bindings_support::core::endpoint;
-use proveil_bindings_support::{FlatEvent, OpenerCell, guard};
+use proveil_bindings_support::{FlatEvent, OpenerCell, guard, hex};
 
 use crate::answer::{Answer, answer};
-use crate::values::{Bytes, Events, Texts, head, number};
+use crate::values::{Events, Texts, head, number};
 
 /// Owns the response key of one request. Its calls are synchronous: give it network pieces, not whole recordings.
 #[napi]
@@ -107,9 +107,9 @@ pub struct ReceiptFields {
     /// Bytes after the end mark.
     pub ignored_bytes: f64,
     /// SHA-256 of the request body.
-    pub request_sha256: Bytes,
+    pub request_sha256: String,
     /// SHA-256 of the response body.
-    pub response_sha256: Bytes,
+    pub response_sha256: String,
 }
 
 #[napi]
@@ -124,8 +124,8 @@ impl Receipt {
                 sealed_fields: number(receipt.sealed_fields),
                 body_bytes: number(receipt.body_bytes),
                 ignored_bytes: number(receipt.ignored_bytes),
-                request_sha256: Bytes(receipt.request_sha256.to_vec()),
-                response_sha256: Bytes(receipt.response_sha256.to_vec()),
+                request_sha256: hex(&receipt.request_sha256),
+                response_sha256: hex(&receipt.response_sha256),
             })
         })
     }

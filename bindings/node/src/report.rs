@@ -2,13 +2,13 @@
 
 use napi::bindgen_prelude::{AsyncTask, Uint8Array};
 use napi_derive::napi;
-use proveil_bindings_support::EvidenceOptions;
 use proveil_bindings_support::core::attest::TrustRoots;
 use proveil_bindings_support::core::policy::Policy;
 use proveil_bindings_support::core::{Code, Error, Result, report};
+use proveil_bindings_support::{EvidenceOptions, hex};
 
 use crate::answer::{Answer, Work, answer, work};
-use crate::values::{Bytes, copies, seconds};
+use crate::values::{copies, seconds};
 
 /// The result of one appraisal.
 #[napi]
@@ -43,16 +43,12 @@ pub struct PolicyFields {
     /// Name.
     pub name: String,
     /// Hash of the rules.
-    pub sha256: Bytes,
+    pub sha256: String,
 }
 
 impl From<&Policy> for PolicyFields {
     fn from(policy: &Policy) -> PolicyFields {
-        PolicyFields {
-            json: policy.to_json(),
-            name: policy.name().to_owned(),
-            sha256: Bytes(policy.sha256().to_vec()),
-        }
+        PolicyFields { json: policy.to_json(), name: policy.name().to_owned(), sha256: hex(&policy.sha256()) }
     }
 }
 

@@ -111,7 +111,7 @@ impl ExchangeOptions {
             collateral_url: base_url(self.collateral_url)?,
             api_key: self.api_key,
             policy: self.policy.unwrap_or_default(),
-            roots: self.trust_roots.unwrap_or_else(TrustRoots::vendor),
+            roots: self.trust_roots.unwrap_or_else(TrustRoots::vendors),
             collateral: collateral(&self.collateral)?,
             model_list: self.model_list,
         })
@@ -153,7 +153,7 @@ impl EvidenceOptions {
             collateral: &collateral,
         };
         let policy = self.policy.unwrap_or_default();
-        let roots = self.trust_roots.unwrap_or_else(TrustRoots::vendor);
+        let roots = self.trust_roots.unwrap_or_else(TrustRoots::vendors);
         let at = self.at.map_or_else(now_unix_s, Ok)?;
         Ok(appraise(&input, &policy, &roots, at).0)
     }

@@ -61,6 +61,16 @@ impl From<Arc<endpoint::VerifiedEndpoint>> for VerifiedEndpoint {
 
 #[uniffi::export]
 impl VerifiedEndpoint {
+    /// Provider name.
+    pub fn provider(&self) -> String {
+        self.0.provider().to_owned()
+    }
+
+    /// Model id.
+    pub fn model(&self) -> String {
+        self.0.model().to_owned()
+    }
+
     /// The report that led here.
     pub fn report(&self) -> Arc<Report> {
         Arc::new(self.0.report().clone().into())

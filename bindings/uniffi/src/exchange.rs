@@ -169,9 +169,33 @@ impl Exchange {
     }
 
     /// Collateral that was fetched on the way, for a cache: public, and verified again on every use.
-    pub fn collateral_json(&self) -> Outcome<Vec<String>> {
+    pub fn fetched_collateral(&self) -> Outcome<Vec<String>> {
         guarded(|| {
             self.0.with(|exchange| exchange.fetched_collateral().iter().map(|one| one.to_json()).collect())
         })
     }
+    /// The model list that was fetched on the way, for a cache.
+    pub fn fetched_model_list(&self) -> Outcome<Option<Vec<u8>>> {
+        guarded(|| self.0.with(|exchange| exchange.fetched_model_list().map(<[u8]>::to_vec)))
+    }
+
+    /// What an offline re-check needs, once the outcome is there.
+    pub fn evidence(&self) -> Outcome<Option<Evidence>> {
+        guarded(|| {
+            self.0.with(|exchange| {
+                exchange
+                    .evidence()
+                    .map(|(response, nonce)| Evidence { response: response.to_vec(), nonce: nonce.to_vec() })
+            })
+        })
+    }
+}
+
+/// The provider's answer and our challenge.
+#[derive(Clone, Debug, uniffi::Record)]
+pub struct Evidence {
+    /// Attestation answer as received.
+    pub response: Vec<u8>,
+    /// Challenge, 32 bytes.
+    pub nonce: Vec<u8>,
 }

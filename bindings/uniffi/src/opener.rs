@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proveil_bindings_support::core::{Error, endpoint};
-use proveil_bindings_support::{EventKind, FlatEvent, OpenerCell, guard};
+use proveil_bindings_support::{EventKind, FlatEvent, OpenerCell, guard, hex};
 
 use crate::error::{Outcome, ProveilError, guarded};
 use crate::values::{Event, ResponseHeader, head};
@@ -108,14 +108,14 @@ impl Receipt {
         self.receipt.ignored_bytes
     }
 
-    /// SHA-256 of the request body as sent.
-    pub fn request_sha256(&self) -> Vec<u8> {
-        self.receipt.request_sha256.to_vec()
+    /// SHA-256 of the request body as sent, hex.
+    pub fn request_sha256(&self) -> String {
+        hex(&self.receipt.request_sha256)
     }
 
-    /// SHA-256 of the response body as received.
-    pub fn response_sha256(&self) -> Vec<u8> {
-        self.receipt.response_sha256.to_vec()
+    /// SHA-256 of the response body as received, hex.
+    pub fn response_sha256(&self) -> String {
+        hex(&self.receipt.response_sha256)
     }
 
     /// Events that only the end of the body completed; empty but for an opener's own `finish`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use proveil_bindings_support::core::attest;
 use proveil_bindings_support::core::policy;
+use proveil_bindings_support::hex;
 
 use crate::error::{Outcome, guarded};
 
@@ -41,9 +42,9 @@ impl Policy {
         self.0.name().to_owned()
     }
 
-    /// Hash of the rules without the name; 32 bytes.
-    pub fn sha256(&self) -> Outcome<Vec<u8>> {
-        guarded(|| Ok(self.0.sha256().to_vec()))
+    /// SHA-256 of the rules without the name, hex.
+    pub fn sha256(&self) -> Outcome<String> {
+        guarded(|| Ok(hex(&self.0.sha256())))
     }
 }
 

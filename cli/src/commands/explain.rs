@@ -16,7 +16,7 @@ pub(super) fn run(topic: Option<&str>, output: &Output) -> Result<u8, Stop> {
         Some("policy") => policy(),
         Some(topic) => match (find_row(topic), catalogue::find(topic)) {
             (Some(row), _) => (row_text(row), row_json(row)),
-            (None, Some(entry)) => (entry_text(entry), entry_json(entry)),
+            (None, Some(entry)) => (entry_text(&entry), entry_json(&entry)),
             (None, None) => return Err(unknown(topic).into()),
         },
     };

@@ -36,7 +36,7 @@ pub(super) fn run(args: &args::Verify, output: &Output) -> Result<u8, Stop> {
         }
         _ => (online(provider, args, output)?, None),
     };
-    show(&report, error, output)
+    show(&report, error, args.full, output)
 }
 
 fn online(provider: Provider, args: &args::Verify, output: &Output) -> Result<Report, Stop> {
@@ -49,7 +49,7 @@ fn online(provider: Provider, args: &args::Verify, output: &Output) -> Result<Re
 }
 
 /// The report is the result; the error behind a verdict that is not `verified` is explained beside it.
-fn show(report: &Report, error: Option<Error>, output: &Output) -> Result<u8, Stop> {
+fn show(report: &Report, error: Option<Error>, full: bool, output: &Output) -> Result<u8, Stop> {
     let exit = match report.verdict() {
         Verdict::Verified => 0,
         Verdict::Refused => 3,
@@ -58,7 +58,8 @@ fn show(report: &Report, error: Option<Error>, output: &Output) -> Result<u8, St
     let printed = if output.is_json() {
         output.result(&report.to_json())
     } else {
-        output.verdict(report.verdict(), &report.to_text())
+        let text = if full { report.to_text() } else { report.to_summary() };
+        output.verdict(report.verdict(), &text)
     };
     match printed.map_err(Stop::from) {
         // The verdict is in the exit code, whether or not somebody reads the rest.
