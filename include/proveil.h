@@ -995,11 +995,11 @@ pv_status pv_client_free(pv_client *client);
 /* ---- Streamed answers of a client ---- */
 
 /**
- * Waits for the next events of the answer.
+ * Waits for the next events of the answer. A call that times out or is cancelled closes the
+ * stream: the connection ends, the keys are wiped, and the answer stays incomplete.
  *
- * @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds. After
- *                     PV-602 the stream is as it was: the call can be repeated
- * @param cancel       ends the call, and the stream with it, from another thread; may be NULL
+ * @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
+ * @param cancel       ends the call from another thread; may be NULL
  * @param[out] events  at least one event, to be freed with pv_events_free(); NULL (with PV_OK)
  *                     at the end of a complete answer
  * @param[out] error   may be NULL

@@ -31,7 +31,7 @@ pub fn test(root: &Path, options: Options) -> Result<(), String> {
     let mut tests = Tests { root: root.to_path_buf(), work, passed: 0, failed: 0, skipped: 0 };
 
     // The variant with the test entry first, so that the plain one is what stays in cargo's folder.
-    run(root, &cargo(), ["build", "-p", "proveil-c", "--features", "test-entry"])?;
+    run(root, &cargo(), ["build", "--package", "proveil-c", "--features", "test-entry"])?;
     let entry = tests.work.join("entry");
     stage(root, &target_dir(root).join("debug"), &entry)?;
     let built = build(root, false)?;

@@ -26,11 +26,6 @@ impl CancelObject {
         self.0.send_replace(true);
     }
 
-    /// Whether it was thrown.
-    pub fn is_triggered(&self) -> bool {
-        *self.0.borrow()
-    }
-
     async fn wait(&self) {
         // The sender lives as long as `self`, so waiting ends only when the switch is thrown.
         let _ = self.0.subscribe().wait_for(|thrown| *thrown).await;

@@ -46,30 +46,32 @@ impl StreamObject {
         }
     }
 
-    /// Waits for what `ask` wants of the stream. A call that was cancelled takes the stream with
-    /// it: the connection closes.
+    /// Waits for what `ask` wants of the stream. With `closes`, a call that ends before its answer
+    /// takes the stream with it: what had arrived by then could be lost otherwise.
     fn wait<T>(
         &self,
         timeout_ms: u32,
         cancel: *const pv_cancel,
+        closes: bool,
         ask: impl AsyncFnOnce(&mut Stream) -> Result<T>,
     ) -> Result<T> {
         let cancel = switch(cancel)?;
         let mut slot = self.lock()?;
         let stream = slot.as_mut().ok_or_else(|| Error::new(Code::AlreadyFinished))?;
         let result = blocking(timeout_ms, [cancel.as_deref(), Some(&self.abandoned)], ask(stream));
-        if self.abandoned.is_triggered() || cancel.is_some_and(|cancel| cancel.is_triggered()) {
+        let unfinished = |error: &Error| matches!(error.code(), Code::Cancelled | Code::Timeout);
+        if closes && result.as_ref().is_err_and(unfinished) {
             *slot = None;
         }
         result
     }
 }
 
-/// Waits for the next events of the answer.
+/// Waits for the next events of the answer. A call that times out or is cancelled closes the
+/// stream: the connection ends, the keys are wiped, and the answer stays incomplete.
 ///
-/// @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds. After
-///                     PV-602 the stream is as it was: the call can be repeated
-/// @param cancel       ends the call, and the stream with it, from another thread; may be NULL
+/// @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
+/// @param cancel       ends the call from another thread; may be NULL
 /// @param[out] events  at least one event, to be freed with pv_events_free(); NULL (with PV_OK)
 ///                     at the end of a complete answer
 /// @param[out] error   may be NULL
@@ -88,7 +90,7 @@ pub unsafe extern "C" fn pv_stream_next(
         // SAFETY: the caller keeps the promise of the header about outputs.
         let events = unsafe { handle_out(events, "events") }?;
         let stream = handle::find(stream)?;
-        let next = stream.wait(timeout_ms, cancel, async |stream| stream.next().await.transpose())?;
+        let next = stream.wait(timeout_ms, cancel, true, async |stream| stream.next().await.transpose())?;
         next.map_or(Ok(()), |event| events.give(EventsObject::new(vec![FlatEvent::from(event)])))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
@@ -164,7 +166,7 @@ pub unsafe extern "C" fn pv_stream_verify_signature(
         // SAFETY: the caller keeps the promise of the header about outputs.
         let verdict = unsafe { Out::new(verdict, 0) }.required("verdict")?;
         let stream = handle::find(stream)?;
-        let found = stream.wait(timeout_ms, cancel, async |stream| stream.verify_signature().await)?;
+        let found = stream.wait(timeout_ms, cancel, false, async |stream| stream.verify_signature().await)?;
         verdict.set(signature_number(found));
         Ok(())
     };
