@@ -20,15 +20,6 @@ const LONG_PASS: usize = 2_048;
 /// Chunks of a burst.
 const BURST: usize = 200;
 
-/// All rows of this module.
-pub fn rows() -> Vec<Row> {
-    let mut rows = fresh_key();
-    rows.extend(repeated_key());
-    rows.push(burst());
-    rows.extend(framing_and_json());
-    rows
-}
-
 /// Opens every event of an answer, one push for each; gives the bytes of text.
 fn open_all(recording: &Recording, events: &mut Vec<Event>) -> usize {
     let mut opener = recording.open();
@@ -44,11 +35,13 @@ fn open_all(recording: &Recording, events: &mut Vec<Event>) -> usize {
     bytes
 }
 
-fn fresh_key() -> Vec<Row> {
+/// One chunk with a server key of its own.
+pub fn fresh_key() -> Vec<Row> {
     let recording = Recording::make(PASS, ServerKeys::Fresh);
     let secret = SecretKey::from_secret_bytes(*recording.key().expose()).expect("a valid key");
     let (mut events, mut scratch) = (Vec::new(), Vec::new());
-    let bytes: usize = recording.envelopes.iter().map(|sealed| bare::open(&secret, sealed, &mut scratch)).sum();
+    let bytes: usize =
+        recording.envelopes.iter().map(|sealed| bare::open(&secret, sealed, &mut scratch)).sum();
     assert_eq!(open_all(&recording, &mut events), bytes, "both sides open the same");
     let bare = compare(
         || open_all(&recording, &mut events),
@@ -88,7 +81,8 @@ fn fresh_key() -> Vec<Row> {
     ]
 }
 
-fn repeated_key() -> Vec<Row> {
+/// One chunk under a server key that was seen before.
+pub fn repeated_key() -> Vec<Row> {
     let recording = Recording::make(LONG_PASS, ServerKeys::Repeated);
     let secret = SecretKey::from_secret_bytes(*recording.key().expose()).expect("a valid key");
     let key = bare::key_of(&secret, &recording.envelopes[0]);
@@ -96,7 +90,8 @@ fn repeated_key() -> Vec<Row> {
     let pair = compare(
         || open_all(&recording, &mut events),
         || {
-            let lengths = recording.envelopes.iter().map(|sealed| bare::open_under(&key, sealed, &mut scratch));
+            let lengths =
+                recording.envelopes.iter().map(|sealed| bare::open_under(&key, sealed, &mut scratch));
             lengths.sum::<usize>()
         },
     )
@@ -118,7 +113,8 @@ fn repeated_key() -> Vec<Row> {
     ]
 }
 
-fn burst() -> Row {
+/// Many chunks in one push.
+pub fn burst() -> Vec<Row> {
     let recording = Recording::make(BURST, ServerKeys::Fresh);
     let piece = recording.events.concat();
     let open = |workers| {
@@ -130,7 +126,7 @@ fn burst() -> Row {
         events
     };
     let pair = compare_wall(|| open(2), || open(1));
-    Row::new(
+    vec![Row::new(
         "chunk.burst_on_two_cores",
         pair.speedup(),
         "x",
@@ -140,10 +136,11 @@ fn burst() -> Row {
             pair.ours / 1e6,
             pair.other / 1e6
         ),
-    )
+    )]
 }
 
-fn framing_and_json() -> Vec<Row> {
+/// One event before anything of it is opened.
+pub fn framing_and_json() -> Vec<Row> {
     let recording = Recording::make(LONG_PASS, ServerKeys::Repeated);
     let pair = compare(
         || {

@@ -20,6 +20,7 @@ use crate::row::Target::{AtLeast, AtMost};
 const NOW: u64 = 1_790_000_000;
 
 /// A quote, what it is verified with, and what the two rows about it are called.
+#[derive(Clone)]
 struct Sample {
     names: [&'static str; 2],
     quote: Vec<u8>,
@@ -30,12 +31,9 @@ struct Sample {
     root_der: Vec<u8>,
 }
 
-/// All rows of this module. `evidence` is the directory of captured evidence, if there is one.
-pub fn rows(evidence: Option<&Path>) -> Vec<Row> {
-    let mut samples = forged();
-    if let Some(dir) = evidence {
-        samples.extend(captured(&dir.join("tdx")));
-    }
+/// Forged quotes and, from the directory of captured evidence, if it is there, real ones.
+pub fn rows(evidence: &Path) -> Vec<Row> {
+    let samples = [forged(), captured(&evidence.join("tdx"))].concat();
     samples.iter().flat_map(rows_of).collect()
 }
 
