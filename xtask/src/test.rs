@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::process::{cargo, output, run};
 use crate::{evidence, r#gen, layers, test_c, test_node, test_python, test_uniffi};
 
-/// Crates that are built and tested as their language's package, not by `cargo test`.
-const PACKAGED: [&str; 4] = ["proveil-python", "proveil-node", "proveil-uniffi", "proveil-uniffi-bindgen"];
+/// Crates that are built and tested as their language's package or measured, not by `cargo test`.
+const PACKAGED: [&str; 5] =
+    ["proveil-python", "proveil-node", "proveil-uniffi", "proveil-uniffi-bindgen", "proveil-bench"];
 
 /// One step of the run.
 struct Step {
