@@ -131,6 +131,26 @@ print('alive')
     assert (result.returncode, result.stdout) == (0, "alive\n")
 
 
+@pytest.mark.parametrize("calls", [1, 8])
+def test_the_interpreter_ends_right_after_a_call(
+    run_python: Callable[..., subprocess.CompletedProcess[str]], calls: int
+) -> None:
+    """A runtime thread that is still waking the loop must not be inside Python when the interpreter goes (threats T62)."""
+    program = """
+import asyncio, os, sys, proveil
+async def main():
+    client = proveil.AsyncClient(api_key='k', base_url=sys.argv[1], proxy=None)
+    async def call():
+        try: await client.ready('')  # refused at once, without network
+        except proveil.InputError: pass
+    await asyncio.gather(*(call() for _ in range(int(sys.argv[2]))))
+asyncio.run(main())
+"""
+    for _ in range(25):
+        result = run_python(program, DEAD, str(calls))
+        assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_dropping_everything_under_way(stalled_server: str) -> None:
     async def main() -> None:
         here = client(stalled_server)

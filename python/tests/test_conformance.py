@@ -20,7 +20,7 @@ def run(vectors: Path, *arguments: str, **drivers: str) -> subprocess.CompletedP
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROVEIL_DRIVER_")}
     environment.update({f"PROVEIL_DRIVER_{language.upper()}": command for language, command in drivers.items()})
     environment["CARGO_TARGET_DIR"] = str(vectors)  # so that no driver is found but those given
-    command = [sys.executable, str(RUNNER), "--vectors", str(vectors), *arguments]
+    command = [sys.executable, str(RUNNER), "--no-build", "--vectors", str(vectors), *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -228,27 +229,33 @@ def first_file(*candidates: Path) -> str | None:
     return next((str(path) for path in candidates if path.is_file()), None)
 
 
-def command_of(language: str) -> list[str] | str:
-    """The driver's command, or why there is none."""
+def command_of(language: str) -> list[str] | None:
+    """The driver's command, or nothing where it is not built."""
     if given := os.environ.get(f"PROVEIL_DRIVER_{language.upper()}"):
         return shlex.split(given)
-    drivers = HERE / "drivers"
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    drivers = HERE / "drivers"
     if language == "rust":
         program = first_file(target / "release/proveil-conformance", target / "debug/proveil-conformance")
-        return [program] if program else "run `cargo build -p proveil-conformance`"
+        return [program] if program else None
     if language == "c":
-        program = first_file(target / "c/conformance-driver", target / "c/driver")
-        return [program] if program else "run `cargo xtask test-c`"
+        program = first_file(target / "conformance/c-driver")
+        return [program] if program else None
     if language == "python":
-        venvs = target / "python"
-        python = first_file(*(venvs / name / "bin/python" for name in ("test-venv", "release-venv", "dev-venv")))
-        return [python, str(drivers / "python/driver.py")] if python else "run `cargo xtask test-python`"
+        python = first_file(*(target / "python" / name / "bin/python" for name in ("test-venv", "dev-venv", "release-venv")))
+        return [python, str(drivers / "python/driver.py")] if python else None
     if language == "node":
-        driver = first_file(drivers / "node/driver.mjs", drivers / "node/driver.js")
-        return ["node", driver] if driver else "no driver"
-    driver = first_file(drivers / "uniffi/driver.py")
-    return [sys.executable, driver] if driver else "no driver"
+        built = first_file(ROOT / "node/dist/index.mjs") and any((ROOT / "node").glob("*.node"))
+        return ["node", str(drivers / "node/driver.mjs")] if built and shutil.which("node") else None
+    built = first_file(ROOT / "target/uniffi/python/proveil_uniffi.py")
+    return [sys.executable, str(drivers / "uniffi/driver.py")] if built else None
+
+
+def build(language: str) -> None:
+    """Builds a driver that is not there. What goes wrong is on standard error; the language then counts as missing."""
+    if shutil.which("cargo"):
+        print(f"building the driver for {language}", file=sys.stderr)
+        subprocess.run(["cargo", "xtask", "drivers", language], cwd=ROOT, stdout=sys.stderr, check=False)
 
 
 class Driver:
@@ -413,6 +420,7 @@ def main() -> int:
     parser.add_argument("--vectors", type=Path, required=True, metavar="DIR", help="directory with vector sets (*.json)")
     parser.add_argument("--lang", default=",".join(LANGUAGES), help="languages, separated by commas (default: all)")
     parser.add_argument("--require-all", action="store_true", help="fail when a requested language is missing")
+    parser.add_argument("--no-build", action="store_true", help="do not build drivers that are not there")
     options = parser.parse_args()
     wanted = [language for language in options.lang.split(",") if language]
     if unknown := [language for language in wanted if language not in LANGUAGES]:
@@ -422,9 +430,11 @@ def main() -> int:
         parser.error(f"no vector sets in {options.vectors}")
     drivers, missing = [], []
     for language in wanted:
+        if command_of(language) is None and not options.no_build:
+            build(language)
         command = command_of(language)
-        if isinstance(command, str):
-            missing.append(f"{language} ({command})")
+        if command is None:
+            missing.append(language)
         else:
             drivers.append(Driver(language, command))
     sets, lines = [], []
@@ -442,7 +452,7 @@ def main() -> int:
     print(*lines, *table(sets), sep="\n")
     print(f"languages: {', '.join(driver.language for driver in drivers) or 'none'}")
     if missing:
-        print(f"missing: {', '.join(missing)}")
+        print(f"missing: {', '.join(missing)} (build them with `cargo xtask drivers {' '.join(missing)}`)")
     return 1 if lines or not drivers or (missing and options.require_all) else 0
 
 

@@ -5,7 +5,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use xtask::{evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python, test_uniffi};
+use xtask::{
+    conformance, evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python, test_uniffi,
+};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
@@ -18,6 +20,10 @@ const USAGE: &str = "usage: cargo xtask <command>
   evidence [--dir DIR] [--kind KIND]
       judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
       subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
+  conformance [--vectors DIR]
+      build the driver of every language present and run test vectors through all of them; DIR defaults to tests/vectors/venice
+  drivers LANGUAGE...
+      only build drivers, of rust, c, python, node, uniffi
   package-c --dir DIR [--release]
       stage headers, libraries, pkg-config file and CMake package of the C library under DIR
   test-c [--valgrind] [--asan]
@@ -63,6 +69,12 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
             print!("{}", report.text());
             if report.is_right() { Ok(()) } else { Err("verdicts differ from the expected ones".to_owned()) }
         }
+        "conformance" => {
+            let dir = value(&mut arguments, "--vectors")?.map(PathBuf::from);
+            none_left(&arguments)?;
+            conformance::test(&root, &dir.unwrap_or_else(|| root.join("tests/vectors/venice")))
+        }
+        "drivers" => arguments.iter().try_for_each(|language| conformance::prepare(&root, language)),
         "package-c" => {
             let release = flag(&mut arguments, "--release");
             let dir =

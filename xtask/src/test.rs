@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::process::{cargo, output, run};
-use crate::{evidence, r#gen, layers, test_c, test_node, test_python, test_uniffi};
+use crate::{conformance, evidence, r#gen, layers, test_c, test_node, test_python, test_uniffi};
 
 /// Crates that are built and tested as their language's package or measured, not by `cargo test`.
 const PACKAGED: [&str; 5] =
@@ -28,6 +28,11 @@ const STEPS: &[Step] = &[
     Step { name: "python", missing: no_python, run: |root| test_python::test(root, "python3", false) },
     Step { name: "node", missing: no_node, run: |root| test_node::test(root, false) },
     Step { name: "uniffi", missing: no_python, run: |root| test_uniffi::test(root, "python3") },
+    Step {
+        name: "conformance",
+        missing: no_python,
+        run: |root| conformance::test(root, &root.join("tests/vectors/venice")),
+    },
 ];
 
 /// Runs every step, or those whose name contains one of `only`. With `require_all` a language that is not there is an error.

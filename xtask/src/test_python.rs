@@ -40,6 +40,18 @@ pub fn test(root: &Path, python: &str, release: bool) -> Result<(), String> {
     run(Command::new(program(&clean, "python")).args(["-m", "mypy"]).current_dir(&package))
 }
 
+/// An environment with the wheel, the test entry in it, and the pinned test tools.
+pub fn prepare(root: &Path, python: &str, release: bool) -> Result<PathBuf, String> {
+    let tools = tools(root, python)?;
+    let wheel = wheel(root, &tools, Build { release, test_entry: true })?;
+    println!(
+        "python: {} ({} KiB)",
+        file_name(&wheel),
+        fs::metadata(&wheel).map_or(0, |data| data.len() / 1024)
+    );
+    install(root, python, &wheel, "test-venv", Some("requirements-test.txt"))
+}
+
 /// A clean environment with only the wheel in it, for examples, benchmarks and the demo: its interpreter.
 pub fn environment(root: &Path, python: &str, release: bool) -> Result<PathBuf, String> {
     let tools = tools(root, python)?;

@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use proveil_bindings_support::core::report::Report as CoreReport;
 use proveil_bindings_support::core::{Code, Error, Result};
 use proveil_bindings_support::{FlatEvent, client, guard, runtime};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -100,9 +101,10 @@ pub struct Pending {
 
 impl Pending {
     fn start(py: Python<'_>, job: Job, wake: Py<PyAny>) -> PyResult<Pending> {
+        let gate = gate(py)?;
         let runtime = guarded(py, runtime)?;
         let slot = Arc::new(Mutex::new(None));
-        let end = End { slot: slot.clone(), wake };
+        let end = End { slot: slot.clone(), wake, gate };
         let task = runtime.spawn(async move {
             let result = caught(job).await;
             *lock(&end.slot) = Some(result);
@@ -142,14 +144,62 @@ impl Drop for Pending {
 struct End {
     slot: Arc<Mutex<Option<Result<Value>>>>,
     wake: Py<PyAny>,
+    gate: Gate,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
         lock(&self.slot).get_or_insert_with(|| Err(Error::new(Code::Cancelled)));
-        // Nothing is called once the interpreter is being torn down; a closed event loop raises, which concerns nobody any more.
-        Python::try_attach(|py| drop(self.wake.call0(py)));
+        let open = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        if *open {
+            // A closed event loop raises, which concerns nobody any more.
+            Python::try_attach(|py| drop(self.wake.call0(py)));
+        }
     }
+}
+
+/// Whether threads of the runtime may still call into Python. Readers are inside a call.
+type Gate = Arc<RwLock<bool>>;
+
+/// The gate of this process, open. It closes when the interpreter begins to end, and that waits for the calls which are inside: a
+/// thread that is in Python while the interpreter is torn down would take the process with it (threats T62).
+fn gate(py: Python<'_>) -> PyResult<Gate> {
+    static REGISTERED: PyOnceLock<()> = PyOnceLock::new();
+    REGISTERED.get_or_try_init(py, || {
+        let close = wrap_pyfunction!(close_gate, py)?;
+        py.import("atexit")?.call_method1("register", (close,)).map(drop)
+    })?;
+    let gate = own_gate();
+    let open = *gate.read().unwrap_or_else(PoisonError::into_inner);
+    if open {
+        Ok(gate)
+    } else {
+        Err(to_py(py, &Error::new(Code::Cancelled).context("The interpreter is ending.")))
+    }
+}
+
+/// A forked child has a gate of its own: nobody can leave the parent's there.
+fn own_gate() -> Gate {
+    static GATE: Mutex<Option<(u32, Gate)>> = Mutex::new(None);
+    let mut slot = lock(&GATE);
+    let process = std::process::id();
+    match slot.as_ref() {
+        Some((owner, gate)) if *owner == process => gate.clone(),
+        _ => {
+            let gate = Gate::new(RwLock::new(true));
+            if let Some(old) = slot.replace((process, gate.clone())) {
+                std::mem::forget(old);
+            }
+            gate
+        }
+    }
+}
+
+/// Registered with `atexit`.
+#[pyfunction]
+fn close_gate(py: Python<'_>) {
+    let gate = own_gate();
+    py.detach(|| *gate.write().unwrap_or_else(PoisonError::into_inner) = false);
 }
 
 /// The call with the unwind guard around each step.
