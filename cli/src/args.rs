@@ -103,6 +103,10 @@ pub(crate) struct Verify {
     #[arg(long, short, value_name = "MODEL")]
     pub(crate) model: Option<String>,
 
+    /// List every check, also those that passed
+    #[arg(long)]
+    pub(crate) full: bool,
+
     #[command(flatten)]
     pub(crate) offline: Offline,
 

@@ -35,7 +35,7 @@ pub(super) fn run(args: &args::Verify, output: &Output) -> Result<u8, Stop> {
         }
         _ => online(provider, args, output)?,
     };
-    show(&report, result, output)
+    show(&report, result, args.full, output)
 }
 
 fn online(provider: Provider, args: &args::Verify, output: &Output) -> Result<(Report, Result<()>), Stop> {
@@ -48,7 +48,7 @@ fn online(provider: Provider, args: &args::Verify, output: &Output) -> Result<(R
 }
 
 /// The report is the result; the error behind a verdict that is not `verified` is explained beside it.
-fn show(report: &Report, result: Result<()>, output: &Output) -> Result<u8, Stop> {
+fn show(report: &Report, result: Result<()>, full: bool, output: &Output) -> Result<u8, Stop> {
     let exit = match report.verdict() {
         Verdict::Verified => 0,
         Verdict::Refused => 3,
@@ -57,7 +57,8 @@ fn show(report: &Report, result: Result<()>, output: &Output) -> Result<u8, Stop
     let printed = if output.is_json() {
         output.result(&report.to_json())
     } else {
-        output.verdict(report.verdict(), &report.to_text())
+        let text = if full { report.to_text() } else { report.to_summary() };
+        output.verdict(report.verdict(), &text)
     };
     match printed.map_err(Stop::from) {
         // The verdict is in the exit code, whether or not somebody reads the rest.

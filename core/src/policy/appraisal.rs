@@ -163,7 +163,8 @@ impl<'p> Appraisal<'p> {
         (report, accepted)
     }
 
-    fn verdict(&self) -> Verdict {
+    /// The verdict that the checks so far amount to.
+    pub fn verdict(&self) -> Verdict {
         let counting = || self.checks.iter().filter(|check| check.enforcement() == Enforcement::Enforced);
         if counting().any(|check| check.outcome() == Outcome::Fail) {
             Verdict::Refused

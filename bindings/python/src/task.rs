@@ -1,0 +1,165 @@
+//! One path for calls that wait: the blocking form drives the future on the caller's thread in slices, so that signals are seen; the
+//! asyncio form runs it on the shared runtime and wakes the caller's event loop. No event loop is made here.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use proveil_bindings_support::core::endpoint::VerifiedEndpoint as CoreEndpoint;
+use proveil_bindings_support::core::report::Report as CoreReport;
+use proveil_bindings_support::core::{Code, Error, Result};
+use proveil_bindings_support::{FlatEvent, client, guard, runtime};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::client::StreamHandle;
+use crate::endpoint::VerifiedEndpoint;
+use crate::error::{guarded, to_py};
+use crate::opener::to_list;
+use crate::report::Report;
+
+/// Longest time that a blocked call does not look for signals; users.md 4 asks for 200 ms.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// What a waiting call ends with.
+pub enum Value {
+    /// A verification.
+    Report(Box<CoreReport>),
+    /// A proven endpoint.
+    Endpoint(Arc<CoreEndpoint>),
+    /// A started answer.
+    Stream(Box<client::Stream>),
+    /// The next events of an answer; `None` after its end.
+    Events(Option<Vec<FlatEvent>>),
+    /// A JSON text or a name.
+    Text(String),
+}
+
+impl Value {
+    fn into_py(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(match self {
+            Value::Report(report) => Py::new(py, Report(*report))?.into_any(),
+            Value::Endpoint(endpoint) => Py::new(py, VerifiedEndpoint(endpoint))?.into_any(),
+            Value::Stream(stream) => Py::new(py, StreamHandle::new(*stream))?.into_any(),
+            Value::Events(None) => py.None(),
+            Value::Events(Some(events)) => to_list(py, events)?.into_any().unbind(),
+            Value::Text(text) => PyString::new(py, &text).into_any().unbind(),
+        })
+    }
+}
+
+/// A call that waits.
+pub type Job = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
+
+/// Runs a call: to its end, or with `wake` in the background, which gives a [`Pending`].
+pub fn run(py: Python<'_>, job: Job, wake: Option<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+    match wake {
+        None => wait(py, job)?.into_py(py),
+        Some(wake) => Ok(Py::new(py, Pending::start(py, job, wake)?)?.into_any()),
+    }
+}
+
+fn wait(py: Python<'_>, mut job: Job) -> PyResult<Value> {
+    // The runtime is started while the interpreter lock is held, so that no fork can fall between (threats T63).
+    let runtime = guarded(py, || match Handle::try_current() {
+        Ok(_) => Err(Error::new(Code::OutOfOrder).context("A blocking call was made from an async thread.")),
+        Err(_) => runtime(),
+    })?;
+    loop {
+        let slice = py.detach(|| {
+            guard(|| Ok(runtime.block_on(async { tokio::time::timeout(SLICE, job.as_mut()).await })))
+        });
+        match slice {
+            Ok(Ok(result)) => return result.map_err(|error| to_py(py, &error)),
+            Ok(Err(_)) => {}
+            Err(error) => return Err(to_py(py, &error)),
+        }
+        if let Err(interrupt) = py.check_signals() {
+            // Dropping the call closes its connection and wipes its keys.
+            py.detach(|| {
+                let _entered = runtime.enter();
+                drop(job);
+            });
+            return Err(interrupt);
+        }
+    }
+}
+
+/// A call in the background. Its `wake` callable is called once, from another thread, when `take` has something to give; dropping or
+/// aborting it drops the call.
+#[pyclass(frozen, module = "proveil._core")]
+pub struct Pending {
+    process: u32,
+    slot: Arc<Mutex<Option<Result<Value>>>>,
+    task: AbortHandle,
+}
+
+impl Pending {
+    fn start(py: Python<'_>, job: Job, wake: Py<PyAny>) -> PyResult<Pending> {
+        let runtime = guarded(py, runtime)?;
+        let slot = Arc::new(Mutex::new(None));
+        let end = End { slot: slot.clone(), wake };
+        let task = runtime.spawn(async move {
+            let result = caught(job).await;
+            *lock(&end.slot) = Some(result);
+            drop(end);
+        });
+        Ok(Pending { process: std::process::id(), slot, task: task.abort_handle() })
+    }
+}
+
+#[pymethods]
+impl Pending {
+    /// The result, or the exception; only once, and only after `wake` was called.
+    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let taken = lock(&self.slot).take();
+        match taken {
+            Some(Ok(value)) => value.into_py(py),
+            Some(Err(error)) => Err(to_py(py, &error)),
+            None => Err(to_py(py, &Error::new(Code::OutOfOrder))),
+        }
+    }
+
+    /// Drops the call: its connection is closed and its keys are wiped.
+    fn abort(&self) {
+        if self.process == std::process::id() {
+            self.task.abort();
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+/// Runs when the call ends in any way, also when it is aborted.
+struct End {
+    slot: Arc<Mutex<Option<Result<Value>>>>,
+    wake: Py<PyAny>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        lock(&self.slot).get_or_insert_with(|| Err(Error::new(Code::Cancelled)));
+        // Nothing is called once the interpreter is being torn down; a closed event loop raises, which concerns nobody any more.
+        Python::try_attach(|py| drop(self.wake.call0(py)));
+    }
+}
+
+/// The call with the unwind guard around each step.
+async fn caught(mut job: Job) -> Result<Value> {
+    poll_fn(|context| {
+        guard(|| Ok(job.as_mut().poll(context))).unwrap_or_else(|error| Poll::Ready(Err(error)))
+    })
+    .await
+}
+
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

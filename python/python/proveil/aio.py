@@ -1,0 +1,143 @@
+"""Chats with a proven enclave for asyncio. The same core path as :mod:`proveil.client`, in the caller's own event loop."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+
+from .client import read_models, refuse_pickle
+from .config import Config, Options, client_handle
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+    from ._core import Event, Receipt, Report, StreamHandle, VerifiedEndpoint
+    from ._types import Model
+
+__all__ = ["AsyncClient", "AsyncStream"]
+
+T = TypeVar("T", covariant=True)
+
+
+class _Pending(Protocol[T]):
+    def take(self) -> T: ...
+    def abort(self) -> None: ...
+
+
+async def finish(start: Callable[[Callable[[], object]], _Pending[T]]) -> T:
+    """Starts a native call and waits for it. Cancelling the task drops the call: its connection closes, its keys are wiped."""
+    # Not at the top: whoever uses this module has asyncio loaded, whoever does not should not pay for it.
+    from asyncio import get_running_loop
+
+    loop = get_running_loop()
+    ended = loop.create_future()
+
+    def end() -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    pending = start(partial(loop.call_soon_threadsafe, end))
+    try:
+        await ended
+    except BaseException:
+        pending.abort()
+        raise
+    return pending.take()
+
+
+class AsyncClient:
+    """:class:`proveil.Client` with ``await``."""
+
+    def __init__(self, config: Config | None = None, /, **options: Unpack[Options]) -> None:
+        self._handle = client_handle(config, **options)
+
+    async def models(self) -> list[Model]:
+        """The provider's models, each with its privacy class: only ``e2ee`` ones can be used here."""
+        return read_models(await finish(self._handle.models_json))
+
+    async def verify(self, model: str) -> Report:
+        """A fresh verification. All three verdicts are a report; look at ``report.verdict``."""
+        return await finish(lambda wake: self._handle.verify(model, wake))
+
+    async def ready(self, model: str) -> VerifiedEndpoint:
+        """A proof that is good now, from an earlier call or fresh; raises ``VerificationError`` or ``IndeterminateError``."""
+        return await finish(lambda wake: self._handle.ready(model, wake))
+
+    async def chat(self, *, model: str, messages: Sequence[Mapping[str, Any]], **openai_params: Any) -> AsyncStream:
+        """Verifies the endpoint if that is due, seals the request, sends it, and opens the streamed answer."""
+        body = {"model": model, "messages": messages, **openai_params}
+        return AsyncStream(await finish(lambda wake: self._handle.chat(body, wake)))
+
+    async def close(self) -> None:
+        """Drops connections and proofs; later calls raise ``MisuseError``. Streams under way live on."""
+        self._handle.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickle("AsyncClient")
+
+
+class AsyncStream:
+    """:class:`proveil.Stream` for ``async for``. Cancelling a task that waits for the next event closes the stream."""
+
+    def __init__(self, handle: StreamHandle) -> None:
+        self._handle = handle
+        self._events: deque[Event] = deque()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        if not self._events:
+            events = await finish(self._handle.next_events)
+            if events is None:
+                raise StopAsyncIteration
+            self._events.extend(events)
+        return self._events.popleft()
+
+    async def text(self) -> AsyncIterator[str]:
+        """Only the answer's own text, piece by piece."""
+        async for event in self:
+            if event.kind == "content":
+                yield event.text
+
+    @property
+    def report(self) -> Report:
+        """The report of the verification that the request was sealed under."""
+        return self._handle.report
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """What is known about the answer after its end; ``None`` before."""
+        return self._handle.receipt
+
+    async def verify_signature(self) -> str:
+        """Asks for the enclave's signature of the finished answer and judges it; see :meth:`proveil.Stream.verify_signature`."""
+        return await finish(self._handle.verify_signature)
+
+    async def close(self) -> None:
+        """Closes the connection and wipes the keys."""
+        self._events.clear()
+        self._handle.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickle("AsyncStream")

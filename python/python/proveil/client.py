@@ -1,0 +1,138 @@
+"""Chats with a proven enclave, blocking form. See :mod:`proveil.aio` for the same with ``await``."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .config import Config, Options, client_handle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+    from ._core import Event, Receipt, Report, StreamHandle, VerifiedEndpoint
+    from ._types import Model
+
+__all__ = ["Client", "Stream"]
+
+
+def refuse_pickle(name: str) -> NoReturn:
+    raise TypeError(f"a {name} cannot be pickled: pickle the Config, build the Client in the worker")
+
+
+class Client:
+    """Verifies endpoints and chats with them. Cheap to make: it opens no socket and starts no thread before the first call.
+
+    Give a :class:`Config`, or its fields as keyword arguments, or both (the arguments win). Safe to share between threads; a forked
+    child works afresh.
+    """
+
+    def __init__(self, config: Config | None = None, /, **options: Unpack[Options]) -> None:
+        self._handle = client_handle(config, **options)
+
+    def models(self) -> list[Model]:
+        """The provider's models, each with its privacy class: only ``e2ee`` ones can be used here."""
+        return read_models(self._handle.models_json())
+
+    def verify(self, model: str) -> Report:
+        """A fresh verification. All three verdicts are a report; look at ``report.verdict``."""
+        return self._handle.verify(model)
+
+    def ready(self, model: str) -> VerifiedEndpoint:
+        """A proof that is good now, from an earlier call or fresh; raises ``VerificationError`` or ``IndeterminateError``."""
+        return self._handle.ready(model)
+
+    def chat(self, *, model: str, messages: Sequence[Mapping[str, Any]], **openai_params: Any) -> Stream:
+        """Verifies the endpoint if that is due, seals the request, sends it, and opens the streamed answer.
+
+        Parameters are those of the OpenAI chat form. What the provider cannot take encrypted is refused with ``InputError``.
+        """
+        return Stream(self._handle.chat({"model": model, "messages": messages, **openai_params}))
+
+    def close(self) -> None:
+        """Drops connections and proofs; later calls raise ``MisuseError``. Streams under way live on."""
+        self._handle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickle("Client")
+
+
+class Stream:
+    """An answer as it arrives: an iterator of :class:`Event`.
+
+    It ends only after the provider's end mark; a cut answer raises ``ProtocolError`` (``truncated``). Leaving the iteration early, or
+    ``close``, closes the connection and wipes the keys.
+    """
+
+    def __init__(self, handle: StreamHandle) -> None:
+        self._handle = handle
+        self._events: deque[Event] = deque()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        if not self._events:
+            events = self._handle.next_events()
+            if events is None:
+                raise StopIteration
+            self._events.extend(events)
+        return self._events.popleft()
+
+    def text(self) -> Iterator[str]:
+        """Only the answer's own text, piece by piece."""
+        for event in self:
+            if event.kind == "content":
+                yield event.text
+
+    @property
+    def report(self) -> Report:
+        """The report of the verification that the request was sealed under."""
+        return self._handle.report
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """What is known about the answer after its end; ``None`` before."""
+        return self._handle.receipt
+
+    def verify_signature(self) -> str:
+        """Asks for the enclave's signature of the finished answer and judges it.
+
+        ``body_matches``: it covers exactly the bytes exchanged. ``signed_body_not_verifiable``: the enclave signed for this answer's
+        id, but over bytes that cannot be compared, so the text is not vouched for.
+        """
+        return self._handle.verify_signature()
+
+    def close(self) -> None:
+        """Closes the connection and wipes the keys."""
+        self._events.clear()
+        self._handle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickle("Stream")
+
+
+def read_models(text: str) -> list[Model]:
+    """The list in the JSON that the native client gives."""
+    models: list[Model] = json.loads(text)["models"]
+    return models
