@@ -1410,6 +1410,17 @@ export const CODES = [
     hint: 'Nothing to do.',
   },
   {
+    code: 'PV-710',
+    number: 710,
+    slug: 'invalid_length',
+    class: 'MisuseError',
+    retryable: false,
+    http: 400,
+    exit: 2,
+    message: 'A length is larger than any object can be.',
+    hint: 'Pass the number of bytes behind the pointer.',
+  },
+  {
     code: 'PV-801',
     number: 801,
     slug: 'host_not_allowed',

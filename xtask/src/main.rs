@@ -1,98 +1,120 @@
-//! `cargo xtask <command>`: see `USAGE`.
+//! `cargo xtask <command>`: see [`USAGE`].
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use xtask::{evidence, r#gen, test_node, test_python, test_uniffi};
+use xtask::{evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python, test_uniffi};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
+  test [--require-all] [STEP...]
+      every test in every language present, with all set-up; --require-all makes a missing language an error
   gen [--check]
       write, or compare, every generated file
-  test-node [--release]
-      build the addon and the package, run its tests and the type checker
-  test-python [--release]
-      build the wheel, install it into a clean environment, run its tests and the type checker
-  test-uniffi
-      build the UniFFI library, generate its Kotlin, Swift and Python sources, run the tests of the Python ones
+  check-layers
+      the core's modules import only from rows above them
   evidence [--dir DIR] [--kind KIND]
       judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
       subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
+  package-c --dir DIR [--release]
+      stage headers, libraries, pkg-config file and CMake package of the C library under DIR
+  test-c [--valgrind] [--asan]
+      the C library alone, also under valgrind and AddressSanitizer if asked for
+  test-python [--release] | test-node [--release] | test-uniffi
+      one language alone
 ";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let result = match arguments.next().as_deref() {
-        Some("evidence") => run_evidence(arguments),
-        Some("gen") => run_gen(arguments),
-        Some("test-node") => run_test_node(arguments),
-        Some("test-python") => run_test_python(arguments),
-        Some("test-uniffi") => run_test_uniffi(arguments),
-        _ => Err(USAGE.into()),
-    };
-    match result {
-        Ok(code) => code,
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = if arguments.is_empty() { String::new() } else { arguments.remove(0) };
+    match dispatch(&command, arguments) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
             eprintln!("{text}");
-            ExitCode::from(2)
+            ExitCode::FAILURE
         }
     }
 }
 
-fn run_gen(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-    let check = flag(arguments, "--check")?;
-    r#gen::run(&root(), check).map(|()| ExitCode::SUCCESS)
+fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
+    let root = root();
+    match command {
+        "test" => {
+            let require_all = flag(&mut arguments, "--require-all");
+            test::run_all(&root, require_all, &arguments)
+        }
+        "gen" => {
+            let check = flag(&mut arguments, "--check");
+            none_left(&arguments)?;
+            r#gen::run(&root, check)
+        }
+        "check-layers" => {
+            none_left(&arguments)?;
+            let found = layers::violations(&root)?;
+            if found.is_empty() { Ok(()) } else { Err(found.join("\n")) }
+        }
+        "evidence" => {
+            let dir = value(&mut arguments, "--dir")?.map_or_else(evidence::default_dir, PathBuf::from);
+            let kind = value(&mut arguments, "--kind")?;
+            none_left(&arguments)?;
+            let report = evidence::judge(&dir, kind.as_deref())?;
+            print!("{}", report.text());
+            if report.is_right() { Ok(()) } else { Err("verdicts differ from the expected ones".to_owned()) }
+        }
+        "package-c" => {
+            let release = flag(&mut arguments, "--release");
+            let dir =
+                value(&mut arguments, "--dir")?.ok_or_else(|| format!("--dir needs a value\n\n{USAGE}"))?;
+            none_left(&arguments)?;
+            package_c::package(&root, &PathBuf::from(dir), release)
+        }
+        "test-c" => {
+            let valgrind = flag(&mut arguments, "--valgrind");
+            let asan = flag(&mut arguments, "--asan");
+            none_left(&arguments)?;
+            test_c::test(&root, test_c::Options { valgrind, asan })
+        }
+        "test-python" => {
+            let release = flag(&mut arguments, "--release");
+            none_left(&arguments)?;
+            test_python::test(&root, "python3", release)
+        }
+        "test-node" => {
+            let release = flag(&mut arguments, "--release");
+            none_left(&arguments)?;
+            test_node::test(&root, release)
+        }
+        "test-uniffi" => {
+            none_left(&arguments)?;
+            test_uniffi::test(&root, "python3")
+        }
+        _ => Err(USAGE.to_owned()),
+    }
 }
 
-fn run_test_node(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-    let release = flag(arguments, "--release")?;
-    test_node::test(&root(), release).map(|()| ExitCode::SUCCESS)
+/// Takes a flag out of the arguments.
+fn flag(arguments: &mut Vec<String>, name: &str) -> bool {
+    let before = arguments.len();
+    arguments.retain(|argument| argument != name);
+    arguments.len() != before
 }
 
-fn run_test_uniffi(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-    match arguments.next() {
-        None => test_uniffi::test(&root(), "python3").map(|()| ExitCode::SUCCESS),
+/// Takes `name VALUE` out of the arguments.
+fn value(arguments: &mut Vec<String>, name: &str) -> Result<Option<String>, String> {
+    let Some(place) = arguments.iter().position(|argument| argument == name) else { return Ok(None) };
+    if place + 1 >= arguments.len() {
+        return Err(format!("{name} needs a value\n\n{USAGE}"));
+    }
+    let value = arguments.remove(place + 1);
+    arguments.remove(place);
+    Ok(Some(value))
+}
+
+fn none_left(arguments: &[String]) -> Result<(), String> {
+    match arguments.first() {
+        None => Ok(()),
         Some(argument) => Err(format!("unknown argument: {argument}\n\n{USAGE}")),
     }
-}
-
-fn run_test_python(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-    let release = flag(arguments, "--release")?;
-    test_python::test(&root(), "python3", release).map(|()| ExitCode::SUCCESS)
-}
-
-/// Whether the only argument that a command takes was given.
-fn flag(mut arguments: impl Iterator<Item = String>, name: &str) -> Result<bool, String> {
-    match arguments.next() {
-        None => Ok(false),
-        Some(argument) if argument == name => Ok(true),
-        Some(argument) => Err(format!("unknown argument: {argument}\n\n{USAGE}")),
-    }
-}
-
-/// The root of the repository.
-fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-fn run_evidence(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-    let mut dir = None;
-    let mut kind = None;
-    while let Some(argument) = arguments.next() {
-        let slot = match argument.as_str() {
-            "--dir" => &mut dir,
-            "--kind" => &mut kind,
-            _ => return Err(format!("unknown argument: {argument}\n\n{USAGE}")),
-        };
-        *slot = Some(arguments.next().ok_or_else(|| format!("{argument} needs a value\n\n{USAGE}"))?);
-    }
-    let dir = match dir {
-        Some(dir) => PathBuf::from(dir),
-        None => evidence::default_dir(),
-    };
-    let report = evidence::judge(&dir, kind.as_deref())?;
-    print!("{}", report.text());
-    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -256,6 +256,8 @@ pub enum Code {
     OutOfOrder,
     /// PV-709: The operation was cancelled.
     Cancelled,
+    /// PV-710: A length is larger than any object can be.
+    InvalidLength,
     /// PV-801: The request names a host that is not allowed.
     HostNotAllowed,
     /// PV-901: Something went wrong inside Proveil.
@@ -394,6 +396,7 @@ impl From<core::Code> for Code {
             core::Code::Busy => Code::Busy,
             core::Code::OutOfOrder => Code::OutOfOrder,
             core::Code::Cancelled => Code::Cancelled,
+            core::Code::InvalidLength => Code::InvalidLength,
             core::Code::HostNotAllowed => Code::HostNotAllowed,
             core::Code::Internal => Code::Internal,
             core::Code::Panic => Code::Panic,

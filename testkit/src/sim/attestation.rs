@@ -58,6 +58,9 @@ impl Members {
 
 /// Everything about one answer that follows from the defects before anything is signed.
 struct Made {
+    /// The guest that every quote is of.
+    measured: Guest,
+    /// The guest that the answer describes.
     guest: Guest,
     report_data: [u8; 64],
     quote: Vec<u8>,
@@ -104,6 +107,7 @@ impl Attestation<'_> {
         let quote = self.quote(&guest, report_data, random);
         let gpu_payload = self.gpu_payload(nonce, random);
         // From here on the guest is only described, not measured.
+        let measured = guest.clone();
         if self.has(Defect::EventLogPayload)
             && let Some(event) = guest.log.find_mut("compose-hash")
         {
@@ -118,7 +122,7 @@ impl Attestation<'_> {
             guest.app.app_compose =
                 guest.app.app_compose.replace("\"public_logs\": false", "\"public_logs\": true");
         }
-        Made { guest, report_data, quote, nonce_text: const_hex::encode(nonce), gpu_payload }
+        Made { measured, guest, report_data, quote, nonce_text: const_hex::encode(nonce), gpu_payload }
     }
 
     /// The main quote, signed with whatever is wrong about it, then damaged if asked.
@@ -241,7 +245,7 @@ impl Attestation<'_> {
     }
 
     fn near_members(&self, made: &Made, nonce: [u8; 32], random: &mut Random) -> Members {
-        let manager = self.compose_manager(&made.guest, nonce, random);
+        let manager = self.compose_manager(&made.measured, nonce, random);
         let guest = &made.guest;
         let mut signature = guest.ohttp_signature();
         if self.has(Defect::OhttpKey) {
@@ -264,7 +268,8 @@ impl Attestation<'_> {
         members.set("intel_quote", self.encode(&made.quote));
         members.set("nvidia_payload", string(made.gpu_payload.as_str()));
         members.set("event_log", guest.log.to_json());
-        members.set("info", guest.info(&self.world.platform, self.world.gpus.len()));
+        let body = made.measured.body(made.report_data);
+        members.set("info", guest.info(&body, &self.world.platform, self.world.gpus.len()));
         members.set("ohttp_attestation", ohttp);
         members.set("compose_manager_attestation", manager);
         members.set("ohttp_key_config", ohttp_config);
@@ -292,7 +297,7 @@ impl Attestation<'_> {
         if self.has(Defect::ComposeManager) {
             actions_hash[0] ^= 1;
         }
-        let event_log = self.world.guest.log.to_json().to_compact();
+        let event_log = guest.log.to_json().to_compact();
         object([
             ("actions", actions),
             ("actions_hash", string(const_hex::encode(actions_hash))),
@@ -338,9 +343,9 @@ impl Attestation<'_> {
 
     fn server_verification(&self, made: &Made) -> Json {
         let yes = || Json::Bool(true);
-        let body = made.guest.body(made.report_data);
+        let body = made.measured.body(made.report_data);
         let hex = |bytes: &[u8]| string(const_hex::encode(bytes));
-        let [rtmr0, rtmr1, rtmr2, rtmr3] = self.world.guest.log.registers();
+        let [rtmr0, rtmr1, rtmr2, rtmr3] = body.rtmr;
         let measurements = object([
             ("mrtd", hex(&body.mr_td)),
             ("mrconfigid", hex(&self.world.guest.app.mr_config_id())),
@@ -464,13 +469,13 @@ impl Attestation<'_> {
             members.set("signing_address", other_address());
         }
         if self.has(Defect::ConflictingQuotes) {
-            let second = self.sign(made.guest.body(made.report_data), false, random);
+            let second = self.sign(made.measured.body(made.report_data), false, random);
             let evidence = object([("quote", string(const_hex::encode(second)))]);
             members.set("attestation", object([("evidence", evidence)]));
         }
         if self.has(Defect::QuoteConfusion) {
             let data = self.manager_report_data(&random.bytes(), self.nonce);
-            let quote = self.sign(made.guest.body(data), false, random);
+            let quote = self.sign(made.measured.body(data), false, random);
             members.remove("attestation");
             members.remove("all_attestations");
             members.set("intel_quote", self.encode(&quote));
