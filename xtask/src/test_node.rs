@@ -13,7 +13,7 @@ pub fn test(root: &Path, release: bool) -> Result<(), String> {
     let package = root.join(PACKAGE);
     run(&package, npm(), ["run", "--silent", "check"])?;
     run(root, &cargo(), ["build", "--quiet", "--package", "proveil-testkit", "--example", "serve"])?;
-    let mut arguments = vec!["--expose-gc".to_owned(), "--test".to_owned()];
+    let mut arguments = ["--expose-gc", "--test", "--test-reporter=spec"].map(str::to_owned).to_vec();
     arguments.extend(test_files(&package)?);
     run(&package, "node", arguments)
 }
