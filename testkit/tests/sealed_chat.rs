@@ -410,12 +410,22 @@ fn interleaved_answers_do_not_mix() {
     let mut openers = Vec::new();
     for i in 0..STREAMS {
         let prompt = format!("Explain topic number {i} please canary-{i}");
-        let (sealed, mut unused) =
-            proven.seal(body(&prompt).as_bytes(), setup.at, &mut Random::from_seed([u8::try_from(i % 256).unwrap(); 32])).unwrap();
+        let (sealed, mut unused) = proven
+            .seal(
+                body(&prompt).as_bytes(),
+                setup.at,
+                &mut Random::from_seed([u8::try_from(i % 256).unwrap(); 32]),
+            )
+            .unwrap();
         host.stream(sealed.request(), &mut unused, &mut Vec::new()).unwrap();
         bodies.push((prompt.clone(), host.last_body.clone()));
-        let (_, mut opener) =
-            proven.seal(body(&prompt).as_bytes(), setup.at, &mut Random::from_seed([u8::try_from(i % 256).unwrap(); 32])).unwrap();
+        let (_, mut opener) = proven
+            .seal(
+                body(&prompt).as_bytes(),
+                setup.at,
+                &mut Random::from_seed([u8::try_from(i % 256).unwrap(); 32]),
+            )
+            .unwrap();
         opener.head(&event_stream()).unwrap();
         openers.push((opener, Vec::new(), 0));
     }
