@@ -582,7 +582,8 @@ typedef struct pv_client_options {
      */
     pv_bytes ca_bundle_pem;
     /**
-     * Proxy URL, NUL-terminated; NULL for the environment's HTTPS_PROXY and NO_PROXY, "" for none.
+     * Proxy, NUL-terminated: a URL, `none`, or `environment` for HTTPS_PROXY and NO_PROXY. NULL is
+     * `environment`.
      */
     const char *proxy;
     /**
@@ -1201,6 +1202,35 @@ pv_status pv_exchange_collateral_json(const pv_exchange *exchange,
                                       pv_error **error);
 
 /**
+ * The provider's model list that was fetched on the way, for pv_exchange_options.model_list of a
+ * later verification.
+ *
+ * @param[out] json   empty if none was fetched; to be freed with pv_buf_free()
+ * @param[out] error  may be NULL
+ *
+ * Threads: one at a time, otherwise PV-707. Codes: PV-701 to PV-703, PV-707.
+ */
+pv_status pv_exchange_model_list(const pv_exchange *exchange,
+                                 pv_buf *json,
+                                 pv_error **error);
+
+/**
+ * What pv_verify_evidence() needs later to judge this verification again: the provider's answer
+ * and the challenge that was sent.
+ *
+ * @param[out] response  to be freed with pv_buf_free()
+ * @param[out] nonce     32 bytes; to be freed with pv_buf_free()
+ * @param[out] error     may be NULL
+ *
+ * Threads: one at a time, otherwise PV-707. Codes: PV-701 to PV-703, PV-707, PV-708 before the
+ * provider has answered.
+ */
+pv_status pv_exchange_evidence(const pv_exchange *exchange,
+                               pv_buf *response,
+                               pv_buf *nonce,
+                               pv_error **error);
+
+/**
  * Frees a verification. NULL is accepted. Its endpoint lives on.
  *
  * Threads: any. Codes: PV-702, PV-703.
@@ -1288,6 +1318,16 @@ pv_status pv_http_request_free(pv_http_request *request);
 pv_status pv_endpoint_report(const pv_endpoint *endpoint,
                              pv_report **report,
                              pv_error **error);
+
+/**
+ * The provider's name. Borrowed until pv_endpoint_free(); NULL if `endpoint` is not a live endpoint.
+ */
+const char *pv_endpoint_provider(const pv_endpoint *endpoint);
+
+/**
+ * The model's id. Borrowed until pv_endpoint_free(); NULL if `endpoint` is not a live endpoint.
+ */
+const char *pv_endpoint_model(const pv_endpoint *endpoint);
 
 /**
  * When the proof ends, in seconds since 1970-01-01T00:00:00Z; 0 if `endpoint` is not a live

@@ -202,7 +202,7 @@ class Policy : public detail::Owner<pv_policy> {
     std::string sha256() const { return detail::text(pv_policy_sha256(handle())); }
 
   private:
-    using Owner::Owner;
+    explicit Policy(pv_policy *handle) : Owner(handle) {}
     static Policy preset(const char *name) {
         return Policy(detail::made<pv_policy>(
             [&](pv_policy **out, pv_error **error) { return pv_policy_preset(name, out, error); }));
@@ -219,7 +219,7 @@ class TrustRoots : public detail::Owner<pv_trust_roots> {
     }
 
   private:
-    using Owner::Owner;
+    explicit TrustRoots(pv_trust_roots *handle) : Owner(handle) {}
 };
 
 /// What an appraisal found.
@@ -367,6 +367,8 @@ class Endpoint : public detail::Owner<pv_endpoint> {
         return Report(detail::made<pv_report>(
             [&](pv_report **out, pv_error **error) { return pv_endpoint_report(handle(), out, error); }));
     }
+    std::string provider() const { return detail::text(pv_endpoint_provider(handle())); }
+    std::string model() const { return detail::text(pv_endpoint_model(handle())); }
     uint64_t not_after() const { return pv_endpoint_not_after(handle()); }
     std::pair<Sealed, Opener> seal(std::string_view body, uint64_t at_unix_s = PV_NOW) const {
         pv_sealed *sealed = nullptr;
@@ -395,7 +397,7 @@ class Endpoint : public detail::Owner<pv_endpoint> {
   private:
     friend class Exchange;
     friend class Client;
-    using Owner::Owner;
+    explicit Endpoint(pv_endpoint *handle) : Owner(handle) {}
 };
 
 /// One verification for a transport of your own: send what next() gives, feed() the answer, until next() gives nothing.
@@ -429,6 +431,19 @@ class Exchange : public detail::Owner<pv_exchange> {
     Endpoint endpoint() const {
         return Endpoint(detail::made<pv_endpoint>(
             [&](pv_endpoint **out, pv_error **error) { return pv_exchange_endpoint(handle(), out, error); }));
+    }
+    std::string model_list() const {
+        return detail::buffer(
+            [&](pv_buf *out, pv_error **error) { return pv_exchange_model_list(handle(), out, error); });
+    }
+    /// The provider's answer and the challenge that was sent.
+    std::pair<std::string, std::string> evidence() const {
+        pv_buf nonce = {nullptr, 0, nullptr};
+        const std::unique_ptr<pv_buf, pv_status (*)(pv_buf *)> owner(&nonce, pv_buf_free);
+        auto response = detail::buffer([&](pv_buf *out, pv_error **error) {
+            return pv_exchange_evidence(handle(), out, &nonce, error);
+        });
+        return {std::move(response), std::string(detail::view({nonce.data, nonce.len}))};
     }
     std::vector<std::string> collateral_json() const {
         std::vector<std::string> out;
@@ -503,7 +518,7 @@ struct ClientOptions {
     const Policy *policy = nullptr;
     const TrustRoots *trust_roots = nullptr;
     std::string ca_bundle_pem = {};
-    std::optional<std::string> proxy = std::nullopt; ///< nothing: the environment's; "": none
+    std::optional<std::string> proxy = std::nullopt; ///< a URL, "none" or "environment"
     std::optional<std::string> cache_dir = std::nullopt;
 };
 

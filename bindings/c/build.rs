@@ -1,8 +1,7 @@
-//! Names the shared library for the dynamic linker.
+//! Names the shared library that cargo builds for the dynamic linker.
 //!
-//! What the library exports needs no list here: for a `cdylib` rustc itself writes a version script that names the `no_mangle`
-//! functions of this crate and makes everything else local, the C libraries below included. `cargo xtask test-c` compares
-//! `nm -D` with `include/proveil.symbols`.
+//! What it exports cannot be said here: rustc writes the version script of a `cdylib` and adds the `no_mangle` functions of every crate
+//! in it. The library that is shipped is therefore linked by `cargo xtask package-c`, from the static one.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

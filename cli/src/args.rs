@@ -174,6 +174,11 @@ pub(crate) struct Demo {
     /// Print every check instead of a summary by group
     #[arg(long)]
     pub(crate) full: bool,
+
+    /// Let another program have the same chat: a JSON array of a label, the program and its first arguments. It is called with
+    /// PROVIDER MODEL PROMPT BASE_URL COLLATERAL_URL TRUST_ROOTS_FILE after them, and VENICE_API_KEY set
+    #[arg(long, value_name = "JSON")]
+    pub(crate) also: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -30,11 +30,11 @@ static pv_opener *opener(void) {
 
 /* Required pointers that are NULL. Outputs beside them are cleared. */
 static void null_pointers(void) {
-    pv_policy *some = policy();
     pv_opener *answer = opener();
-    pv_sealed *sealed = (pv_sealed *)some;
-    pv_receipt *receipt = (pv_receipt *)some;
-    pv_events *events = (pv_events *)some;
+    pv_policy *some = (pv_policy *)answer;
+    pv_sealed *sealed = (pv_sealed *)answer;
+    pv_receipt *receipt = (pv_receipt *)answer;
+    pv_events *events = (pv_events *)answer;
     pv_buf buf = {(const uint8_t *)"x", 1, NULL};
     int32_t verdict = 7;
 
@@ -95,6 +95,7 @@ static void lengths(void) {
     /* Plausible lengths above the documented bound are refused before a byte is read. */
     FAILS(PV_ERR_LIMIT_EXCEEDED, pv_policy_from_json(raw("{}", (size_t)1 << 30), &made, &error));
     FAILS(PV_ERR_LIMIT_EXCEEDED, pv_opener_push(answer, raw("{}", (size_t)1 << 30), &events, &error));
+    STATUS(PV_OK, pv_opener_free(answer));
     /* A fixed length is exact. */
     FAILS(PV_ERR_INVALID_ARGUMENT, pv_opener_for_key(raw(KEY, 31), 0, &answer, &error));
     CHECK(answer == NULL);

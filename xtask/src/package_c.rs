@@ -13,6 +13,9 @@ const SONAME: &str = "libproveil.so.0";
 /// What a program that links the static library needs besides it, as `rustc --print native-static-libs` says for Linux.
 const LIBS_PRIVATE: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc";
 
+/// What the shared library exports, under a version of its own: two incompatible versions can live in one process.
+const EXPORTS: &str = "PROVEIL_0 { global: pv_*; local: *; };\n";
+
 const PKG_CONFIG: &str = "# Written by `cargo xtask package-c`.
 prefix=${pcfiledir}/../..
 includedir=${prefix}/include
@@ -85,8 +88,8 @@ pub fn stage(root: &Path, built: &Path, dir: &Path) -> Result<(), String> {
         copy(&root.join("include").join(header), &dir.join("include").join(header))?;
     }
     let shared = format!("libproveil.so.{version}");
-    copy(&built.join("libproveil.so"), &lib.join(&shared))?;
     copy(&built.join("libproveil.a"), &lib.join("libproveil.a"))?;
+    link_shared(&lib, &shared)?;
     link(&shared, &lib.join(SONAME))?;
     link(SONAME, &lib.join("libproveil.so"))?;
     for (template, path) in [
@@ -102,6 +105,21 @@ pub fn stage(root: &Path, built: &Path, dir: &Path) -> Result<(), String> {
         fs::write(lib.join(path), text).map_err(|error| failed(&lib.join(path), &error))?;
     }
     Ok(())
+}
+
+/// Links the shared library from the static one, so that the list of exported symbols and their version are ours: a `cdylib` of
+/// rustc also exports every `no_mangle` function of the crates it depends on.
+fn link_shared(lib: &Path, shared: &str) -> Result<(), String> {
+    let script = lib.join("proveil.map");
+    fs::write(&script, EXPORTS).map_err(|error| failed(&script, &error))?;
+    let mut arguments: Vec<String> =
+        ["-shared", "-o", shared, "-Wl,--gc-sections", "-Wl,-z,relro,-z,now"].map(str::to_owned).into();
+    arguments.push(format!("-Wl,-soname,{SONAME}"));
+    arguments.push("-Wl,--version-script=proveil.map".to_owned());
+    arguments.extend(["-Wl,--whole-archive", "libproveil.a", "-Wl,--no-whole-archive"].map(str::to_owned));
+    arguments.extend(LIBS_PRIVATE.split(' ').map(str::to_owned));
+    run(lib, "gcc", arguments)?;
+    fs::remove_file(&script).map_err(|error| failed(&script, &error))
 }
 
 /// Where cargo puts what it builds.

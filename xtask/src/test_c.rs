@@ -130,7 +130,12 @@ impl Tests {
     fn symbols(&mut self, package: &Path) {
         let library = package.join("lib/libproveil.so");
         let exported = output(Command::new("nm").args(["-D", "--defined-only"]).arg(&library)).map(|text| {
-            text.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect()
+            // Lines are `address type name@@version`; type A is the version itself.
+            let names = text
+                .lines()
+                .filter(|line| !line.contains(" A "))
+                .filter_map(|line| line.split_whitespace().last());
+            names.filter_map(|name| name.split('@').next()).map(str::to_owned).collect()
         });
         let listed = fs::read_to_string(self.root.join("include/proveil.symbols"))
             .map_err(|error| error.to_string())

@@ -128,6 +128,15 @@ pub unsafe fn optional_text<'a>(value: *const c_char, name: &str) -> Result<Opti
     unsafe { text(value, name) }.map(Some)
 }
 
+/// Like [`optional_text`], copied.
+///
+/// # Safety
+/// As for [`text`].
+pub unsafe fn owned_text(value: *const c_char, name: &str) -> Result<Option<String>> {
+    // SAFETY: handed on from the caller.
+    Ok(unsafe { optional_text(value, name) }?.map(str::to_owned))
+}
+
 /// The bytes before the NUL.
 ///
 /// # Safety
@@ -195,6 +204,23 @@ pub unsafe fn array<T: Copy>(first: *const T, count: usize, name: &str, max: usi
     }
     // SAFETY: `count` elements are there by the caller's contract; alignment is not assumed.
     Ok((0..count).map(|index| unsafe { first.add(index).read_unaligned() }).collect())
+}
+
+/// An array of byte ranges, each of at most `max_bytes`, copied.
+///
+/// # Safety
+/// As for [`array`] and [`bytes`].
+pub unsafe fn documents(
+    first: *const pv_bytes,
+    count: usize,
+    name: &str,
+    max_count: usize,
+    max_bytes: usize,
+) -> Result<Vec<Vec<u8>>> {
+    // SAFETY: handed on from the caller.
+    let ranges = unsafe { array(first, count, name, max_count) }?;
+    // SAFETY: handed on from the caller.
+    ranges.into_iter().map(|range| unsafe { bytes(range, name, max_bytes) }.map(<[u8]>::to_vec)).collect()
 }
 
 /// The headers of an answer. What is not UTF-8 is replaced: a stray byte in a header nobody looks at must not lose an answer.

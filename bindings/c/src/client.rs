@@ -1,20 +1,18 @@
 //! The client: verification, sending and opening with a transport of its own.
 
 use std::ffi::c_char;
-use std::path::PathBuf;
 
-use proveil_bindings_support::client::{Client, ClientConfig, Proxy, Timeouts};
+use proveil_bindings_support::client::{Client, ClientConfig};
 use proveil_bindings_support::core::Result;
 use proveil_bindings_support::core::limits::REQUEST_MAX_BYTES;
-use proveil_bindings_support::core::provider::Provider;
 use proveil_bindings_support::core::secret::SecretText;
+use proveil_bindings_support::{ClientOptions, TimeoutOptions};
 
-use crate::boundary::{Options, Out, bytes, call, handle_out, optional_text, options, release, text};
+use crate::boundary::{Options, Out, bytes, call, handle_out, options, owned_text, release, text};
 use crate::cancel::{blocking, switch};
 use crate::endpoint::EndpointObject;
-use crate::exchange::base_url;
 use crate::handle;
-use crate::policy::{policy_or_standard, roots_or_vendor};
+use crate::policy::{policy, trust_roots};
 use crate::report::ReportObject;
 use crate::stream::StreamObject;
 use crate::types::{
@@ -49,7 +47,8 @@ pub struct pv_client_options {
     /// PEM certificates of authorities accepted for TLS besides the public ones, at most 4 MiB;
     /// empty for none.
     pub ca_bundle_pem: pv_bytes,
-    /// Proxy URL, NUL-terminated; NULL for the environment's HTTPS_PROXY and NO_PROXY, "" for none.
+    /// Proxy, NUL-terminated: a URL, `none`, or `environment` for HTTPS_PROXY and NO_PROXY. NULL is
+    /// `environment`.
     pub proxy: *const c_char,
     /// Folder for collateral that was fetched, NUL-terminated; NULL for the user's cache folder.
     pub cache_dir: *const c_char,
@@ -75,46 +74,35 @@ unsafe impl Options for pv_client_options {
 /// Converts the members.
 ///
 /// # Safety
-/// Every pointer of `options` is NULL or can be read during the call.
-unsafe fn config(options: &pv_client_options) -> Result<ClientConfig> {
-    let (policy, roots) = (policy_or_standard(options.policy)?, roots_or_vendor(options.trust_roots)?);
+/// Every pointer of `given` is NULL or can be read during the call.
+unsafe fn config(given: &pv_client_options) -> Result<ClientConfig> {
+    let seconds = |value: u32| (value != 0).then_some(u64::from(value));
     // SAFETY: handed on from the caller.
-    let (provider, key) = unsafe { (text(options.provider, "provider")?, text(options.api_key, "api_key")?) };
-    let mut config = ClientConfig::new(Provider::parse(provider)?, SecretText::new(key.to_owned()));
-    config.policy = policy;
-    config.roots = roots;
+    let (provider, key) = unsafe { (text(given.provider, "provider")?, text(given.api_key, "api_key")?) };
     // SAFETY: handed on from the caller.
-    config.base_url = unsafe { base_url(options.base_url, "base_url") }?;
-    // SAFETY: handed on from the caller.
-    config.collateral_url = unsafe { base_url(options.collateral_url, "collateral_url") }?;
-    // SAFETY: handed on from the caller.
-    let bundle = unsafe { bytes(options.ca_bundle_pem, "ca_bundle_pem", CA_BUNDLE_MAX_BYTES) }?;
-    config.ca_bundle_pem = (!bundle.is_empty()).then(|| bundle.to_vec());
-    // SAFETY: handed on from the caller.
-    config.proxy = match unsafe { optional_text(options.proxy, "proxy") }? {
-        None => Proxy::Environment,
-        Some("") => Proxy::None,
-        Some(url) => Proxy::Url(url.to_owned()),
-    };
-    // SAFETY: handed on from the caller.
-    if let Some(folder) = unsafe { optional_text(options.cache_dir, "cache_dir") }? {
-        config.cache_dir = Some(PathBuf::from(folder));
+    let bundle = unsafe { bytes(given.ca_bundle_pem, "ca_bundle_pem", CA_BUNDLE_MAX_BYTES) }?;
+    ClientOptions {
+        provider: provider.to_owned(),
+        api_key: SecretText::new(key.to_owned()),
+        // SAFETY: handed on from the caller.
+        base_url: unsafe { owned_text(given.base_url, "base_url") }?,
+        // SAFETY: handed on from the caller.
+        collateral_url: unsafe { owned_text(given.collateral_url, "collateral_url") }?,
+        policy: policy(given.policy)?,
+        trust_roots: trust_roots(given.trust_roots)?,
+        ca_bundle_pem: (!bundle.is_empty()).then(|| bundle.to_vec()),
+        // SAFETY: handed on from the caller.
+        proxy: unsafe { owned_text(given.proxy, "proxy") }?,
+        // SAFETY: handed on from the caller.
+        cache_dir: unsafe { owned_text(given.cache_dir, "cache_dir") }?,
+        timeouts: TimeoutOptions {
+            connect_s: seconds(given.connect_timeout_s),
+            first_byte_s: seconds(given.first_byte_timeout_s),
+            idle_s: seconds(given.idle_timeout_s),
+            verification_s: seconds(given.verification_timeout_s),
+        },
     }
-    set_timeouts(&mut config.timeouts, options);
-    Ok(config)
-}
-
-fn set_timeouts(timeouts: &mut Timeouts, options: &pv_client_options) {
-    for (value, given) in [
-        (&mut timeouts.connect_s, options.connect_timeout_s),
-        (&mut timeouts.first_byte_s, options.first_byte_timeout_s),
-        (&mut timeouts.idle_s, options.idle_timeout_s),
-        (&mut timeouts.verification_s, options.verification_timeout_s),
-    ] {
-        if given != 0 {
-            *value = given.into();
-        }
-    }
+    .config()
 }
 
 /// Makes a client. Opens no connection and starts no thread; the first call that needs the
@@ -226,7 +214,11 @@ pub unsafe extern "C" fn pv_client_ready(
         // SAFETY: the caller keeps the promises of the header about outputs and texts.
         let (endpoint, model) = unsafe { (handle_out(endpoint, "endpoint")?, text(model, "model")?) };
         let (client, cancel) = (handle::find(client)?, switch(cancel)?);
-        endpoint.give(EndpointObject(blocking(timeout_ms, [cancel.as_deref(), None], client.0.ready(model))?))
+        endpoint.give(EndpointObject::new(blocking(
+            timeout_ms,
+            [cancel.as_deref(), None],
+            client.0.ready(model),
+        )?))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proveil_bindings_support::core::endpoint::{Receipt, SignatureVerdict, VerifiedEndpoint};
 use proveil_bindings_support::core::limits::{REQUEST_MAX_BYTES, SIGNATURE_RESPONSE_MAX_BYTES};
 use proveil_bindings_support::core::wire::hex;
-use proveil_bindings_support::{OpenerCell, OsRandom};
+use proveil_bindings_support::{OpenerCell, OsRandom, now_unix_s};
 
 use crate::boundary::{Out, bytes, call, get, handle_out, release};
 use crate::handle;
@@ -26,7 +26,22 @@ pub const PV_SIGNATURE_BODY_MATCHES: i32 = 1;
 pub const PV_SIGNATURE_SIGNED_BODY_NOT_VERIFIABLE: i32 = 2;
 
 /// A proven endpoint.
-pub struct EndpointObject(pub Arc<VerifiedEndpoint>);
+pub struct EndpointObject {
+    endpoint: Arc<VerifiedEndpoint>,
+    provider: CText,
+    model: CText,
+}
+
+impl EndpointObject {
+    /// Shares a proven endpoint.
+    pub fn new(endpoint: Arc<VerifiedEndpoint>) -> EndpointObject {
+        EndpointObject {
+            provider: CText::copy(endpoint.provider().as_bytes()),
+            model: CText::copy(endpoint.model().as_bytes()),
+            endpoint,
+        }
+    }
+}
 
 /// A sealed request.
 pub struct SealedObject(Arc<RequestObject>);
@@ -74,17 +89,29 @@ pub unsafe extern "C" fn pv_endpoint_report(
     let work = || {
         // SAFETY: the caller keeps the promise of the header about outputs.
         let report = unsafe { handle_out(report, "report") }?;
-        report.give(ReportObject::new(handle::find(endpoint)?.0.report().clone()))
+        report.give(ReportObject::new(handle::find(endpoint)?.endpoint.report().clone()))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }
+}
+
+/// The provider's name. Borrowed until pv_endpoint_free(); NULL if `endpoint` is not a live endpoint.
+#[unsafe(no_mangle)]
+pub extern "C" fn pv_endpoint_provider(endpoint: *const pv_endpoint) -> *const c_char {
+    get(endpoint, std::ptr::null(), |endpoint| endpoint.provider.as_ptr())
+}
+
+/// The model's id. Borrowed until pv_endpoint_free(); NULL if `endpoint` is not a live endpoint.
+#[unsafe(no_mangle)]
+pub extern "C" fn pv_endpoint_model(endpoint: *const pv_endpoint) -> *const c_char {
+    get(endpoint, std::ptr::null(), |endpoint| endpoint.model.as_ptr())
 }
 
 /// When the proof ends, in seconds since 1970-01-01T00:00:00Z; 0 if `endpoint` is not a live
 /// endpoint.
 #[unsafe(no_mangle)]
 pub extern "C" fn pv_endpoint_not_after(endpoint: *const pv_endpoint) -> u64 {
-    get(endpoint, 0, |endpoint| endpoint.0.not_after())
+    get(endpoint, 0, |endpoint| endpoint.endpoint.not_after())
 }
 
 /// Seals a request under fresh keys: one JSON object in the OpenAI chat form, for this endpoint's
@@ -116,7 +143,8 @@ pub unsafe extern "C" fn pv_endpoint_seal(
         let endpoint = handle::find(endpoint)?;
         // SAFETY: the caller keeps the promise of the header about byte ranges.
         let body = unsafe { bytes(body, "body", REQUEST_MAX_BYTES) }?;
-        let (request, answer) = endpoint.0.seal(body, time(at_unix_s)?, &mut OsRandom)?;
+        let at = time(at_unix_s).map_or_else(now_unix_s, Ok)?;
+        let (request, answer) = endpoint.endpoint.seal(body, at, &mut OsRandom)?;
         let request = handle::insert(SealedObject(Arc::new(RequestObject::new(request.into_request()))))?;
         let answer = handle::insert(OpenerObject(OpenerCell::new(answer)))
             .or_else(|full| handle::free::<pv_sealed>(request).and(Err(full)))?;
@@ -145,7 +173,7 @@ pub unsafe extern "C" fn pv_endpoint_signature_request(
         // SAFETY: the caller keeps the promise of the header about outputs.
         let request = unsafe { handle_out(request, "request") }?;
         let (endpoint, receipt) = (handle::find(endpoint)?, handle::find(receipt)?);
-        request.give(RequestObject::new(endpoint.0.signature_request(&receipt.receipt)?))
+        request.give(RequestObject::new(endpoint.endpoint.signature_request(&receipt.receipt)?))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }
@@ -179,7 +207,7 @@ pub unsafe extern "C" fn pv_endpoint_check_signature(
         // SAFETY: the caller keeps the promises of the header about headers and body.
         let answer =
             unsafe { response(http_status, headers, header_count, body, SIGNATURE_RESPONSE_MAX_BYTES) }?;
-        verdict.set(signature_number(endpoint.0.check_signature(&receipt.receipt, &answer)?));
+        verdict.set(signature_number(endpoint.endpoint.check_signature(&receipt.receipt, &answer)?));
         Ok(())
     };
     // SAFETY: the caller keeps the promise of the header about `error`.

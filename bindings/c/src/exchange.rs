@@ -3,21 +3,22 @@
 use std::ffi::c_char;
 use std::sync::{Arc, OnceLock};
 
-use proveil_bindings_support::ExchangeCell;
 use proveil_bindings_support::core::endpoint::{Outcome, VerifiedEndpoint};
-use proveil_bindings_support::core::http::{BaseUrl, TransportFailure};
+use proveil_bindings_support::core::http::TransportFailure;
 use proveil_bindings_support::core::limits::{ANSWER_MAX_BYTES, MODEL_LIST_MAX_BYTES};
-use proveil_bindings_support::core::provider::{ExchangeConfig, Provider, Step};
+use proveil_bindings_support::core::provider::{ExchangeConfig, Step};
 use proveil_bindings_support::core::report::Report;
 use proveil_bindings_support::core::secret::SecretText;
 use proveil_bindings_support::core::{Code, Error, Result};
+use proveil_bindings_support::{ExchangeCell, ExchangeOptions};
 
-use crate::boundary::{Options, Out, bytes, call, get, handle_out, optional_text, options, release, text};
+use crate::boundary::{Options, Out, bytes, call, get, handle_out, options, owned_text, release, text};
 use crate::endpoint::EndpointObject;
 use crate::handle;
 use crate::http::{RequestObject, response};
-use crate::policy::{policy_or_standard, roots_or_vendor};
-use crate::report::{ReportObject, collateral};
+use crate::policy::{policy, trust_roots};
+use crate::report::{ReportObject, collateral, time};
+use crate::text::CText;
 use crate::types::{
     pv_buf, pv_bytes, pv_endpoint, pv_error, pv_exchange, pv_header, pv_http_request, pv_policy, pv_report,
     pv_status, pv_trust_roots,
@@ -103,41 +104,32 @@ unsafe impl Options for pv_exchange_options {
     ];
 }
 
-/// Reads a base URL that may be absent.
-///
-/// # Safety
-/// As for [`text`].
-pub unsafe fn base_url(value: *const c_char, name: &str) -> Result<Option<BaseUrl>> {
-    // SAFETY: handed on from the caller.
-    unsafe { optional_text(value, name) }?.map(BaseUrl::parse).transpose()
-}
-
 /// Converts the members.
 ///
 /// # Safety
-/// Every pointer of `options` is NULL or can be read during the call.
-unsafe fn config(options: &pv_exchange_options) -> Result<ExchangeConfig> {
-    let (policy, roots) = (policy_or_standard(options.policy)?, roots_or_vendor(options.trust_roots)?);
+/// Every pointer of `given` is NULL or can be read during the call.
+unsafe fn config(given: &pv_exchange_options) -> Result<ExchangeConfig> {
     // SAFETY: handed on from the caller.
-    let (provider, model) = unsafe { (text(options.provider, "provider")?, text(options.model, "model")?) };
+    let (provider, model) = unsafe { (text(given.provider, "provider")?, text(given.model, "model")?) };
     // SAFETY: handed on from the caller.
-    let api_key = SecretText::new(unsafe { text(options.api_key, "api_key") }?.to_owned());
+    let api_key = SecretText::new(unsafe { text(given.api_key, "api_key") }?.to_owned());
     // SAFETY: handed on from the caller.
-    let model_list = unsafe { bytes(options.model_list, "model_list", MODEL_LIST_MAX_BYTES) }?;
-    Ok(ExchangeConfig {
-        provider: Provider::parse(provider)?,
+    let model_list = unsafe { bytes(given.model_list, "model_list", MODEL_LIST_MAX_BYTES) }?;
+    ExchangeOptions {
+        provider: provider.to_owned(),
         model: model.to_owned(),
-        // SAFETY: handed on from the caller.
-        base_url: unsafe { base_url(options.base_url, "base_url") }?,
-        // SAFETY: handed on from the caller.
-        collateral_url: unsafe { base_url(options.collateral_url, "collateral_url") }?,
         api_key,
-        policy,
-        roots,
         // SAFETY: handed on from the caller.
-        collateral: unsafe { collateral(options.collateral, options.collateral_count) }?,
+        base_url: unsafe { owned_text(given.base_url, "base_url") }?,
+        // SAFETY: handed on from the caller.
+        collateral_url: unsafe { owned_text(given.collateral_url, "collateral_url") }?,
+        policy: policy(given.policy)?,
+        trust_roots: trust_roots(given.trust_roots)?,
+        // SAFETY: handed on from the caller.
+        collateral: unsafe { collateral(given.collateral, given.collateral_count) }?,
         model_list: (!model_list.is_empty()).then(|| model_list.to_vec()),
-    })
+    }
+    .config()
 }
 
 /// Prepares a verification with a fresh challenge. Opens no connection.
@@ -187,8 +179,7 @@ pub unsafe extern "C" fn pv_exchange_next(
     let work = || {
         // SAFETY: the caller keeps the promise of the header about outputs.
         let request = unsafe { handle_out(request, "request") }?;
-        let at = (at_unix_s != crate::types::PV_NOW).then_some(at_unix_s);
-        handle::find(exchange)?.next(at)?.map_or(Ok(()), |next| request.give(next))
+        handle::find(exchange)?.next(time(at_unix_s))?.map_or(Ok(()), |next| request.give(next))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }
@@ -292,7 +283,7 @@ pub unsafe extern "C" fn pv_exchange_endpoint(
         // SAFETY: the caller keeps the promise of the header about outputs.
         let endpoint = unsafe { handle_out(endpoint, "endpoint") }?;
         let exchange = handle::find(exchange)?;
-        endpoint.give(EndpointObject(exchange.outcome()?.1.clone()?))
+        endpoint.give(EndpointObject::new(exchange.outcome()?.1.clone()?))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }
@@ -329,6 +320,63 @@ pub unsafe extern "C" fn pv_exchange_collateral_json(
             .cell
             .with(|exchange| exchange.fetched_collateral().get(index).map(|document| document.to_json()))?;
         json.give(document.ok_or_else(|| Error::new(Code::InvalidArgument).at("index"))?.as_bytes())
+    };
+    // SAFETY: the caller keeps the promise of the header about `error`.
+    unsafe { call(error, work) }
+}
+
+/// The provider's model list that was fetched on the way, for pv_exchange_options.model_list of a
+/// later verification.
+///
+/// @param[out] json   empty if none was fetched; to be freed with pv_buf_free()
+/// @param[out] error  may be NULL
+///
+/// Threads: one at a time, otherwise PV-707. Codes: PV-701 to PV-703, PV-707.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pv_exchange_model_list(
+    exchange: *const pv_exchange,
+    json: *mut pv_buf,
+    error: *mut *mut pv_error,
+) -> pv_status {
+    let work = || {
+        // SAFETY: the caller keeps the promise of the header about outputs.
+        let json = unsafe { Out::new(json, pv_buf::EMPTY) }.required("json")?;
+        let exchange = handle::find(exchange)?;
+        let list = exchange.cell.with(|exchange| exchange.fetched_model_list().map(CText::copy))?;
+        list.map_or(Ok(()), |list| json.give_text(list))
+    };
+    // SAFETY: the caller keeps the promise of the header about `error`.
+    unsafe { call(error, work) }
+}
+
+/// What pv_verify_evidence() needs later to judge this verification again: the provider's answer
+/// and the challenge that was sent.
+///
+/// @param[out] response  to be freed with pv_buf_free()
+/// @param[out] nonce     32 bytes; to be freed with pv_buf_free()
+/// @param[out] error     may be NULL
+///
+/// Threads: one at a time, otherwise PV-707. Codes: PV-701 to PV-703, PV-707, PV-708 before the
+/// provider has answered.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pv_exchange_evidence(
+    exchange: *const pv_exchange,
+    response: *mut pv_buf,
+    nonce: *mut pv_buf,
+    error: *mut *mut pv_error,
+) -> pv_status {
+    let work = || {
+        // SAFETY: the caller keeps the promise of the header about outputs.
+        let outs = unsafe { (Out::new(response, pv_buf::EMPTY), Out::new(nonce, pv_buf::EMPTY)) };
+        let (response, nonce) = (outs.0.required("response")?, outs.1.required("nonce")?);
+        let exchange = handle::find(exchange)?;
+        let evidence = exchange.cell.with(|exchange| {
+            exchange.evidence().map(|(answer, challenge)| (CText::copy(answer), CText::copy(challenge)))
+        })?;
+        let (answer, challenge) =
+            evidence.ok_or_else(|| Error::new(Code::OutOfOrder).expected("the provider's answer"))?;
+        response.give_text(answer)?;
+        nonce.give_text(challenge)
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }

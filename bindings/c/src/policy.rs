@@ -37,14 +37,14 @@ impl PolicyObject {
 /// Trust roots.
 pub struct RootsObject(TrustRoots);
 
-/// The policy of a handle; NULL is the preset `standard`.
-pub fn policy_or_standard(policy: *const pv_policy) -> Result<Policy> {
-    Ok(handle::find_optional(policy)?.map_or_else(Policy::standard, |object| object.policy.clone()))
+/// The policy of a handle that may be NULL.
+pub fn policy(handle: *const pv_policy) -> Result<Option<Policy>> {
+    Ok(handle::find_optional(handle)?.map(|object| object.policy.clone()))
 }
 
-/// The roots of a handle; NULL is the hardware vendors' roots.
-pub fn roots_or_vendor(roots: *const pv_trust_roots) -> Result<TrustRoots> {
-    Ok(handle::find_optional(roots)?.map_or_else(TrustRoots::vendors, |object| object.0.clone()))
+/// The roots of a handle that may be NULL.
+pub fn trust_roots(handle: *const pv_trust_roots) -> Result<Option<TrustRoots>> {
+    Ok(handle::find_optional(handle)?.map(|object| object.0.clone()))
 }
 
 /// Reads a policy document (`proveil.policy/v1`, JSON).

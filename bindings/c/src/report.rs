@@ -3,16 +3,13 @@
 use std::ffi::c_char;
 use std::sync::OnceLock;
 
-use proveil_bindings_support::core::evidence::TdxCollateral;
+use proveil_bindings_support::EvidenceOptions;
+use proveil_bindings_support::core::Result;
 use proveil_bindings_support::core::limits::ATTESTATION_RESPONSE_MAX_BYTES;
-use proveil_bindings_support::core::provider::{EvidenceInput, Provider, appraise};
 use proveil_bindings_support::core::report::{Level, Report, Verdict};
-use proveil_bindings_support::core::{Result, policy::Policy};
 
-use crate::boundary::{
-    Options, array, bytes, call, exactly, get, handle_out, optional_text, options, release, text,
-};
-use crate::policy::{policy_or_standard, roots_or_vendor};
+use crate::boundary::{Options, bytes, call, documents, get, handle_out, options, owned_text, release, text};
+use crate::policy::{policy, trust_roots};
 use crate::text::{CText, pointer};
 use crate::types::{PV_NOW, pv_bytes, pv_error, pv_policy, pv_report, pv_status, pv_trust_roots};
 
@@ -39,9 +36,9 @@ pub const PV_LEVEL_L3: i32 = 3;
 pub const PV_LEVEL_L4: i32 = 4;
 
 /// Largest collateral item: two revocation lists as hex, and the rest.
-pub const COLLATERAL_MAX_BYTES: usize = 20 * 1024 * 1024;
+const COLLATERAL_MAX_BYTES: usize = 20 * 1024 * 1024;
 /// Most collateral items of one call.
-pub const COLLATERAL_MAX_ITEMS: usize = 64;
+const COLLATERAL_MAX_ITEMS: usize = 64;
 
 /// A report with its texts, made when asked for.
 pub struct ReportObject {
@@ -102,25 +99,9 @@ unsafe impl Options for pv_evidence_input {
     const SIZES: &'static [usize] = &[size_of::<pv_evidence_input>()];
 }
 
-/// The time that an argument names.
-pub fn time(at_unix_s: u64) -> Result<u64> {
-    if at_unix_s == PV_NOW { proveil_bindings_support::now_unix_s() } else { Ok(at_unix_s) }
-}
-
-/// Reads collateral documents.
-///
-/// # Safety
-/// `first` is NULL or points to `count` ranges that can be read during the call.
-pub unsafe fn collateral(first: *const pv_bytes, count: usize) -> Result<Vec<TdxCollateral>> {
-    // SAFETY: handed on from the caller.
-    let documents = unsafe { array(first, count, "collateral", COLLATERAL_MAX_ITEMS) }?;
-    documents
-        .into_iter()
-        .map(|document| {
-            // SAFETY: handed on from the caller.
-            TdxCollateral::from_json(unsafe { bytes(document, "collateral", COLLATERAL_MAX_BYTES) }?)
-        })
-        .collect()
+/// The time that an argument names; `None` is now.
+pub fn time(at_unix_s: u64) -> Option<u64> {
+    (at_unix_s != PV_NOW).then_some(at_unix_s)
 }
 
 /// Judges evidence that was captured earlier. Needs no network and opens none.
@@ -144,38 +125,43 @@ pub unsafe extern "C" fn pv_verify_evidence(
         // SAFETY: the caller keeps the promises of the header about outputs and options.
         let (report, input) = unsafe { (handle_out(report, "report")?, options(input)?) };
         // SAFETY: the caller keeps the promises of the header about the members.
-        report.give(ReportObject::new(unsafe { judge(&input) }?))
+        report.give(ReportObject::new(unsafe { evidence(&input) }?.appraise()?))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }
 }
 
-/// Converts the members and appraises.
+/// Converts the members.
 ///
 /// # Safety
 /// Every pointer of `input` is NULL or can be read during the call.
-unsafe fn judge(input: &pv_evidence_input) -> Result<Report> {
-    let policy: Policy = policy_or_standard(input.policy)?;
-    let roots = roots_or_vendor(input.trust_roots)?;
+unsafe fn evidence(input: &pv_evidence_input) -> Result<EvidenceOptions> {
     // SAFETY: handed on from the caller.
-    let (provider, model) =
-        unsafe { (text(input.provider, "provider")?, optional_text(input.model, "model")?) };
+    let (provider, model) = unsafe { (text(input.provider, "provider")?, owned_text(input.model, "model")?) };
     // SAFETY: handed on from the caller.
     let response = unsafe { bytes(input.response, "response", ATTESTATION_RESPONSE_MAX_BYTES) }?;
     // SAFETY: handed on from the caller.
-    let nonce = unsafe { exactly(input.nonce, "nonce") }?;
-    // SAFETY: handed on from the caller.
-    let collateral = unsafe { collateral(input.collateral, input.collateral_count) }?;
-    let evidence = EvidenceInput {
-        provider: Provider::parse(provider)?,
+    let nonce = unsafe { bytes(input.nonce, "nonce", ATTESTATION_RESPONSE_MAX_BYTES) }?;
+    Ok(EvidenceOptions {
+        provider: provider.to_owned(),
+        response: response.to_vec(),
+        nonce: nonce.to_vec(),
+        // SAFETY: handed on from the caller.
+        collateral: unsafe { collateral(input.collateral, input.collateral_count) }?,
+        at: time(input.at_unix_s),
         model,
-        response,
-        nonce,
-        collateral: &collateral,
-    };
-    // The second value repeats the report's code as an error; here the report is the answer.
-    let (report, _) = appraise(&evidence, &policy, &roots, time(input.at_unix_s)?);
-    Ok(report)
+        policy: policy(input.policy)?,
+        trust_roots: trust_roots(input.trust_roots)?,
+    })
+}
+
+/// Copies collateral documents.
+///
+/// # Safety
+/// `first` is NULL or points to `count` ranges that can be read during the call.
+pub unsafe fn collateral(first: *const pv_bytes, count: usize) -> Result<Vec<Vec<u8>>> {
+    // SAFETY: handed on from the caller.
+    unsafe { documents(first, count, "collateral", COLLATERAL_MAX_ITEMS, COLLATERAL_MAX_BYTES) }
 }
 
 /// The verdict: one of PV_VERDICT_.

@@ -1,4 +1,5 @@
 //! `proveil demo`: the whole way of a prompt against a simulated enclave, on one screen, and three attempts to cheat.
+//! `--also` lets programs in other languages have the same chat.
 
 use proveil::core::report::Outcome;
 use proveil::{
@@ -31,7 +32,8 @@ struct Findings {
     sealed: String,
     prompt_seen_in_clear: bool,
     answer: String,
-    refusals: Vec<(Defect, Option<Code>)>,
+    others: Vec<(String, bool)>,
+    refusals: Vec<(Defect, Option<Error>)>,
 }
 
 pub(super) fn run(args: &args::Demo, output: &Output) -> Result<u8, Stop> {
@@ -41,7 +43,8 @@ pub(super) fn run(args: &args::Demo, output: &Output) -> Result<u8, Stop> {
     let findings = on_network(&progress, show(&simulator, args, output, &progress))?;
     let sound = findings.report.verdict() == Verdict::Verified
         && !findings.prompt_seen_in_clear
-        && findings.refusals.iter().all(|(_, code)| code.is_some());
+        && findings.others.iter().all(|(_, answered)| *answered)
+        && findings.refusals.iter().all(|(_, error)| error.is_some());
     if output.is_json() {
         output.document(&document(&findings)?)?;
     }
@@ -71,16 +74,85 @@ async fn show(
     say("\n3. ANSWER Opened piece by piece as it arrives:\n")?;
     let answer = print_answer(&mut stream, output).await?;
     let prompt_seen_in_clear = simulator.recorded().saw_in_clear(&args.prompt);
+    let others = other_programs(simulator, args, output)?;
     say("\n4. CHEAT  The same client, three dishonest providers:\n")?;
     let mut refusals = Vec::new();
     for (words, defect) in CHEATS {
-        let code = attempt(simulator, defect, progress).await?;
-        let result =
-            code.map_or_else(|| "NOT NOTICED".to_owned(), |code| format!("{} {}", code.text(), code.slug()));
-        say(&format!("   {words}\n     -> {result}"))?;
-        refusals.push((defect, code));
+        let error = attempt(simulator, defect, progress).await?;
+        let result = error.as_ref().map_or_else(|| "NOT NOTICED".to_owned(), lesson);
+        say(&format!("   {words}\n{result}"))?;
+        refusals.push((defect, error));
     }
-    Ok(Findings { report, sealed, prompt_seen_in_clear, answer, refusals })
+    Ok(Findings { report, sealed, prompt_seen_in_clear, answer, others, refusals })
+}
+
+/// Code, what happened and what to do, as a person sees it.
+fn lesson(error: &Error) -> String {
+    let text = format!("{}: {} {}", error.code().text(), error.message(), error.hint());
+    wrap(&text).lines().enumerate().fold(String::new(), |mut out, (i, line)| {
+        out.push_str(if i == 0 { "     -> " } else { "\n        " });
+        out.push_str(line);
+        out
+    })
+}
+
+/// The same chat from the programs that `--also` names; each must answer.
+fn other_programs(
+    simulator: &Simulator,
+    args: &args::Demo,
+    output: &Output,
+) -> Result<Vec<(String, bool)>, Stop> {
+    if args.also.is_empty() {
+        return Ok(Vec::new());
+    }
+    let roots = RootsFile::write(simulator)?;
+    let mut results = Vec::new();
+    for (i, text) in args.also.iter().enumerate() {
+        let usage =
+            || Error::new(Code::Usage).at("--also").expected("a JSON array of label, program, arguments");
+        let parts: Vec<String> = serde_json::from_str(text).map_err(|_| usage())?;
+        let [label, program, arguments @ ..] = parts.as_slice() else { return Err(usage().into()) };
+        let answer = std::process::Command::new(program)
+            .args(arguments)
+            .args(["venice", models::E2EE, &args.prompt, &simulator.base_url(), &simulator.collateral_url()])
+            .arg(&roots.0)
+            .env("VENICE_API_KEY", "demo")
+            .output()
+            .map_err(|_| Error::new(Code::FileUnreadable).at("--also").found(program))?;
+        let text = String::from_utf8_lossy(&answer.stdout);
+        let answered = answer.status.success() && !text.trim().is_empty();
+        if !output.is_json() {
+            let start: String =
+                text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(58).collect();
+            let lead = if i == 0 { "\n   The same from:\n" } else { "" };
+            let shown = if answered { format!("{start}...") } else { "NO ANSWER".to_owned() };
+            output.result(&format!("{lead}   {label:<8} {shown}"))?;
+            if !answered {
+                output.message(String::from_utf8_lossy(&answer.stderr).trim());
+            }
+        }
+        results.push((label.clone(), answered));
+    }
+    Ok(results)
+}
+
+/// The simulator's roots in a file of this process; removed when dropped.
+struct RootsFile(std::path::PathBuf);
+
+impl RootsFile {
+    fn write(simulator: &Simulator) -> Result<RootsFile> {
+        let path = std::env::temp_dir().join(format!("proveil-demo-{}.json", std::process::id()));
+        std::fs::write(&path, simulator.trust_roots_json())
+            .map_err(|_| Error::new(Code::FileUnreadable).found(path.display().to_string()))?;
+        Ok(RootsFile(path))
+    }
+}
+
+impl Drop for RootsFile {
+    fn drop(&mut self) {
+        // Nothing secret is in it; a leftover is harmless.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// A client that trusts this simulator and nobody else.
@@ -188,8 +260,8 @@ async fn print_answer(stream: &mut Stream, output: &Output) -> Result<String, St
     Ok(answer)
 }
 
-/// A new client meets a dishonest provider: the code that it ends with, `None` if it noticed nothing.
-async fn attempt(simulator: &Simulator, defect: Defect, progress: &Progress) -> Result<Option<Code>, Stop> {
+/// A new client meets a dishonest provider: the error that it ends with, `None` if it noticed nothing.
+async fn attempt(simulator: &Simulator, defect: Defect, progress: &Progress) -> Result<Option<Error>, Stop> {
     simulator.set_defects(&[defect]);
     let client = client(simulator, progress)?;
     let chat = client.chat(request("Is anybody there?").as_bytes()).await;
@@ -198,11 +270,11 @@ async fn attempt(simulator: &Simulator, defect: Defect, progress: &Progress) -> 
         Ok(mut stream) => loop {
             match stream.next().await {
                 Some(Ok(_)) => {}
-                Some(Err(error)) => break Some(error.code()),
+                Some(Err(error)) => break Some(error),
                 None => break None,
             }
         },
-        Err(error) => Some(error.code()),
+        Err(error) => Some(error),
     };
     simulator.set_defects(&[]);
     Ok(result)
@@ -214,13 +286,22 @@ fn document(findings: &Findings) -> Result<Value> {
     let refusals: Vec<Value> = findings
         .refusals
         .iter()
-        .map(|(defect, code)| json!({ "defect": defect.name(), "code": code.map(Code::text), "slug": code.map(Code::slug) }))
+        .map(|(defect, error)| {
+            let code = error.as_ref().map(Error::code);
+            json!({ "defect": defect.name(), "code": code.map(Code::text), "slug": code.map(Code::slug) })
+        })
+        .collect();
+    let others: Vec<Value> = findings
+        .others
+        .iter()
+        .map(|(label, answered)| json!({ "label": label, "answered": answered }))
         .collect();
     Ok(json!({
         "schema": "proveil.demo/v1",
         "sealed_prompt": findings.sealed,
         "prompt_seen_in_clear": findings.prompt_seen_in_clear,
         "answer": findings.answer,
+        "other_programs": others,
         "refusals": refusals,
         "report": report,
     }))
