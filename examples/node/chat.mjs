@@ -8,11 +8,11 @@ import { readFileSync } from 'node:fs';
 
 import { Client, ProveilError, TrustRoots } from 'proveil';
 
-const { VENICE_API_KEY: apiKey, PROVEIL_BASE_URL: baseUrl, PROVEIL_COLLATERAL_URL: collateralUrl, PROVEIL_TRUST_ROOTS: roots } = process.env;
+const { PROVEIL_BASE_URL: baseUrl, PROVEIL_COLLATERAL_URL: collateralUrl, PROVEIL_TRUST_ROOTS: roots } = process.env;
 const [model, content = 'Say hello.'] = process.argv.slice(2);
 const trustRoots = roots === undefined ? undefined : TrustRoots.fromJson(readFileSync(roots, 'utf8'));
 
-const client = new Client({ apiKey, baseUrl, collateralUrl, trustRoots });
+const client = new Client({ baseUrl, collateralUrl, trustRoots });
 try {
   const stream = await client.chat({ model, messages: [{ role: 'user', content }] });
   console.error(stream.report.headline);
