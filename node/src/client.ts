@@ -1,8 +1,9 @@
 // The client with its own transport.
 
+import { readFileSync } from 'node:fs';
 import { disposable, toBytes, toJsonBytes, type BytesLike, type JsonLike } from './convert.js';
 import { VerifiedEndpoint } from './endpoint.js';
-import { AbortError, call, callAsync, ProveilError } from './errors.js';
+import { AbortError, call, callAsync, errorOf, ProveilError } from './errors.js';
 import { native, type Answer, type NativeCancel, type NativeClient } from './native.js';
 import { Policy, TrustRoots } from './policy.js';
 import { Report } from './report.js';
@@ -12,8 +13,11 @@ import { Stream } from './stream.js';
 export interface ClientOptions {
   /** Default `venice`. */
   readonly provider?: string;
-  /** The caller's API key. */
-  readonly apiKey: string;
+  /**
+   * The caller's API key; default is the provider's environment variable (`VENICE_API_KEY`), or the file that the same variable with
+   * `_FILE` names.
+   */
+  readonly apiKey?: string;
   /** Where the provider is reached; default is its public address. */
   readonly baseUrl?: string;
   /** Where Intel-style collateral is fetched; default is Intel's service. */
@@ -70,13 +74,14 @@ export class Client {
   readonly #pending = new Set<NativeCancel>();
 
   /** Reads the settings; throws {@link ConfigError}. */
-  constructor(options: ClientOptions) {
-    const { provider = 'venice', apiKey, baseUrl, collateralUrl, policy, trustRoots, proxy, cacheDir } = options;
+  constructor(options: ClientOptions = {}) {
+    const { provider = 'venice', baseUrl, collateralUrl, policy, trustRoots, proxy, cacheDir } = options;
     const caBundlePem = options.caBundlePem === undefined ? undefined : toBytes('caBundlePem', options.caBundlePem);
+    const apiKey = options.apiKey ?? apiKeyFromEnvironment(provider);
     this.#native = call(() =>
       native.Client.create({
         provider,
-        apiKey: apiKey ?? '',
+        apiKey,
         baseUrl,
         collateralUrl,
         policy: policy?.toJson(),
@@ -141,6 +146,23 @@ export class Client {
 
 export interface Client extends AsyncDisposable {}
 disposable(Client, 'asyncDispose', 'close');
+
+/** Throws `missing_api_key`, which names the variable, and `file_unreadable`. */
+function apiKeyFromEnvironment(provider: string): string {
+  const variable = call(() => native.defaultApiKeyVariable(provider));
+  const { [variable]: key, [`${variable}_FILE`]: path } = process.env;
+  if (key !== undefined && key !== '') {
+    return key;
+  }
+  if (path === undefined || path === '') {
+    throw errorOf('missing_api_key', { check: variable });
+  }
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    throw errorOf('file_unreadable', { check: `${variable}_FILE`, found: path });
+  }
+}
 
 /** Runs an operation whose token the signal triggers; the operation's own end by that is an {@link AbortError}. */
 async function abortable<T>(signal: AbortSignal | undefined, cancel: NativeCancel, work: () => Promise<T>): Promise<T> {

@@ -107,7 +107,7 @@ export interface NativeClient {
 }
 
 export interface NativeStream {
-  next(): Promise<Answer<NativeEvent | null>>;
+  nextEvents(): Promise<Answer<NativeEvent[] | null>>;
   verifySignature(): Promise<Answer<string>>;
   report(): Answer<NativeReport>;
   receipt(): Answer<NativeReceipt | null>;
@@ -162,6 +162,7 @@ export interface Native {
   verifyEvidence(given: EvidenceFields): Promise<Answer<NativeReport>>;
   inspectKinds(): string[];
   providers(): string[];
+  defaultApiKeyVariable(provider: string): Answer<string>;
   inspect(kind: string, json: string): Promise<Answer<string>>;
   sealField(recipient: Uint8Array, plaintext: Uint8Array): Answer<string>;
   openField(key: Uint8Array, fieldHex: string): Answer<string>;

@@ -8,13 +8,14 @@ import { Receipt, type Event } from './opener.js';
 import { Report } from './report.js';
 
 /**
- * The answer to one chat: iterate over it for events, or over {@link Stream.textStream} for text. It is pulled event by event, so a
- * slow reader slows the connection down. Leaving the loop closes the connection and wipes the keys.
+ * The answer to one chat: iterate over it for events, or over {@link Stream.textStream} for text. It is pulled, so a slow reader slows the
+ * connection down. Leaving the loop closes the connection and wipes the keys.
  */
 export class Stream implements AsyncIterableIterator<Event> {
   readonly #native: NativeStream;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort: () => void;
+  #events: Event[] = [];
   #receipt: Receipt | undefined;
   #ended = false;
   #last: Promise<unknown> = Promise.resolve();
@@ -26,7 +27,10 @@ export class Stream implements AsyncIterableIterator<Event> {
     this.#native = stream;
     this.#signal = signal;
     this.report = Report.wrap(call(() => stream.report()));
-    this.#onAbort = () => cancel.trigger();
+    this.#onAbort = () => {
+      this.#events = [];
+      cancel.trigger();
+    };
     if (signal?.aborted === true) {
       cancel.trigger();
     }
@@ -46,12 +50,18 @@ export class Stream implements AsyncIterableIterator<Event> {
   /** The next event. Calls made at once are answered in order. */
   next(): Promise<IteratorResult<Event, undefined>> {
     return this.#inTurn(async () => {
+      const waiting = this.#events.shift();
+      if (waiting !== undefined) {
+        return { done: false, value: waiting };
+      }
       if (this.#ended) {
         return { done: true, value: undefined };
       }
       try {
-        const value = await callAsync(() => this.#native.next());
-        if (value !== null) {
+        const events = await callAsync(() => this.#native.nextEvents());
+        const value = events?.shift();
+        if (events !== null && value !== undefined) {
+          this.#events = events;
           return { done: false, value };
         }
         const receipt = call(() => this.#native.receipt());
@@ -98,6 +108,7 @@ export class Stream implements AsyncIterableIterator<Event> {
   /** Closes the connection and wipes the keys; a pending `next` ends as `cancelled`. Idempotent. */
   close(): void {
     this.#end();
+    this.#events = [];
     call(() => this.#native.close());
   }
 

@@ -1,8 +1,9 @@
 // What the package exports, that a proof cannot be made by hand, and that nothing prints a secret.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { inspect as show } from 'node:util';
@@ -86,4 +87,31 @@ test('a missing binary is explained', () => {
   assert.ok(!text.includes('second line'));
   const odd = missingBinary({ os: 'aix', cpu: 'ppc64' }, []);
   assert.ok(odd.includes('no package') && PLATFORMS.every((name) => odd.includes(name)));
+});
+
+test('the API key comes from the argument, the variable or the file it names', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'proveil-key-'));
+  const { VENICE_API_KEY, VENICE_API_KEY_FILE, ...rest } = process.env;
+  const before = process.env;
+  const under = (variables, work) => {
+    process.env = { ...rest, ...variables };
+    try {
+      return work();
+    } finally {
+      process.env = before;
+    }
+  };
+  const path = join(folder, 'key');
+  writeFileSync(path, 'k\n');
+  try {
+    for (const variables of [{ VENICE_API_KEY: 'k' }, { VENICE_API_KEY_FILE: path }]) {
+      assert.ok(under(variables, () => new esm.Client()));
+    }
+    assert.ok(under({}, () => new esm.Client({ apiKey: 'k' })));
+    assert.throws(() => under({}, () => new esm.Client()), { slug: 'missing_api_key', details: { check: 'VENICE_API_KEY' } });
+    const gone = { VENICE_API_KEY_FILE: join(folder, 'gone') };
+    assert.throws(() => under(gone, () => new esm.Client()), { name: 'ConfigError', slug: 'file_unreadable' });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -26,6 +26,12 @@ pub fn providers() -> Vec<&'static str> {
     provider::Provider::ALL.iter().map(|provider| provider.name()).collect()
 }
 
+/// The environment variable that holds a provider's API key.
+#[napi]
+pub fn default_api_key_variable(provider: String) -> Answer<&'static str> {
+    answer(|| Ok(provider::Provider::parse(&provider)?.api_key_variable()))
+}
+
 /// Runs one check: JSON in, JSON out.
 #[napi]
 pub fn inspect(kind: String, json: String) -> AsyncTask<Work<String>> {

@@ -13,7 +13,10 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::answer::{Answer, answer, promise};
 use crate::opener::Receipt;
 use crate::report::Report;
-use crate::values::Event;
+use crate::values::Events;
+
+/// Events that cross together at most.
+const BATCH: usize = 256;
 
 /// An answer that is being received. One operation at a time: a second one is `busy`.
 #[napi]
@@ -31,15 +34,21 @@ impl Stream {
 
 #[napi]
 impl Stream {
-    /// The next event; nothing after the last.
+    /// The next events, at least one; nothing after the last. A promise costs more than opening a field, so what one network piece
+    /// brought crosses together.
     #[napi]
-    pub fn next<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+    pub fn next_events<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         let locked = lock(&self.cell);
         promise(env, self.cancel.clone(), async move {
-            match open(&mut locked?)?.next().await {
-                Some(event) => Ok(Some(Event(FlatEvent::from(event?)))),
-                None => Ok(None),
+            let mut locked = locked?;
+            let stream = open(&mut locked)?;
+            let Some(first) = stream.next().await else { return Ok(None) };
+            let mut events = vec![FlatEvent::from(first?)];
+            while events.len() < BATCH {
+                let Some(event) = stream.next_buffered() else { break };
+                events.push(event.into());
             }
+            Ok(Some(Events(events)))
         })
     }
 

@@ -1,7 +1,7 @@
 //! HTTP values and events as plain objects.
 
-use napi::bindgen_prelude::{Object, ToNapiValue, TypeName, Uint8Array, Uint8ArraySlice};
-use napi::{Env, ValueType, sys};
+use napi::bindgen_prelude::{Object, ToNapiValue, Uint8Array, Uint8ArraySlice};
+use napi::{Env, sys};
 use napi_derive::napi;
 use proveil_bindings_support::core::http::{HttpRequest, HttpResponse, ResponseHead, TlsRule};
 use proveil_bindings_support::core::{Code, Error, Result};
@@ -37,17 +37,7 @@ impl ToNapiValue for Events {
 }
 
 /// One event as `{ kind, choice, text }`.
-pub struct Event(pub FlatEvent);
-
-impl TypeName for Event {
-    fn type_name() -> &'static str {
-        "Event"
-    }
-
-    fn value_type() -> ValueType {
-        ValueType::Object
-    }
-}
+struct Event(FlatEvent);
 
 impl ToNapiValue for Event {
     unsafe fn to_napi_value(env: sys::napi_env, event: Event) -> napi::Result<sys::napi_value> {
