@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "a command line tool talks to its user")]
 
+pub mod bench;
 pub mod evidence;
 pub mod r#gen;
 pub mod test_python;

@@ -5,10 +5,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use xtask::{evidence, r#gen, test_python};
+use xtask::{bench, evidence, r#gen, test_python};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
+  bench [--json] [--advisory] [--build]
+      measure speed, memory and sizes against their targets; exit 1 when one is missed, unless --advisory; --build adds a clean
+      build of the core
   gen [--check]
       write, or compare, every generated file
   test-python [--release]
@@ -21,6 +24,7 @@ const USAGE: &str = "usage: cargo xtask <command>
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let result = match arguments.next().as_deref() {
+        Some("bench") => run_bench(arguments),
         Some("evidence") => run_evidence(arguments),
         Some("gen") => run_gen(arguments),
         Some("test-python") => run_test_python(arguments),
@@ -33,6 +37,20 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn run_bench(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let mut options = bench::Options::default();
+    for argument in arguments {
+        match argument.as_str() {
+            "--json" => options.json = true,
+            "--advisory" => options.advisory = true,
+            "--build" => options.build = true,
+            _ => return Err(format!("unknown argument: {argument}\n\n{USAGE}")),
+        }
+    }
+    let met = bench::run(&root(), &evidence::default_dir(), options)?;
+    Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run_gen(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
