@@ -67,20 +67,25 @@ impl Stream {
         }
     }
 
+    /// An event that is here already, without waiting and without reading on; `None` says nothing about the answer.
+    pub fn next_buffered(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
     /// The report of the verification that this request relied on.
     pub fn report(&self) -> &Report {
         self.endpoint.report()
     }
 
-    /// What is known about the answer; only after its regular end.
+    /// What is known about the answer; only after its regular end, when all events were taken.
     pub fn receipt(&self) -> Option<&Receipt> {
-        self.receipt.as_ref()
+        self.receipt.as_ref().filter(|_| self.events.is_empty())
     }
 
     /// Asks the provider for the signature of this answer and checks it against the proven key. Only after the regular end.
     pub async fn verify_signature(&mut self) -> Result<SignatureVerdict> {
         let receipt =
-            self.receipt.as_ref().ok_or_else(|| Error::new(Code::OutOfOrder).expected("the whole answer"))?;
+            self.receipt().ok_or_else(|| Error::new(Code::OutOfOrder).expected("the whole answer"))?;
         let request = self.endpoint.signature_request(receipt)?;
         let verifier = &self.inner.verifier;
         let mut attempt: u64 = 1;

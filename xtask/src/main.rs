@@ -1,98 +1,141 @@
-//! `cargo xtask <command>`: see `USAGE`.
+//! `cargo xtask <command>`: see [`USAGE`].
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use xtask::{bench, evidence, r#gen, test_python};
+use xtask::{
+    bench, demo, evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python, test_uniffi,
+};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
-  bench [--json] [--advisory] [--build]
-      measure speed, memory and sizes against their targets; exit 1 when one is missed, unless --advisory; --build adds a clean
-      build of the core
+  demo
+      an enclave proven, a prompt sealed, an answer streamed in every language present; then three attacks refused
+  test [--require-all] [STEP...]
+      every test in every language present, with all set-up; --require-all makes a missing language an error
+  bench [--json] [--advisory] [--prepare] [--build]
+      measure speed, memory and sizes against their targets; a missed one is an error, unless --advisory; --prepare builds the
+      release library, wheel, addon and binary first; --build adds a clean build of the core
   gen [--check]
       write, or compare, every generated file
-  test-python [--release]
-      build the wheel, install it into a clean environment, run its tests and the type checker
+  check-layers
+      the core's modules import only from rows above them
   evidence [--dir DIR] [--kind KIND]
       judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
       subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
+  package-c --dir DIR [--release]
+      stage headers, libraries, pkg-config file and CMake package of the C library under DIR
+  test-c [--valgrind] [--asan]
+      the C library alone, also under valgrind and AddressSanitizer if asked for
+  test-python [--release] | test-node [--release] | test-uniffi
+      one language alone
 ";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let result = match arguments.next().as_deref() {
-        Some("bench") => run_bench(arguments),
-        Some("evidence") => run_evidence(arguments),
-        Some("gen") => run_gen(arguments),
-        Some("test-python") => run_test_python(arguments),
-        _ => Err(USAGE.into()),
-    };
-    match result {
-        Ok(code) => code,
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = if arguments.is_empty() { String::new() } else { arguments.remove(0) };
+    match dispatch(&command, arguments) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
             eprintln!("{text}");
-            ExitCode::from(2)
+            ExitCode::FAILURE
         }
     }
 }
 
-fn run_bench(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-    let mut options = bench::Options::default();
-    for argument in arguments {
-        match argument.as_str() {
-            "--json" => options.json = true,
-            "--advisory" => options.advisory = true,
-            "--build" => options.build = true,
-            _ => return Err(format!("unknown argument: {argument}\n\n{USAGE}")),
+fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
+    let root = root();
+    match command {
+        "demo" => {
+            none_left(&arguments)?;
+            demo::run_demo(&root)
         }
+        "test" => {
+            let require_all = flag(&mut arguments, "--require-all");
+            test::run_all(&root, require_all, &arguments)
+        }
+        "bench" => {
+            let options = bench::Options {
+                json: flag(&mut arguments, "--json"),
+                advisory: flag(&mut arguments, "--advisory"),
+                prepare: flag(&mut arguments, "--prepare"),
+                build: flag(&mut arguments, "--build"),
+            };
+            none_left(&arguments)?;
+            bench::run(&root, &evidence::default_dir(), options)
+        }
+        "gen" => {
+            let check = flag(&mut arguments, "--check");
+            none_left(&arguments)?;
+            r#gen::run(&root, check)
+        }
+        "check-layers" => {
+            none_left(&arguments)?;
+            let found = layers::violations(&root)?;
+            if found.is_empty() { Ok(()) } else { Err(found.join("\n")) }
+        }
+        "evidence" => {
+            let dir = value(&mut arguments, "--dir")?.map_or_else(evidence::default_dir, PathBuf::from);
+            let kind = value(&mut arguments, "--kind")?;
+            none_left(&arguments)?;
+            let report = evidence::judge(&dir, kind.as_deref())?;
+            print!("{}", report.text());
+            if report.is_right() { Ok(()) } else { Err("verdicts differ from the expected ones".to_owned()) }
+        }
+        "package-c" => {
+            let release = flag(&mut arguments, "--release");
+            let dir =
+                value(&mut arguments, "--dir")?.ok_or_else(|| format!("--dir needs a value\n\n{USAGE}"))?;
+            none_left(&arguments)?;
+            package_c::package(&root, &PathBuf::from(dir), release)
+        }
+        "test-c" => {
+            let valgrind = flag(&mut arguments, "--valgrind");
+            let asan = flag(&mut arguments, "--asan");
+            none_left(&arguments)?;
+            test_c::test(&root, test_c::Options { valgrind, asan })
+        }
+        "test-python" => {
+            let release = flag(&mut arguments, "--release");
+            none_left(&arguments)?;
+            test_python::test(&root, "python3", release)
+        }
+        "test-node" => {
+            let release = flag(&mut arguments, "--release");
+            none_left(&arguments)?;
+            test_node::test(&root, release)
+        }
+        "test-uniffi" => {
+            none_left(&arguments)?;
+            test_uniffi::test(&root, "python3")
+        }
+        _ => Err(USAGE.to_owned()),
     }
-    let met = bench::run(&root(), &evidence::default_dir(), options)?;
-    Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn run_gen(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-    let check = flag(arguments, "--check")?;
-    r#gen::run(&root(), check).map(|()| ExitCode::SUCCESS)
+/// Takes a flag out of the arguments.
+fn flag(arguments: &mut Vec<String>, name: &str) -> bool {
+    let before = arguments.len();
+    arguments.retain(|argument| argument != name);
+    arguments.len() != before
 }
 
-fn run_test_python(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-    let release = flag(arguments, "--release")?;
-    test_python::test(&root(), "python3", release).map(|()| ExitCode::SUCCESS)
+/// Takes `name VALUE` out of the arguments.
+fn value(arguments: &mut Vec<String>, name: &str) -> Result<Option<String>, String> {
+    let Some(place) = arguments.iter().position(|argument| argument == name) else { return Ok(None) };
+    if place + 1 >= arguments.len() {
+        return Err(format!("{name} needs a value\n\n{USAGE}"));
+    }
+    let value = arguments.remove(place + 1);
+    arguments.remove(place);
+    Ok(Some(value))
 }
 
-/// Whether the only argument that a command takes was given.
-fn flag(mut arguments: impl Iterator<Item = String>, name: &str) -> Result<bool, String> {
-    match arguments.next() {
-        None => Ok(false),
-        Some(argument) if argument == name => Ok(true),
+fn none_left(arguments: &[String]) -> Result<(), String> {
+    match arguments.first() {
+        None => Ok(()),
         Some(argument) => Err(format!("unknown argument: {argument}\n\n{USAGE}")),
     }
-}
-
-/// The root of the repository.
-fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-fn run_evidence(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-    let mut dir = None;
-    let mut kind = None;
-    while let Some(argument) = arguments.next() {
-        let slot = match argument.as_str() {
-            "--dir" => &mut dir,
-            "--kind" => &mut kind,
-            _ => return Err(format!("unknown argument: {argument}\n\n{USAGE}")),
-        };
-        *slot = Some(arguments.next().ok_or_else(|| format!("{argument} needs a value\n\n{USAGE}"))?);
-    }
-    let dir = match dir {
-        Some(dir) => PathBuf::from(dir),
-        None => evidence::default_dir(),
-    };
-    let report = evidence::judge(&dir, kind.as_deref())?;
-    print!("{}", report.text());
-    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

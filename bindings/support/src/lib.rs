@@ -1,7 +1,7 @@
 //! What the C, Python, Node and UniFFI layers share, so that each of them only converts and renames (style.md B1 rules 3 and 7).
 //!
-//! Owns: the unwind [`guard`], the operating system's random source, the shared [`runtime`], an [`OpenerCell`] that two threads cannot
-//! use at once, and flat forms of [`events`](FlatEvent) and [errors](ErrorFields). Knows nothing of a language.
+//! Owns: the unwind [`guard`], the operating system's random source, the shared [`runtime`], cancellable [tasks](run),
+//! an [`OpenerCell`] that two threads cannot use at once, settings as languages give them, and flat forms of [`events`](FlatEvent) and [errors](ErrorFields). Knows nothing of a language.
 
 #![forbid(unsafe_code)]
 
@@ -9,8 +9,10 @@ mod cell;
 mod error;
 mod event;
 mod guard;
+mod options;
 mod random;
 mod runtime;
+mod task;
 
 pub use cell::{ExchangeCell, OpenerCell};
 pub use error::ErrorFields;
@@ -18,8 +20,12 @@ pub use event::{EventKind, FlatEvent};
 pub use guard::guard;
 #[cfg(feature = "test-entry")]
 pub use guard::test_panic;
+pub use options::{
+    ClientOptions, EvidenceOptions, ExchangeOptions, TimeoutOptions, private_key, transport_failure,
+};
 pub use random::OsRandom;
 pub use runtime::{block_on, runtime};
+pub use task::{CancelToken, run};
 
 pub use proveil as client;
 pub use proveil_core as core;
@@ -31,6 +37,11 @@ pub const ABI_VERSION: u32 = 0;
 
 /// Library version, `major.minor.patch`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Lowercase hex, for digests.
+pub fn hex(bytes: &[u8]) -> String {
+    proveil_core::wire::hex::encode(bytes)
+}
 
 /// Seconds since 1970-01-01T00:00:00Z by the system's clock; `clock_wrong` before that.
 pub fn now_unix_s() -> Result<u64, Error> {

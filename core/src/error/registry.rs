@@ -242,6 +242,7 @@ registry! {
     707 Busy "busy" false 400 2 "The object is in use by another thread." "Use a stream or opener from one thread at a time.";
     708 OutOfOrder "out_of_order" false 400 2 "The call does not fit the object's state." "Follow the order given in the documentation.";
     709 Cancelled "cancelled" false 400 130 "The operation was cancelled." "Nothing to do.";
+    710 InvalidLength "invalid_length" false 400 2 "A length is larger than any object can be." "Pass the number of bytes behind the pointer.";
     // 8xx access
     801 HostNotAllowed "host_not_allowed" false 403 2 "The request names a host that is not allowed." "Use the address that the proxy printed.";
     // 9xx internal

@@ -246,8 +246,13 @@ impl Report {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
 
-    /// For a terminal of 80 columns, without colour: verdict, who can read, what is not proven, check table.
+    /// For a terminal of 80 columns, without colour: verdict, who can read, what is not proven, every check.
     pub fn to_text(&self) -> String {
-        text::render(self)
+        text::render(self, text::Detail::Full)
+    }
+
+    /// The same on one screen: checks that passed are counted per group, the others are listed.
+    pub fn to_summary(&self) -> String {
+        text::render(self, text::Detail::Summary)
     }
 }

@@ -1,11 +1,19 @@
 //! The report as plain text for a terminal of 80 columns.
 
-use super::{Group, Outcome, Report, Roots};
-use crate::report::Enforcement;
+use super::{Check, Enforcement, Group, Outcome, Report, Roots};
 
 const WIDTH: usize = 78;
 
-pub(super) fn render(report: &Report) -> String {
+/// How much of the check table is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Every check.
+    Full,
+    /// Passed checks as a count.
+    Summary,
+}
+
+pub(super) fn render(report: &Report, detail: Detail) -> String {
     let mut out = String::new();
     wrap(&mut out, "", report.headline());
     if report.roots == Roots::Custom {
@@ -31,40 +39,25 @@ pub(super) fn render(report: &Report) -> String {
     for line in &report.not_proven {
         wrap(&mut out, "  - ", line);
     }
-    for group in
-        [Group::Hardware, Group::Freshness, Group::KeyBinding, Group::Software, Group::Gpu, Group::Transport]
-    {
+    if detail == Detail::Summary {
+        section(&mut out, "Checks");
+    }
+    for group in GROUPS {
         let checks: Vec<_> = report.checks.iter().filter(|check| check.group() == group).collect();
         if checks.is_empty() {
             continue;
         }
-        section(&mut out, group.heading());
-        for check in checks {
-            let mark = match check.outcome() {
-                Outcome::Pass => "pass       ",
-                Outcome::Fail => "FAIL       ",
-                Outcome::NotChecked => "not checked",
-            };
-            let mut line = check.title().to_owned();
-            if check.enforcement() == Enforcement::Advisory {
-                line.push_str(" (advisory)");
+        let passed = checks.iter().filter(|check| check.outcome() == Outcome::Pass).count();
+        match detail {
+            Detail::Full => section(&mut out, group.heading()),
+            Detail::Summary => {
+                let heading = group.heading();
+                wrap(&mut out, "  ", &format!("{heading}: {passed} of {} passed", checks.len()));
             }
-            wrap(&mut out, &format!("  {mark}  "), &line);
-            if check.outcome() != Outcome::Pass {
-                let mut detail = String::new();
-                for part in [check.code(), check.reason()].into_iter().flatten() {
-                    detail.push_str(part);
-                    detail.push(' ');
-                }
-                if let Some(expected) = check.expected() {
-                    detail.push_str(&format!("expected {expected} "));
-                }
-                if let Some(found) = check.found_value() {
-                    detail.push_str(&format!("found {found}"));
-                }
-                wrap(&mut out, "               ", detail.trim());
-            } else if let Some(found) = check.found_value() {
-                wrap(&mut out, "               ", found);
+        }
+        for check in checks {
+            if detail == Detail::Full || check.outcome() != Outcome::Pass {
+                write_check(&mut out, check);
             }
         }
     }
@@ -78,6 +71,33 @@ pub(super) fn render(report: &Report) -> String {
         wrap(&mut out, "  relaxed: ", relaxation);
     }
     out
+}
+
+const GROUPS: [Group; 6] =
+    [Group::Hardware, Group::Freshness, Group::KeyBinding, Group::Software, Group::Gpu, Group::Transport];
+
+fn write_check(out: &mut String, check: &Check) {
+    let mark = match check.outcome() {
+        Outcome::Pass => "pass       ",
+        Outcome::Fail => "FAIL       ",
+        Outcome::NotChecked => "not checked",
+    };
+    let mut line = check.title().to_owned();
+    if check.enforcement() == Enforcement::Advisory {
+        line.push_str(" (advisory)");
+    }
+    wrap(out, &format!("  {mark}  "), &line);
+    let mut detail: Vec<String> = Vec::new();
+    if check.outcome() != Outcome::Pass {
+        detail.extend([check.code(), check.reason()].into_iter().flatten().map(str::to_owned));
+        detail.extend(check.expected().map(|expected| format!("expected {expected}")));
+        detail.extend(check.found_value().map(|found| format!("found {found}")));
+    } else {
+        detail.extend(check.found_value().map(str::to_owned));
+    }
+    if !detail.is_empty() {
+        wrap(out, "               ", &detail.join(" "));
+    }
 }
 
 fn section(out: &mut String, heading: &str) {

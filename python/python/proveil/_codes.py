@@ -127,6 +127,7 @@ ROWS: dict[str, tuple[int, str, bool, int, int, str, str]] = {
     "busy": (707, "MisuseError", False, 400, 2, "The object is in use by another thread.", "Use a stream or opener from one thread at a time."),
     "out_of_order": (708, "MisuseError", False, 400, 2, "The call does not fit the object's state.", "Follow the order given in the documentation."),
     "cancelled": (709, "MisuseError", False, 400, 130, "The operation was cancelled.", "Nothing to do."),
+    "invalid_length": (710, "MisuseError", False, 400, 2, "A length is larger than any object can be.", "Pass the number of bytes behind the pointer."),
     "host_not_allowed": (801, "AccessError", False, 403, 2, "The request names a host that is not allowed.", "Use the address that the proxy printed."),
     "internal": (901, "InternalError", False, 500, 1, "Something went wrong inside Proveil.", "This is a bug; please report it."),
     "panic": (902, "InternalError", False, 500, 1, "A defect inside Proveil was caught.", "This is a bug; please report it."),

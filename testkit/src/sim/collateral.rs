@@ -60,7 +60,8 @@ pub(super) fn respond(world: &World, defects: &BTreeSet<Defect>, path: &str, que
     const QE: &str = "/tdx/certification/v4/qe/identity";
     const PCK_CRL: &str = "/sgx/certification/v4/pckcrl";
     const ROOT_CRL: &str = "/IntelSGXRootCA.der";
-    if ![TCB, QE, PCK_CRL, ROOT_CRL].contains(&path) {
+    const ROOT_CRL_AT_CACHE: &str = "/sgx/certification/v4/rootcacrl";
+    if ![TCB, QE, PCK_CRL, ROOT_CRL, ROOT_CRL_AT_CACHE].contains(&path) {
         return None;
     }
     if defects.contains(&Defect::CollateralDown) {
@@ -88,6 +89,10 @@ pub(super) fn respond(world: &World, defects: &BTreeSet<Defect>, path: &str, que
             }
             let chain = url_encode(&collateral.pck_crl_issuer_chain);
             crl(collateral.pck_crl, query).header("sgx-pck-crl-issuer-chain", &chain)
+        }
+        // A caching service gives the same list as hex text.
+        ROOT_CRL_AT_CACHE => {
+            Reply::new(200, "text/plain", const_hex::encode(&collateral.root_ca_crl).into_bytes())
         }
         _ => Reply::new(200, "application/pkix-crl", collateral.root_ca_crl),
     })

@@ -6,24 +6,29 @@ use std::path::{Path, PathBuf};
 use super::row::Row;
 use super::row::Target::AtMost;
 use super::{cargo_name, output};
+use crate::process::{cargo, run};
+use crate::{package_c, test_node, test_python};
 
 const MB: f64 = 1e6;
 /// CPU time of a clean build of the core.
 const BUILD_MAX_S: f64 = 150.0;
+
+/// Builds everything that is measured besides the core, in the release profile.
+pub(super) fn prepare(root: &Path) -> Result<(), String> {
+    package_c::build(root, true)?;
+    test_python::environment(root, "python3", true)?;
+    test_node::prepare(root, test_node::Build { release: true, test_entry: false })?;
+    run(root, &cargo(), ["build", "--release", "--package", "proveil-cli"])
+}
 
 /// All rows of this module.
 pub(super) fn rows(root: &Path, target: &Path, build: bool) -> Result<Vec<Row>, String> {
     let release = target.join("release");
     let binary = release.join(format!("proveil{}", std::env::consts::EXE_SUFFIX));
     let mut rows = vec![
-        size("size.wheel", 4.0, wheel(target).as_deref(), "needs the release wheel"),
-        size(
-            "size.addon",
-            5.0,
-            Some(&release.join(cargo_name("proveil_node"))),
-            "needs `cargo xtask test-node --release`",
-        ),
-        size("size.binary", 12.0, Some(&binary), "needs `cargo build --release --package proveil-cli`"),
+        size("size.wheel", 4.0, wheel(target).as_deref(), super::UNPREPARED),
+        size("size.addon", 5.0, Some(&release.join(cargo_name("proveil_node"))), super::UNPREPARED),
+        size("size.binary", 12.0, Some(&binary), super::UNPREPARED),
     ];
     if build {
         rows.push(clean_build(root, target)?);
@@ -57,7 +62,7 @@ fn clean_build(root: &Path, target: &Path) -> Result<Row, String> {
     let mut shell = std::process::Command::new("sh");
     shell
         .args(["-c", "\"$0\" build --quiet --package proveil-core && times"])
-        .arg(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .arg(cargo())
         .current_dir(root)
         .env("CARGO_TARGET_DIR", &dir)
         .env("CARGO_BUILD_BUILD_DIR", &dir);

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use super::row::Row;
 use super::row::Target::AtMost;
-use super::{cargo_name, number, output};
+use super::{UNPREPARED, cargo_name, number, output};
+use crate::package_c;
 
 /// How often each language has its turn; the fastest counts.
 const ROUNDS: usize = 7;
@@ -84,12 +85,11 @@ fn compile_c(root: &Path, target: &Path, dir: &Path, libraries: &Path) -> Result
     let release = target.join("release");
     let library = release.join("libproveil.so");
     if !library.exists() {
-        return Err("needs `cargo build --release --package proveil-c`".to_owned());
+        return Err(UNPREPARED.to_owned());
     }
     // The loader asks for the name that the library gives itself.
-    fs::create_dir_all(libraries)
-        .and_then(|()| fs::copy(&library, libraries.join("libproveil.so.0")))
-        .map_err(|error| format!("{}: {error}", libraries.display()))?;
+    fs::create_dir_all(libraries).map_err(|error| package_c::failed(libraries, &error))?;
+    package_c::copy(&library, &libraries.join("libproveil.so.0"))?;
     let program = dir.join("bench-c");
     let mut compiler = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
     compiler
@@ -110,13 +110,13 @@ fn python(root: &Path, target: &Path) -> Language {
 /// The interpreter that has the release wheel, see [`crate::test_python::environment`].
 fn interpreter(target: &Path) -> Result<PathBuf, String> {
     let python = target.join("python/release-venv/bin/python");
-    if python.exists() { Ok(python) } else { Err("needs the release wheel, installed".to_owned()) }
+    if python.exists() { Ok(python) } else { Err(UNPREPARED.to_owned()) }
 }
 
 fn node(root: &Path, target: &Path) -> Language {
     let program = match is_release_addon(root, target) {
         true => Ok(vec![PathBuf::from("node"), root.join("bench/node/bench.mjs")]),
-        false => Err("needs `cargo xtask test-node --release`".to_owned()),
+        false => Err(UNPREPARED.to_owned()),
     };
     Language { name: "node", most: 1.15, program, environment: None }
 }

@@ -7,12 +7,17 @@ mod artefacts;
 mod languages;
 mod row;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use self::row::{Row, Table};
+use crate::package_c::target_dir;
+use crate::process::{cargo, run as run_program};
+
+/// Why a row has no value.
+const UNPREPARED: &str = "measured with --prepare, or after it";
 
 /// What to measure and how to show it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,14 +26,19 @@ pub struct Options {
     pub json: bool,
     /// A missed target is shown, but is no failure.
     pub advisory: bool,
+    /// Build the release library, wheel, addon and binary first. Without it, those of an earlier build are measured.
+    pub prepare: bool,
     /// Measure a clean build of the core too, which takes a minute or two.
     pub build: bool,
 }
 
-/// Measures and prints. `evidence` is the directory of captured evidence, which may be absent. False when a target is missed.
-pub fn run(root: &Path, evidence: &Path, options: Options) -> Result<bool, String> {
+/// Measures and prints. `evidence` is the directory of captured evidence, which may be absent. An error when a target is missed.
+pub fn run(root: &Path, evidence: &Path, options: Options) -> Result<(), String> {
     let target = target_dir(root);
-    run_command(cargo(root).args(["build", "--quiet", "--release", "--package", "proveil-bench"]))?;
+    if options.prepare {
+        artefacts::prepare(root)?;
+    }
+    run_program(root, &cargo(), ["build", "--quiet", "--release", "--package", "proveil-bench"])?;
     let bench = target.join("release").join(format!("proveil-bench{}", std::env::consts::EXE_SUFFIX));
     let memory = target.join("release").join(format!("proveil-bench-memory{}", std::env::consts::EXE_SUFFIX));
 
@@ -39,7 +49,7 @@ pub fn run(root: &Path, evidence: &Path, options: Options) -> Result<bool, Strin
     let table = Table(rows);
     let shown = if options.json { table.to_json() } else { table.to_text() };
     println!("{shown}");
-    Ok(options.advisory || table.is_met())
+    if options.advisory || table.is_met() { Ok(()) } else { Err("a target is missed".to_owned()) }
 }
 
 /// The rows that a measuring program printed: one, or an array.
@@ -52,25 +62,9 @@ fn read_rows(text: &str) -> Result<Vec<Row>, String> {
     rows.iter().map(|row| Row::read(row).ok_or_else(|| format!("not a row: {row}"))).collect()
 }
 
-/// Where artefacts are: `target`, unless the environment says otherwise.
-fn target_dir(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
-}
-
 /// File name of a dynamic library that Cargo built.
 fn cargo_name(library: &str) -> String {
     format!("{}{library}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
-}
-
-fn cargo(root: &Path) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root);
-    command
-}
-
-fn run_command(command: &mut Command) -> Result<(), String> {
-    let status = command.status().map_err(|error| format!("{}: {error}", name(command)))?;
-    if status.success() { Ok(()) } else { Err(format!("{}: {status}", name(command))) }
 }
 
 /// What a command prints.

@@ -7,7 +7,7 @@ use crate::evidence::TdxCollateral;
 use crate::limits::ATTESTATION_RESPONSE_MAX_BYTES;
 use crate::policy::{Accepted, Appraisal, Policy, Subject};
 use crate::provider::node::{CollateralPool, NodeFindings, NodeInput, appraise_node, optional_text};
-use crate::report::{Check, Hop, Report, Roots, Standing};
+use crate::report::{Check, Hop, Report, Roots, Standing, Verdict};
 use crate::secret::constant_time_eq;
 use crate::wire::hex;
 use crate::wire::json::Json;
@@ -48,10 +48,10 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
                 at: input.at,
                 roots: input.roots,
                 has_gpus: true,
+                // The protocol seals to a secp256k1 key; a node that proves another kind cannot be used.
+                seals: true,
             };
-            let findings = appraise_node(&mut appraisal, &pool, &node);
-            require_sealing_key(&mut appraisal, &findings);
-            findings
+            appraise_node(&mut appraisal, &pool, &node)
         }
         Err(error) => {
             appraisal.fail("", "answer.form", error);
@@ -135,19 +135,6 @@ pub(crate) fn check_model_echo(answer: &Json, model: &str) -> Result<()> {
     }
 }
 
-/// Venice's protocol seals to a secp256k1 key; a node that proves another kind cannot be used.
-fn require_sealing_key(appraisal: &mut Appraisal<'_>, findings: &NodeFindings) {
-    if let Some(identity) = &findings.identity
-        && identity.sealing_key().is_none()
-    {
-        appraisal.fail(
-            "",
-            "binding.signing_key",
-            Error::new(Code::NoSigningKey).expected("a secp256k1 public key"),
-        );
-    }
-}
-
 fn conclude(appraisal: Appraisal<'_>, input: &Input<'_>, findings: &NodeFindings) -> Appraised {
     let key = findings.identity.as_ref().and_then(|identity| identity.sealing_key().copied());
     let subject = Subject {
@@ -157,7 +144,7 @@ fn conclude(appraisal: Appraisal<'_>, input: &Input<'_>, findings: &NodeFindings
         key: findings.identity.as_ref().map(|identity| format!("0x{}", hex::encode(identity.address()))),
         hardware: "Intel TDX",
         roots: if input.roots.is_custom() { Roots::Custom } else { Roots::Vendor },
-        who_can_read: who_can_read(),
+        who_can_read: who_can_read(appraisal.verdict()),
         not_proven: not_proven(input.policy, findings),
         evidence_sha256: Some(hex::encode(&crypto::sha256(&[input.response]))),
         at: input.at,
@@ -169,14 +156,16 @@ fn conclude(appraisal: Appraisal<'_>, input: &Input<'_>, findings: &NodeFindings
     Appraised { report, accepted }
 }
 
-fn who_can_read() -> Vec<Hop> {
+/// Every place that sees the prompt in clear. The enclave counts as proven only when everything that counts passed.
+fn who_can_read(verdict: Verdict) -> Vec<Hop> {
     let hop =
         |name: &str, standing, note: &str| Hop { name: name.to_owned(), standing, note: note.to_owned() };
+    let enclave = if verdict == Verdict::Verified { Standing::Proven } else { Standing::Unknown };
     vec![
         hop("your process", Standing::Proven, "encrypts the prompt and decrypts the answer"),
         hop(
-            "enclave that holds the key",
-            Standing::Proven,
+            if enclave == Standing::Proven { "enclave that holds the key" } else { "whoever holds the key" },
+            enclave,
             "decrypts the prompt; for some models it is a gateway that passes plaintext on",
         ),
         hop(

@@ -1,0 +1,42 @@
+//! Keeps the handle table usable in a forked child (threats T63).
+//!
+//! A child has only the thread that forked. If another thread of the parent held the table's lock at that moment, it would stay
+//! locked in the child for ever. So the forking thread takes the lock before the fork and releases it on both sides.
+
+#[cfg(unix)]
+mod handlers {
+    use std::cell::RefCell;
+    use std::sync::{MutexGuard, Once};
+
+    use crate::handle::{Table, lock};
+
+    thread_local! {
+        static HELD: RefCell<Option<MutexGuard<'static, Table>>> = const { RefCell::new(None) };
+    }
+
+    extern "C" fn before() {
+        // A thread that is already ending has no storage of its own any more; then the fork goes on unprotected, as without us.
+        let _ = HELD.try_with(|held| held.replace(Some(lock())));
+    }
+
+    extern "C" fn after() {
+        let _ = HELD.try_with(|held| drop(held.take()));
+    }
+
+    /// Registers the handlers, once per process, before the first handle exists.
+    pub fn prepare_once() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            // SAFETY: the three functions are plain functions without arguments that live as long as the library, which cannot be
+            // unloaded safely anyway once its runtime has threads. A failure (no memory) leaves forks unprotected, nothing more.
+            unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+        });
+    }
+}
+
+#[cfg(unix)]
+pub use handlers::prepare_once;
+
+/// Nothing forks here.
+#[cfg(not(unix))]
+pub fn prepare_once() {}

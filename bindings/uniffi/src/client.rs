@@ -1,0 +1,111 @@
+//! The client with its own transport.
+
+use std::sync::Arc;
+
+use proveil_bindings_support::core::secret::SecretText;
+use proveil_bindings_support::{CancelToken, ClientOptions as Options, TimeoutOptions, client, run};
+
+use crate::endpoint::VerifiedEndpoint;
+use crate::error::{Outcome, guarded};
+use crate::policy::{Policy, TrustRoots, policy_of, roots_of};
+use crate::report::Report;
+use crate::stream::Stream;
+
+/// A client's settings beside provider and key. Absent members have the default.
+#[derive(Default, uniffi::Record)]
+pub struct ClientOptions {
+    /// Where the provider is reached; default is its public address.
+    #[uniffi(default = None)]
+    pub base_url: Option<String>,
+    /// Where Intel-style collateral is fetched; default is Intel's service.
+    #[uniffi(default = None)]
+    pub collateral_url: Option<String>,
+    /// What must hold; default is `Policy.standard`.
+    #[uniffi(default = None)]
+    pub policy: Option<Arc<Policy>>,
+    /// Whose signatures count; default is the hardware vendors'.
+    #[uniffi(default = None)]
+    pub trust_roots: Option<Arc<TrustRoots>>,
+    /// More certificate authorities for TLS, PEM.
+    #[uniffi(default = None)]
+    pub ca_bundle_pem: Option<Vec<u8>>,
+    /// `environment` (default: `HTTPS_PROXY`, `NO_PROXY`), `none`, or a proxy URL.
+    #[uniffi(default = None)]
+    pub proxy: Option<String>,
+    /// Folder for vendor collateral, which is verified again on every use.
+    #[uniffi(default = None)]
+    pub cache_dir: Option<String>,
+    /// Seconds to connect, TLS included.
+    #[uniffi(default = None)]
+    pub connect_s: Option<u64>,
+    /// Seconds from the request to the first byte of the answer.
+    #[uniffi(default = None)]
+    pub first_byte_s: Option<u64>,
+    /// Seconds between two pieces of an answer.
+    #[uniffi(default = None)]
+    pub idle_s: Option<u64>,
+    /// Seconds for a whole verification.
+    #[uniffi(default = None)]
+    pub verification_s: Option<u64>,
+}
+
+/// Verifies an endpoint, seals requests to its proven key, sends them and opens the answers. Opens no socket and starts no thread
+/// before the first call. Cancelling the task of a call ends it.
+#[derive(uniffi::Object)]
+pub struct Client(client::Client);
+
+#[uniffi::export]
+impl Client {
+    /// Reads the settings; fails with configuration errors.
+    #[uniffi::constructor(default(options = None))]
+    pub fn new(provider: String, api_key: String, options: Option<ClientOptions>) -> Outcome<Arc<Client>> {
+        guarded(|| {
+            let given = options.unwrap_or_default();
+            let options = Options {
+                provider,
+                api_key: SecretText::new(api_key),
+                base_url: given.base_url,
+                collateral_url: given.collateral_url,
+                policy: policy_of(given.policy),
+                trust_roots: roots_of(given.trust_roots),
+                ca_bundle_pem: given.ca_bundle_pem,
+                proxy: given.proxy,
+                cache_dir: given.cache_dir,
+                timeouts: TimeoutOptions {
+                    connect_s: given.connect_s,
+                    first_byte_s: given.first_byte_s,
+                    idle_s: given.idle_s,
+                    verification_s: given.verification_s,
+                },
+            };
+            Ok(Arc::new(Client(client::Client::new(options.config()?)?)))
+        })
+    }
+
+    /// The provider's models as JSON: `{"models":[{"id","class",...}]}`.
+    pub async fn models_json(&self) -> Outcome<String> {
+        let client = self.0.clone();
+        Ok(run(CancelToken::new(), async move { client.models_json().await }).await?)
+    }
+
+    /// A fresh verification. All three verdicts are a report; only unusable arguments and settings are an error.
+    pub async fn verify(&self, model: String) -> Outcome<Arc<Report>> {
+        let client = self.0.clone();
+        let report = run(CancelToken::new(), async move { client.verify(&model).await }).await?;
+        Ok(Arc::new(report.into()))
+    }
+
+    /// A proven endpoint, reused while its proof lasts; concurrent callers share one verification.
+    pub async fn ready(&self, model: String) -> Outcome<Arc<VerifiedEndpoint>> {
+        let client = self.0.clone();
+        let endpoint = run(CancelToken::new(), async move { client.ready(&model).await }).await?;
+        Ok(Arc::new(endpoint.into()))
+    }
+
+    /// Verifies when needed, seals, sends, and gives the answer as it is opened. `body` is a chat request in the OpenAI form, JSON.
+    pub async fn chat(&self, body: Vec<u8>) -> Outcome<Arc<Stream>> {
+        let client = self.0.clone();
+        let stream = run(CancelToken::new(), async move { client.chat(&body).await }).await?;
+        Ok(Arc::new(stream.into()))
+    }
+}

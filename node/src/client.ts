@@ -1,0 +1,164 @@
+// The client with its own transport.
+
+import { disposable, toBytes, toJsonBytes, type BytesLike, type JsonLike } from './convert.js';
+import { VerifiedEndpoint } from './endpoint.js';
+import { AbortError, call, callAsync, ProveilError } from './errors.js';
+import { native, type Answer, type NativeCancel, type NativeClient } from './native.js';
+import { Policy, TrustRoots } from './policy.js';
+import { Report } from './report.js';
+import { Stream } from './stream.js';
+
+/** A client's settings. */
+export interface ClientOptions {
+  /** Default `venice`. */
+  readonly provider?: string;
+  /** The caller's API key. */
+  readonly apiKey: string;
+  /** Where the provider is reached; default is its public address. */
+  readonly baseUrl?: string;
+  /** Where Intel-style collateral is fetched; default is Intel's service. */
+  readonly collateralUrl?: string;
+  /** What must hold; default is {@link Policy.standard}. */
+  readonly policy?: Policy;
+  /** Whose signatures count; default is the hardware vendors'. */
+  readonly trustRoots?: TrustRoots;
+  /** More certificate authorities for TLS, PEM. */
+  readonly caBundlePem?: BytesLike;
+  /** `environment` (default: `HTTPS_PROXY`, `NO_PROXY`), `none`, or a proxy URL. */
+  readonly proxy?: string;
+  /** Folder for vendor collateral, which is verified again on every use. */
+  readonly cacheDir?: string;
+  /** Whole seconds. */
+  readonly timeouts?: {
+    readonly connectS?: number;
+    readonly firstByteS?: number;
+    readonly idleS?: number;
+    readonly verificationS?: number;
+  };
+}
+
+/** Options of one call. */
+export interface CallOptions {
+  /** Ends the call with an {@link AbortError}. */
+  readonly signal?: AbortSignal;
+}
+
+/** One model of the provider. Only `e2ee` models take encrypted requests. */
+export interface Model {
+  readonly id: string;
+  readonly class: 'e2ee' | 'tee' | 'private' | 'anonymous' | 'unknown';
+  readonly [member: string]: unknown;
+}
+
+/** A chat request in the OpenAI form. */
+export interface ChatRequest {
+  readonly model: string;
+  readonly messages: readonly ChatMessage[];
+  readonly [member: string]: unknown;
+}
+
+/** One message of a chat. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: unknown;
+  readonly [member: string]: unknown;
+}
+
+/** Verifies an endpoint, seals requests to its proven key, sends them and opens the answers. Opens no socket before the first call. */
+export class Client {
+  readonly #native: NativeClient;
+  readonly #pending = new Set<NativeCancel>();
+
+  /** Reads the settings; throws {@link ConfigError}. */
+  constructor(options: ClientOptions) {
+    const { provider = 'venice', apiKey, baseUrl, collateralUrl, policy, trustRoots, proxy, cacheDir } = options;
+    const caBundlePem = options.caBundlePem === undefined ? undefined : toBytes('caBundlePem', options.caBundlePem);
+    this.#native = call(() =>
+      native.Client.create({
+        provider,
+        apiKey: apiKey ?? '',
+        baseUrl,
+        collateralUrl,
+        policy: policy?.toJson(),
+        trustRoots: TrustRoots.textOf(trustRoots),
+        caBundlePem,
+        proxy,
+        cacheDir,
+        ...options.timeouts,
+      }),
+    );
+  }
+
+  /** The provider's models. */
+  async models(options: CallOptions = {}): Promise<Model[]> {
+    const json = await this.#run(options.signal, (client, cancel) => client.modelsJson(cancel));
+    return (JSON.parse(json) as { models: Model[] }).models;
+  }
+
+  /** A fresh verification. All three verdicts are a report; only unusable arguments and settings are an error. */
+  async verify(model: string, options: CallOptions = {}): Promise<Report> {
+    return Report.wrap(await this.#run(options.signal, (client, cancel) => client.verify(model, cancel)));
+  }
+
+  /** A proven endpoint, reused while its proof lasts; concurrent callers share one verification. */
+  async ready(model: string, options: CallOptions = {}): Promise<VerifiedEndpoint> {
+    return VerifiedEndpoint.wrap(await this.#run(options.signal, (client, cancel) => client.ready(model, cancel)));
+  }
+
+  /** Verifies when needed, seals, sends, and gives the answer as it is opened. The signal covers the stream too. */
+  async chat(request: ChatRequest | JsonLike, options: CallOptions = {}): Promise<Stream> {
+    const body = toJsonBytes('request', request);
+    const cancel = native.Cancel.create();
+    const stream = await this.#run(options.signal, (client, token) => client.chat(body, token), cancel);
+    return Stream.wrap(stream, options.signal, cancel);
+  }
+
+  /**
+   * Ends calls that are under way (they reject as `cancelled`), drops connections and proofs, and refuses new calls. Streams live
+   * on. Idempotent.
+   */
+  async close(): Promise<void> {
+    for (const cancel of this.#pending) {
+      cancel.trigger();
+    }
+    call(() => this.#native.close());
+  }
+
+  async #run<T>(
+    signal: AbortSignal | undefined,
+    start: (client: NativeClient, cancel: NativeCancel) => Promise<Answer<T>>,
+    cancel: NativeCancel = native.Cancel.create(),
+  ): Promise<T> {
+    const client = this.#native;
+    this.#pending.add(cancel);
+    try {
+      return await abortable(signal, cancel, () => callAsync(() => start(client, cancel)));
+    } finally {
+      this.#pending.delete(cancel);
+    }
+  }
+}
+
+export interface Client extends AsyncDisposable {}
+disposable(Client, 'asyncDispose', 'close');
+
+/** Runs an operation whose token the signal triggers; the operation's own end by that is an {@link AbortError}. */
+async function abortable<T>(signal: AbortSignal | undefined, cancel: NativeCancel, work: () => Promise<T>): Promise<T> {
+  if (signal === undefined) {
+    return work();
+  }
+  if (signal.aborted) {
+    throw new AbortError(signal.reason);
+  }
+  const onAbort = (): void => cancel.trigger();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await work();
+  } catch (error) {
+    throw signal.aborted && error instanceof ProveilError && error.slug === 'cancelled'
+      ? new AbortError(signal.reason)
+      : error;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

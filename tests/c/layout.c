@@ -1,0 +1,73 @@
+/* The layout of everything that crosses the boundary by value (T65): a change here is a change of the binary interface. */
+#include <stddef.h>
+
+#include "check.h"
+
+#define WORD sizeof(void *)
+#define AT(type, member, offset) CHECK(offsetof(type, member) == (offset))
+
+int main(void) {
+    CHECK(sizeof(pv_status) == 4 && sizeof(size_t) == WORD);
+
+    CHECK(sizeof(pv_bytes) == 2 * WORD);
+    AT(pv_bytes, data, 0);
+    AT(pv_bytes, len, WORD);
+
+    CHECK(sizeof(pv_buf) == 3 * WORD);
+    AT(pv_buf, data, 0);
+    AT(pv_buf, len, WORD);
+    AT(pv_buf, owner, 2 * WORD);
+
+    CHECK(sizeof(pv_header) == 2 * WORD);
+    AT(pv_header, name, 0);
+    AT(pv_header, value, WORD);
+
+    CHECK(sizeof(pv_client_options) == 11 * WORD + 16);
+    AT(pv_client_options, struct_size, 0);
+    AT(pv_client_options, provider, WORD);
+    AT(pv_client_options, api_key, 2 * WORD);
+    AT(pv_client_options, base_url, 3 * WORD);
+    AT(pv_client_options, collateral_url, 4 * WORD);
+    AT(pv_client_options, policy, 5 * WORD);
+    AT(pv_client_options, trust_roots, 6 * WORD);
+    AT(pv_client_options, ca_bundle_pem, 7 * WORD);
+    AT(pv_client_options, proxy, 9 * WORD);
+    AT(pv_client_options, cache_dir, 10 * WORD);
+    AT(pv_client_options, connect_timeout_s, 11 * WORD);
+    AT(pv_client_options, first_byte_timeout_s, 11 * WORD + 4);
+    AT(pv_client_options, idle_timeout_s, 11 * WORD + 8);
+    AT(pv_client_options, verification_timeout_s, 11 * WORD + 12);
+
+    CHECK(sizeof(pv_exchange_options) == 12 * WORD);
+    AT(pv_exchange_options, struct_size, 0);
+    AT(pv_exchange_options, provider, WORD);
+    AT(pv_exchange_options, model, 2 * WORD);
+    AT(pv_exchange_options, api_key, 3 * WORD);
+    AT(pv_exchange_options, base_url, 4 * WORD);
+    AT(pv_exchange_options, collateral_url, 5 * WORD);
+    AT(pv_exchange_options, policy, 6 * WORD);
+    AT(pv_exchange_options, trust_roots, 7 * WORD);
+    AT(pv_exchange_options, collateral, 8 * WORD);
+    AT(pv_exchange_options, collateral_count, 9 * WORD);
+    AT(pv_exchange_options, model_list, 10 * WORD);
+
+    AT(pv_evidence_input, struct_size, 0);
+    AT(pv_evidence_input, provider, WORD);
+    AT(pv_evidence_input, model, 2 * WORD);
+    AT(pv_evidence_input, response, 3 * WORD);
+    AT(pv_evidence_input, nonce, 5 * WORD);
+    AT(pv_evidence_input, collateral, 7 * WORD);
+    AT(pv_evidence_input, collateral_count, 8 * WORD);
+    AT(pv_evidence_input, at_unix_s, 9 * WORD);
+    AT(pv_evidence_input, policy, 9 * WORD + 8);
+    AT(pv_evidence_input, trust_roots, 10 * WORD + 8);
+    CHECK(sizeof(pv_evidence_input) == 11 * WORD + 8);
+
+    /* Versions: every part and the composite, header against library. */
+    char version[32];
+    snprintf(version, sizeof version, "%d.%d.%d", PV_VERSION_MAJOR, PV_VERSION_MINOR, PV_VERSION_PATCH);
+    CHECK(strcmp(version, PV_VERSION) == 0 && strcmp(version, pv_version()) == 0);
+    CHECK(PV_VERSION_NUMBER == PV_VERSION_MAJOR * 1000000 + PV_VERSION_MINOR * 1000 + PV_VERSION_PATCH);
+    CHECK(pv_abi_version() == PV_ABI_VERSION);
+    return finish();
+}

@@ -1,0 +1,44 @@
+//! Running other programs.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+
+/// The cargo that runs this.
+pub fn cargo() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
+/// Runs a program to its end; anything but success is an error that names it.
+pub fn run<A: AsRef<OsStr>>(
+    folder: &Path,
+    program: &str,
+    arguments: impl IntoIterator<Item = A>,
+) -> Result<(), String> {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder);
+    let status = command.status().map_err(|error| format!("cannot run {program}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", shown(&command))) }
+}
+
+/// Standard output of a program that ends with success.
+pub fn output<A: AsRef<OsStr>>(
+    folder: &Path,
+    program: &str,
+    arguments: impl IntoIterator<Item = A>,
+) -> Result<String, String> {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder);
+    let output = command.output().map_err(|error| format!("cannot run {program}: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(format!("{} ended with {}", shown(&command), output.status))
+    }
+}
+
+/// Program and arguments on one line.
+fn shown(command: &Command) -> String {
+    let parts = std::iter::once(command.get_program()).chain(command.get_args());
+    parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
