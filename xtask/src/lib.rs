@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
+pub mod bench;
 pub mod conformance;
 pub mod demo;
 pub mod evidence;

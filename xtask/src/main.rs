@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use xtask::{
-    conformance, demo, evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python, test_uniffi,
+    bench, conformance, demo, evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python,
+    test_uniffi,
 };
 
 const USAGE: &str = "usage: cargo xtask <command>
@@ -15,6 +16,9 @@ const USAGE: &str = "usage: cargo xtask <command>
       an enclave proven, a prompt sealed, an answer streamed in every language present; then three attacks refused
   test [--require-all] [STEP...]
       every test in every language present, with all set-up; --require-all makes a missing language an error
+  bench [--json] [--advisory] [--prepare] [--build]
+      measure speed, memory and sizes against their targets; a missed one is an error, unless --advisory; --prepare builds the
+      release library, wheel, addon and binary first; --build adds a clean build of the core
   gen [--check]
       write, or compare, every generated file
   check-layers
@@ -56,6 +60,16 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
         "test" => {
             let require_all = flag(&mut arguments, "--require-all");
             test::run_all(&root, require_all, &arguments)
+        }
+        "bench" => {
+            let options = bench::Options {
+                json: flag(&mut arguments, "--json"),
+                advisory: flag(&mut arguments, "--advisory"),
+                prepare: flag(&mut arguments, "--prepare"),
+                build: flag(&mut arguments, "--build"),
+            };
+            none_left(&arguments)?;
+            bench::run(&root, &evidence::default_dir(), options)
         }
         "gen" => {
             let check = flag(&mut arguments, "--check");
