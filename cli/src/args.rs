@@ -35,6 +35,10 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Verify, then send a prompt that only the proven key can open, and print the answer as it comes
     Chat(Chat),
+    /// Watch a proof, a sealed chat and three refusals against a simulated enclave: no account, no network
+    Demo(Demo),
+    /// Run a simulated provider on this machine, honest or with chosen defects
+    Simulate(Simulate),
     /// Explain a check, an error code, or the members of a policy
     Explain(Explain),
     /// Print the version
@@ -159,6 +163,48 @@ pub(crate) struct Chat {
 
     #[command(flatten)]
     pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// What to ask
+    #[arg(long, default_value = "What does it mean that an enclave is attested?")]
+    pub(crate) prompt: String,
+
+    /// Print every check instead of a summary by group
+    #[arg(long)]
+    pub(crate) full: bool,
+
+    /// Let another program have the same chat: a JSON array of a label, the program and its first arguments. It is called with
+    /// PROVIDER MODEL PROMPT BASE_URL COLLATERAL_URL TRUST_ROOTS_FILE after them, and VENICE_API_KEY set
+    #[arg(long, value_name = "JSON")]
+    pub(crate) also: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// The provider, e.g. venice
+    pub(crate) provider: String,
+
+    /// Port on 127.0.0.1; a free one when absent
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+
+    /// Switch a defect on; may be given several times
+    #[arg(long = "defect", value_name = "NAME")]
+    pub(crate) defects: Vec<String>,
+
+    /// List the defects and what a correct client makes of each
+    #[arg(long)]
+    pub(crate) list_defects: bool,
+
+    /// Where to write the throw-away trust roots; a file in the temporary directory when absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) roots_out: Option<PathBuf>,
+
+    /// Pause before each piece of an answer, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 20)]
+    pub(crate) pace_ms: u64,
 }
 
 #[derive(Debug, Args)]

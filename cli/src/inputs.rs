@@ -67,7 +67,7 @@ pub(crate) fn trust_roots(path: Option<&Path>, output: &Output) -> Result<TrustR
     Ok(roots)
 }
 
-/// One collateral file, or all files ending in `.json` of a directory; those that are no collateral are named and left out.
+/// One collateral file, or all files ending in `.json` of a directory; those that are no collateral are counted and left out.
 pub(crate) fn collateral(path: &Path, output: &Output) -> Result<Vec<TdxCollateral>> {
     const FLAG: &str = "--collateral";
     if !path.is_dir() {
@@ -85,12 +85,18 @@ pub(crate) fn collateral(path: &Path, output: &Output) -> Result<Vec<TdxCollater
             .at(FLAG)
             .expected(format!("{COLLATERAL_MAX_FILES} files")));
     }
-    let mut found = Vec::new();
-    for file in files {
-        match read(&file, FLAG, COLLATERAL_MAX_BYTES).and_then(|bytes| TdxCollateral::from_json(&bytes)) {
-            Ok(collateral) => found.push(collateral),
-            Err(error) => output.warn(&format!("{} was left out: {error}", file.display())),
-        }
+    let count = files.len();
+    let parsed = files.iter().filter_map(|file| {
+        let bytes = read(file, FLAG, COLLATERAL_MAX_BYTES).ok()?;
+        TdxCollateral::from_json(&bytes).ok()
+    });
+    let found: Vec<TdxCollateral> = parsed.collect();
+    if found.len() < count {
+        let others = count.saturating_sub(found.len());
+        output.warn(&format!(
+            "{others} of {count} files in {} are no collateral and were left out",
+            path.display()
+        ));
     }
     Ok(found)
 }
@@ -163,7 +169,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn cache_directories() {
-        let cases: [(&[(&str, &str)], Option<&str>); 4] = [
+        type Variables = &'static [(&'static str, &'static str)];
+        let cases: [(Variables, Option<&str>); 4] = [
             (&[("XDG_CACHE_HOME", "/c"), ("HOME", "/h")], Some("/c/proveil")),
             (&[("XDG_CACHE_HOME", "c"), ("HOME", "/h")], Some("/h/.cache/proveil")),
             (&[("HOME", "h")], None),

@@ -14,6 +14,9 @@ const PLAIN: &str = "\x1b[0m";
 /// Back to the start of the line, which is then empty.
 const CLEAR_LINE: &str = "\r\x1b[K";
 
+/// Lines that this program breaks itself.
+const WIDTH: usize = 78;
+
 /// How this run writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
@@ -63,7 +66,8 @@ impl Output {
         };
         let mut out = io::stdout().lock();
         writeln!(out, "{}{}{PLAIN}", colour_of(verdict), printable(first))?;
-        out.write_all(printable(rest).as_bytes())?;
+        out.write_all(printable(rest.trim_end()).as_bytes())?;
+        out.write_all(b"\n")?;
         out.flush()
     }
 
@@ -157,6 +161,25 @@ fn printable(text: &str) -> String {
             c => c,
         })
         .collect()
+}
+
+/// The text in lines of at most 78 characters, broken at spaces.
+pub(crate) fn wrap(text: &str) -> String {
+    let mut out = String::new();
+    let mut column: usize = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column.saturating_add(length) >= WIDTH {
+            out.push('\n');
+            column = 0;
+        } else if column > 0 {
+            out.push(' ');
+            column = column.saturating_add(1);
+        }
+        out.push_str(word);
+        column = column.saturating_add(length);
+    }
+    out
 }
 
 #[cfg(test)]

@@ -1,5 +1,13 @@
 //! Malformed command lines: exit code 2, the nearest valid name, nothing on standard output, no secret anywhere.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout
+)]
+
 use assert_cmd::Command;
 
 const CANARY: &str = "canary-key-77aa";
@@ -68,7 +76,7 @@ fn mistakes_are_named_with_the_nearest_valid_word() {
         (plain(&["chat", "venice", "-m", "m", "--api-key-file", "-"]), &["PV-135", "both"]),
         (plain(&["models", "venice", "--base-url", "http://api.venice.ai"]), &["PV-136", "--base-url"]),
         (plain(&["models", "venice", "--ca-bundle", "empty"]), &["PV-133"]),
-        (plain(&["explain", "tdx.tbc"]), &["PV-101", "Did you mean `tdx.tcb`?"]),
+        (plain(&["explain", "tdx.xfma"]), &["PV-101", "Did you mean `tdx.xfam`?"]),
         (plain(&["explain", "PV-298"]), &["PV-101", "Did you mean"]),
         (plain(&["completions", "bsh"]), &["'bsh'", "'bash'"]),
     ];
@@ -141,11 +149,41 @@ fn keys_come_from_files_and_the_environment() {
     };
     type Give<'a> = Box<dyn Fn(&mut Command) + 'a>;
     let cases: Vec<(&str, Give<'_>, bool)> = vec![
-        ("flag", Box::new(|c| drop(c.arg("--api-key-file").arg(&private))), false),
-        ("flag, exposed", Box::new(|c| drop(c.arg("--api-key-file").arg(&open))), true),
-        ("variable", Box::new(|c| drop(c.env("VENICE_API_KEY", CANARY))), false),
-        ("file variable", Box::new(|c| drop(c.env("VENICE_API_KEY_FILE", &open))), true),
-        ("standard input", Box::new(|c| drop(c.args(["--api-key-file", "-"]).write_stdin(CANARY))), false),
+        (
+            "flag",
+            Box::new(|c| {
+                c.arg("--api-key-file").arg(&private);
+            }),
+            false,
+        ),
+        (
+            "flag, exposed",
+            Box::new(|c| {
+                c.arg("--api-key-file").arg(&open);
+            }),
+            true,
+        ),
+        (
+            "variable",
+            Box::new(|c| {
+                c.env("VENICE_API_KEY", CANARY);
+            }),
+            false,
+        ),
+        (
+            "file variable",
+            Box::new(|c| {
+                c.env("VENICE_API_KEY_FILE", &open);
+            }),
+            true,
+        ),
+        (
+            "standard input",
+            Box::new(|c| {
+                c.args(["--api-key-file", "-"]).write_stdin(CANARY);
+            }),
+            false,
+        ),
     ];
     for (what, give, warned) in cases {
         let mut command = proveil(home.path());
@@ -161,12 +199,13 @@ fn keys_come_from_files_and_the_environment() {
 #[test]
 fn plain_results() {
     let home = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--help"], "Exit codes"),
         (&["--version"], "proveil 0."),
         (&["version"], "proveil 0."),
         (&["version", "--json"], "proveil.version/v1"),
-        (&["explain", "tdx.tcb"], "attestation.md"),
+        (&["explain", "tdx.xfam"], "attestation.md"),
+        (&["explain", "tdx.tcb"], "tdx.tcb.status"),
         (&["explain", "229"], "tcb_status_refused"),
         (&["explain", "--json"], "proveil.explain/v1"),
         (&["completions", "bash"], "_proveil"),

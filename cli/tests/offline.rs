@@ -1,5 +1,13 @@
 //! `proveil verify` over captured evidence of a real deployment, read in place (`../shared/evidence`, or `PROVEIL_EVIDENCE`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout
+)]
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;

@@ -41,6 +41,11 @@ impl Client {
         self.thread.block_on(self.client.verify(model))
     }
 
+    /// As [`crate::Client::appraise`].
+    pub fn appraise(&self, model: &str) -> Result<(Report, Result<()>)> {
+        self.thread.block_on(self.client.appraise(model))
+    }
+
     /// As [`crate::Client::ready`].
     pub fn ready(&self, model: &str) -> Result<Arc<VerifiedEndpoint>> {
         self.thread.block_on(self.client.ready(model))

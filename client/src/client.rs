@@ -79,10 +79,15 @@ impl Client {
     /// Verifies a model's endpoint now, whatever is cached. Every verdict is a report; an error means that there was nothing to
     /// judge: bad input, or the provider could not be reached. A verified endpoint is kept for [`Client::ready`].
     pub async fn verify(&self, model: &str) -> Result<Report> {
+        Ok(self.appraise(model).await?.0)
+    }
+
+    /// As [`Client::verify`], with the error that [`Client::ready`] would end with beside a report that is not `verified`.
+    pub async fn appraise(&self, model: &str) -> Result<(Report, Result<()>)> {
         let inner = self.inner()?;
         Ok(match inner.verifier.verify(model).await? {
-            Outcome::Verified(endpoint) => inner.proofs.put(model, endpoint)?.report().clone(),
-            Outcome::Refused(report, _) | Outcome::Indeterminate(report, _) => report,
+            Outcome::Verified(endpoint) => (inner.proofs.put(model, endpoint)?.report().clone(), Ok(())),
+            Outcome::Refused(report, error) | Outcome::Indeterminate(report, error) => (report, Err(error)),
         })
     }
 

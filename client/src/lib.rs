@@ -1,25 +1,10 @@
 //! Proveil for Rust applications: verifies a private AI endpoint, encrypts prompts to its proven key and streams the answer.
 //!
-//! ```no_run
-//! # async fn run(key: proveil::SecretText) -> proveil::Result<()> {
-//! use proveil::{Client, ClientConfig, Event, Provider};
-//!
-//! let client = Client::new(ClientConfig::new(Provider::Venice, key))?;
-//! let body = br#"{"model":"e2ee-glm-5-2-p","messages":[{"role":"user","content":"Hello"}]}"#;
-//! let mut answer = client.chat(body).await?;
-//! while let Some(event) = answer.next().await {
-//!     if let Event::Text { text, .. } = event? {
-//!         print!("{text}");
-//!     }
-//! }
-//! # Ok(())
-//! # }
-//! ```
-//!
 //! This crate owns everything around the core that needs an operating system: sockets and TLS (`transport`), clocks, randomness, the
 //! cached proofs and vendor collateral, and the loops over the core's state machines. It decides nothing about evidence: every
 //! verdict comes from [`proveil_core`].
 
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod blocking;

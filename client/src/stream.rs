@@ -67,6 +67,11 @@ impl Stream {
         }
     }
 
+    /// An event that is here already, without waiting and without reading on; `None` says nothing about the answer.
+    pub fn next_buffered(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
     /// The report of the verification that this request relied on.
     pub fn report(&self) -> &Report {
         self.endpoint.report()

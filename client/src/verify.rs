@@ -88,7 +88,7 @@ impl Verifier {
             if deadline.saturating_duration_since(Instant::now()) <= Duration::from_secs(pause) {
                 return attempt.result;
             }
-            (self.observer)(&Notice::Retrying { why: "the attestation could not be had" });
+            (self.observer)(&Notice::Retrying { why: "evidence could not be had" });
             self.pace.pause(pause).await;
             number = number.saturating_add(1);
         }

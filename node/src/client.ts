@@ -2,7 +2,7 @@
 
 import { disposable, toBytes, toJsonBytes, type BytesLike, type JsonLike } from './convert.js';
 import { VerifiedEndpoint } from './endpoint.js';
-import { AbortError, call, callAsync, errorOf, ProveilError } from './errors.js';
+import { AbortError, call, callAsync, ProveilError } from './errors.js';
 import { native, type Answer, type NativeCancel, type NativeClient } from './native.js';
 import { Policy, TrustRoots } from './policy.js';
 import { Report } from './report.js';
@@ -66,7 +66,7 @@ export interface ChatMessage {
 
 /** Verifies an endpoint, seals requests to its proven key, sends them and opens the answers. Opens no socket before the first call. */
 export class Client {
-  #native: NativeClient | undefined;
+  readonly #native: NativeClient;
   readonly #pending = new Set<NativeCancel>();
 
   /** Reads the settings; throws {@link ConfigError}. */
@@ -113,12 +113,15 @@ export class Client {
     return Stream.wrap(stream, options.signal, cancel);
   }
 
-  /** Ends calls that are under way (they reject as `cancelled`) and refuses new ones. Streams live on. Idempotent. */
+  /**
+   * Ends calls that are under way (they reject as `cancelled`), drops connections and proofs, and refuses new calls. Streams live
+   * on. Idempotent.
+   */
   async close(): Promise<void> {
-    this.#native = undefined;
     for (const cancel of this.#pending) {
       cancel.trigger();
     }
+    call(() => this.#native.close());
   }
 
   async #run<T>(
@@ -127,9 +130,6 @@ export class Client {
     cancel: NativeCancel = native.Cancel.create(),
   ): Promise<T> {
     const client = this.#native;
-    if (client === undefined) {
-      throw errorOf('already_finished', { check: 'Client' });
-    }
     this.#pending.add(cancel);
     try {
       return await abortable(signal, cancel, () => callAsync(() => start(client, cancel)));

@@ -83,7 +83,8 @@ export class VerifiedEndpoint {
 
   /** The request that asks the provider for the signature of a finished answer. */
   signatureRequest(receipt: Receipt): HttpRequest {
-    return HttpRequest.wrap(call(() => this.#native.signatureRequest(Receipt.unwrap(receipt))));
+    const inner = Receipt.unwrap(receipt);
+    return HttpRequest.wrap(call(() => this.#native.signatureRequest(inner)));
   }
 
   /** Judges the answer to it against the proven key and the bytes of this exchange. */
@@ -93,8 +94,8 @@ export class VerifiedEndpoint {
     headers: HeadersLike,
     body: BytesLike,
   ): Promise<SignatureVerdict> {
-    const [list, bytes] = [toHeaderList(headers), toBytes('body', body)];
-    const verdict = await callAsync(() => this.#native.checkSignature(Receipt.unwrap(receipt), status, list, bytes));
+    const [inner, list, bytes] = [Receipt.unwrap(receipt), toHeaderList(headers), toBytes('body', body)];
+    const verdict = await callAsync(() => this.#native.checkSignature(inner, status, list, bytes));
     return verdict as SignatureVerdict;
   }
 }

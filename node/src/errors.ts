@@ -135,7 +135,8 @@ export async function callAsync<T>(work: () => Promise<Answer<T>>): Promise<T> {
 function convert<T>(work: () => T): T {
   try {
     return work();
-  } catch {
-    throw errorOf('invalid_argument', { expected: 'arguments of the documented types' });
+  } catch (error) {
+    const ofNative = error instanceof Error && 'code' in error;
+    throw ofNative ? errorOf('invalid_argument', { expected: 'arguments of the documented types' }) : error;
   }
 }

@@ -103,6 +103,7 @@ export interface NativeClient {
   verify(model: string, cancel: NativeCancel): Promise<Answer<NativeReport>>;
   ready(model: string, cancel: NativeCancel): Promise<Answer<NativeEndpoint>>;
   chat(body: Uint8Array, cancel: NativeCancel): Promise<Answer<NativeStream>>;
+  close(): Answer<null>;
 }
 
 export interface NativeStream {

@@ -1,7 +1,7 @@
 // Opening one answer as its bytes arrive.
 
 import { checkKey, disposable, KEY, toHeaderList, type HeadersLike } from './convert.js';
-import { call } from './errors.js';
+import { call, errorOf } from './errors.js';
 import type { NativeEvent, NativeOpener, NativeReceipt, ReceiptFields } from './native.js';
 
 /**
@@ -47,6 +47,9 @@ export class Receipt {
 
   /** @internal */
   static unwrap(receipt: Receipt): NativeReceipt {
+    if (typeof receipt !== 'object' || receipt === null || !(#native in receipt)) {
+      throw errorOf('invalid_argument', { check: 'receipt', expected: 'a Receipt' });
+    }
     return receipt.#native;
   }
 

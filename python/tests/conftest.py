@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import proveil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
 EVIDENCE = Path(os.environ.get("PROVEIL_EVIDENCE", ROOT.parent / "shared" / "evidence"))
+SIMULATOR = os.environ.get("PROVEIL_SIMULATOR", str(ROOT / "target/debug/examples/serve"))
 
 
 def vectors(name: str) -> dict[str, Any]:
@@ -56,6 +58,68 @@ def stalled_server() -> Iterator[str]:
         thread.join(5)
         for connection in kept:
             connection.close()
+
+
+class Simulator:
+    """The simulated provider in a process of its own (testkit/examples/serve.rs)."""
+
+    def __init__(self, *options: str) -> None:
+        self.process = subprocess.Popen([SIMULATOR, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.hello = self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self.process.stdout
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        assert "error" not in answer, answer
+        return answer
+
+    def tell(self, command: str) -> dict[str, Any]:
+        assert self.process.stdin
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self._read()
+
+    def config(self, **options: Any) -> proveil.Config:
+        """What a client needs to reach it."""
+        given = {
+            "base_url": self.hello["base_url"],
+            "collateral_url": self.hello["collateral_url"],
+            "trust_roots": proveil.TrustRoots.from_json(self.hello["trust_roots"]),
+            "proxy": None,
+            "api_key": "test-key",
+        }
+        return proveil.Config(**{**given, **options})
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture(scope="session")
+def simulators() -> Iterator[Callable[..., Simulator]]:
+    """Starts simulators, one for each set of options."""
+    if not Path(SIMULATOR).is_file():
+        pytest.skip("no simulator: cargo build -p proveil-testkit --example serve")
+    started: dict[tuple[str, ...], Simulator] = {}
+
+    def start(*options: str) -> Simulator:
+        if options not in started:
+            started[options] = Simulator(*options)
+        return started[options]
+
+    yield start
+    for simulator in started.values():
+        simulator.stop()
+
+
+@pytest.fixture()
+def simulator(simulators: Callable[..., Simulator]) -> Iterator[Simulator]:
+    """An honest simulator that has received nothing yet."""
+    simulator = simulators()
+    simulator.tell("defects")
+    simulator.tell("clear")
+    yield simulator
+    simulator.tell("defects")
 
 
 @pytest.fixture()

@@ -84,8 +84,8 @@ def test_the_loop_runs_on(stalled_server: str) -> None:
                 await asyncio.sleep(0.01)
 
         ticker = asyncio.create_task(tick())
-        with pytest.raises(proveil.ProveilError):
-            await here.models()
+        with pytest.raises(proveil.IndeterminateError):
+            await here.ready("e2ee-m")
         ticker.cancel()
         assert ticks > 20
 

@@ -7,6 +7,7 @@ import inspect
 from pathlib import Path
 
 import proveil
+import pytest
 from proveil import _core
 
 STUB = ast.parse((Path(proveil.__file__).parent / "_core.pyi").read_text(encoding="utf-8"))
@@ -80,6 +81,10 @@ def test_everything_public_is_documented() -> None:
 
 
 def test_all_is_complete() -> None:
-    public = {name for name in vars(proveil) if not name.startswith("_")}
+    public = {name for name in dir(proveil) if not name.startswith("_")}
     modules = {"aio", "client", "config", "errors", "annotations", "TYPE_CHECKING"}
+    for name in proveil.__all__:
+        assert getattr(proveil, name) is not None
+    with pytest.raises(AttributeError):
+        getattr(proveil, "Klient")
     assert public - modules == set(proveil.__all__) - {"__version__"}

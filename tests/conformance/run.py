@@ -246,9 +246,11 @@ def command_of(language: str) -> list[str] | str:
         return [python, str(drivers / "python/driver.py")] if python else "run `cargo xtask test-python`"
     if language == "node":
         driver = first_file(drivers / "node/driver.mjs", drivers / "node/driver.js")
-        return ["node", driver] if driver else "no driver"
+        built = (ROOT / "node/dist/index.mjs").is_file()
+        return ["node", driver] if driver and built else "run `cargo xtask test-node`"
     driver = first_file(drivers / "uniffi/driver.py")
-    return [sys.executable, driver] if driver else "no driver"
+    built = (target / "uniffi/python/proveil_uniffi.py").is_file()
+    return [sys.executable, driver] if driver and built else "run `cargo xtask test-uniffi`"
 
 
 class Driver:

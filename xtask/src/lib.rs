@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
+pub mod demo;
 pub mod evidence;
 pub mod r#gen;
 pub mod layers;

@@ -5,10 +5,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use xtask::{evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python, test_uniffi};
+use xtask::{
+    demo, evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python, test_uniffi,
+};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
+  demo
+      an enclave proven, a prompt sealed, an answer streamed in every language present; then three attacks refused
   test [--require-all] [STEP...]
       every test in every language present, with all set-up; --require-all makes a missing language an error
   gen [--check]
@@ -41,6 +45,10 @@ fn main() -> ExitCode {
 fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
     let root = root();
     match command {
+        "demo" => {
+            none_left(&arguments)?;
+            demo::run_demo(&root)
+        }
         "test" => {
             let require_all = flag(&mut arguments, "--require-all");
             test::run_all(&root, require_all, &arguments)

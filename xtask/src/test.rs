@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::process::{cargo, output, run};
 use crate::{evidence, r#gen, layers, test_c, test_node, test_python, test_uniffi};
 
-/// Crates that are built and tested as their language's package, not by `cargo test`.
-const PACKAGED: [&str; 4] = ["proveil-python", "proveil-node", "proveil-uniffi", "proveil-uniffi-bindgen"];
+/// Crates that are built and tested as their language's package or measured, not by `cargo test`.
+const PACKAGED: [&str; 5] =
+    ["proveil-python", "proveil-node", "proveil-uniffi", "proveil-uniffi-bindgen", "proveil-bench"];
 
 /// One step of the run.
 struct Step {
@@ -62,7 +63,12 @@ pub fn run_all(root: &Path, require_all: bool, only: &[String]) -> Result<(), St
 
 fn lint(root: &Path) -> Result<(), String> {
     run(root, &cargo(), ["fmt", "--all", "--check"])?;
-    run(root, &cargo(), ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    // Not `--all-targets`: that would build addons as test programs, without the exports that use their functions.
+    let targets = ["--lib", "--bins", "--tests", "--examples"];
+    let mut arguments = vec!["clippy", "--quiet", "--workspace"];
+    arguments.extend(targets);
+    arguments.extend(["--", "-D", "warnings"]);
+    run(root, &cargo(), arguments)
 }
 
 fn check_layers(root: &Path) -> Result<(), String> {

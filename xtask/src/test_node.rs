@@ -1,8 +1,8 @@
 //! Builds the Node package and runs its tests: `npm ci`, addon, TypeScript, consumer types, `node:test`.
 
-use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Command;
+
+use crate::process::{cargo, output, run};
 
 /// Where the addon goes: `node/` for tests and demo.
 const PACKAGE: &str = "node";
@@ -11,8 +11,25 @@ const PACKAGE: &str = "node";
 pub fn test(root: &Path, release: bool) -> Result<(), String> {
     prepare(root, Build { release, test_entry: true })?;
     let package = root.join(PACKAGE);
-    run(&package, &npm(), ["run", "--silent", "check"])?;
-    run(&package, "node", ["--expose-gc", "--test", "test/"])
+    run(&package, npm(), ["run", "--silent", "check"])?;
+    run(root, &cargo(), ["build", "--quiet", "--package", "proveil-testkit", "--example", "serve"])?;
+    let mut arguments = ["--expose-gc", "--test", "--test-reporter=spec"].map(str::to_owned).to_vec();
+    arguments.extend(test_files(&package)?);
+    run(&package, "node", arguments)
+}
+
+/// Node 20 takes no patterns, and a folder would run the tests' own helpers too.
+fn test_files(package: &Path) -> Result<Vec<String>, String> {
+    let fail = |error: std::io::Error| format!("cannot list node/test: {error}");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(package.join("test")).map_err(fail)? {
+        let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".test.mjs") {
+            files.push(format!("test/{name}"));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// How to build the addon.
@@ -28,9 +45,9 @@ pub struct Build {
 pub fn prepare(root: &Path, build: Build) -> Result<(), String> {
     let package = root.join(PACKAGE);
     if !is_installed(&package) {
-        run(&package, &npm(), ["ci"])?;
+        run(&package, npm(), ["ci"])?;
     }
-    run(&package, &npm(), ["run", "--silent", "build"])?;
+    run(&package, npm(), ["run", "--silent", "build"])?;
     build_addon(root, &package, build)?;
     link_examples(root)
 }
@@ -86,39 +103,6 @@ fn link_examples(root: &Path) -> Result<(), String> {
     linked.map_err(fail)
 }
 
-fn cargo() -> String {
-    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
-}
-
-fn npm() -> String {
-    (if cfg!(windows) { "npm.cmd" } else { "npm" }).to_owned()
-}
-
-fn run<A: AsRef<OsStr>>(
-    folder: &Path,
-    program: &str,
-    arguments: impl IntoIterator<Item = A>,
-) -> Result<(), String> {
-    let status = Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .status()
-        .map_err(|error| format!("cannot run {program}: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{program} in {} ended with {status}", folder.display()))
-    }
-}
-
-fn output(folder: &Path, program: &str, arguments: [&str; 2]) -> Result<String, String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .map_err(|error| format!("cannot run {program}: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{program} in {} ended with {}", folder.display(), output.status));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+fn npm() -> &'static str {
+    if cfg!(windows) { "npm.cmd" } else { "npm" }
 }

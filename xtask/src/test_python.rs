@@ -5,6 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::process::{self, cargo};
+
+/// The simulated provider that the tests start (testkit/examples/serve.rs).
+const SIMULATOR: &str = if cfg!(windows) { "serve.exe" } else { "serve" };
+
 /// How to build the wheel.
 #[derive(Clone, Copy, Debug)]
 pub struct Build {
@@ -14,7 +19,8 @@ pub struct Build {
     pub test_entry: bool,
 }
 
-/// Builds the wheel and runs pytest and mypy on it. `python` names the interpreter, 3.10 or newer.
+/// Builds the wheel and the simulated provider, runs pytest and mypy on what users would get. `python` names the interpreter, 3.10 or
+/// newer.
 pub fn test(root: &Path, python: &str, release: bool) -> Result<(), String> {
     let tools = tools(root, python)?;
     let wheel = wheel(root, &tools, Build { release, test_entry: true })?;
@@ -24,8 +30,13 @@ pub fn test(root: &Path, python: &str, release: bool) -> Result<(), String> {
         file_name(&wheel),
         fs::metadata(&wheel).map_or(0, |data| data.len() / 1024)
     );
+    process::run(root, &cargo(), ["build", "--quiet", "--package", "proveil-testkit", "--example", "serve"])?;
     let package = root.join("python");
-    run(Command::new(program(&clean, "python")).args(["-m", "pytest", "-q"]).current_dir(&package))?;
+    let mut pytest = Command::new(program(&clean, "python"));
+    pytest
+        .args(["-m", "pytest", "-q"])
+        .env("PROVEIL_SIMULATOR", root.join("target/debug/examples").join(SIMULATOR));
+    run(pytest.current_dir(&package))?;
     run(Command::new(program(&clean, "python")).args(["-m", "mypy"]).current_dir(&package))
 }
 

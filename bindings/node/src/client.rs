@@ -1,9 +1,12 @@
 //! The client with its own transport.
 
+use std::sync::{Mutex, PoisonError};
+
 use napi::Env;
 use napi::bindgen_prelude::{Object, Uint8Array};
 use napi_derive::napi;
 use proveil_bindings_support::core::secret::SecretText;
+use proveil_bindings_support::core::{Code, Error, Result};
 use proveil_bindings_support::{CancelToken, ClientOptions, TimeoutOptions, client};
 
 use crate::answer::{Answer, answer, promise};
@@ -71,7 +74,15 @@ impl Cancel {
 
 /// Verifies, seals, sends and opens.
 #[napi]
-pub struct Client(client::Client);
+pub struct Client(Mutex<Option<client::Client>>);
+
+impl Client {
+    /// The client; `already_finished` after `close`.
+    fn inner(&self) -> Result<client::Client> {
+        let locked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.as_ref().cloned().ok_or_else(|| Error::new(Code::AlreadyFinished).at("Client"))
+    }
+}
 
 #[napi]
 impl Client {
@@ -96,38 +107,47 @@ impl Client {
                     verification_s: seconds("timeouts.verificationS", given.verification_s)?,
                 },
             };
-            Ok(Client(client::Client::new(options.config()?)?))
+            Ok(Client(Mutex::new(Some(client::Client::new(options.config()?)?))))
         })
     }
 
     /// The provider's models as JSON.
     #[napi]
     pub fn models_json<'env>(&self, env: &'env Env, cancel: &Cancel) -> napi::Result<Object<'env>> {
-        let client = self.0.clone();
-        promise(env, cancel.token(), async move { client.models_json().await })
+        let client = self.inner();
+        promise(env, cancel.token(), async move { client?.models_json().await })
     }
 
     /// A fresh verification.
     #[napi]
     pub fn verify<'env>(&self, env: &'env Env, model: String, cancel: &Cancel) -> napi::Result<Object<'env>> {
-        let client = self.0.clone();
-        promise(env, cancel.token(), async move { client.verify(&model).await.map(Report::from) })
+        let client = self.inner();
+        promise(env, cancel.token(), async move { client?.verify(&model).await.map(Report::from) })
     }
 
     /// A proven endpoint, from the cache while it lasts.
     #[napi]
     pub fn ready<'env>(&self, env: &'env Env, model: String, cancel: &Cancel) -> napi::Result<Object<'env>> {
-        let client = self.0.clone();
-        promise(env, cancel.token(), async move { client.ready(&model).await.map(Endpoint::from) })
+        let client = self.inner();
+        promise(env, cancel.token(), async move { client?.ready(&model).await.map(Endpoint::from) })
     }
 
     /// Sends a chat; the stream lives under the same token.
     #[napi]
     pub fn chat<'env>(&self, env: &'env Env, body: &[u8], cancel: &Cancel) -> napi::Result<Object<'env>> {
-        let (client, body, token) = (self.0.clone(), zeroize::Zeroizing::new(body.to_vec()), cancel.token());
+        let (client, body, token) = (self.inner(), zeroize::Zeroizing::new(body.to_vec()), cancel.token());
         promise(env, cancel.token(), async move {
-            let stream = client.chat(&body).await?;
+            let stream = client?.chat(&body).await?;
             Ok(Stream::new(stream, token))
+        })
+    }
+    /// Drops the client: connections, proofs, API key. Calls under way and streams keep what they need.
+    #[napi]
+    pub fn close(&self) -> Answer<()> {
+        answer(|| {
+            let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(taken);
+            Ok(())
         })
     }
 }

@@ -1,25 +1,21 @@
 //! The native halves of `Client` and `Stream`: they own the Rust objects, know in which process these were made, and turn each call
 //! into one future for `task`.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use proveil_bindings_support::client::{Client, ClientConfig, Proxy, Stream};
+use proveil_bindings_support::client::{Client, ClientConfig, Stream};
 use proveil_bindings_support::core::endpoint::Receipt as CoreReceipt;
-use proveil_bindings_support::core::http::BaseUrl;
-use proveil_bindings_support::core::provider::Provider;
 use proveil_bindings_support::core::report::Report as CoreReport;
 use proveil_bindings_support::core::secret::SecretText;
 use proveil_bindings_support::core::{Code, Error, Result};
-use proveil_bindings_support::{FlatEvent, guard};
+use proveil_bindings_support::{CancelToken, ClientOptions, FlatEvent, TimeoutOptions, guard};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use tokio::sync::watch;
 
 use crate::convert::{Bytes, Document};
 use crate::error::{detached, guarded, to_py};
 use crate::opener::Receipt;
-use crate::policy::{Policy, TrustRoots, policy_or_standard, roots_or_vendor};
+use crate::policy::{Policy, TrustRoots};
 use crate::report::Report;
 use crate::task::{Job, Value, lock, run};
 
@@ -80,45 +76,34 @@ impl ClientHandle {
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
-        provider: &str,
+        provider: String,
         api_key: String,
-        base_url: Option<&str>,
-        collateral_url: Option<&str>,
+        base_url: Option<String>,
+        collateral_url: Option<String>,
         policy: Option<&Bound<'_, Policy>>,
         trust_roots: Option<&Bound<'_, TrustRoots>>,
         ca_bundle_pem: Option<Bytes>,
-        proxy: Option<&str>,
-        cache_dir: Option<PathBuf>,
+        proxy: Option<String>,
+        cache_dir: Option<String>,
         connect_s: Option<u64>,
         first_byte_s: Option<u64>,
         idle_s: Option<u64>,
         verification_s: Option<u64>,
     ) -> PyResult<ClientHandle> {
-        let api_key = SecretText::new(api_key);
-        let policy = policy_or_standard(policy);
-        let roots = roots_or_vendor(trust_roots);
+        let options = ClientOptions {
+            provider,
+            api_key: SecretText::new(api_key),
+            base_url,
+            collateral_url,
+            policy: policy.map(|policy| policy.get().0.clone()),
+            trust_roots: trust_roots.map(|roots| roots.get().roots.clone()),
+            ca_bundle_pem: ca_bundle_pem.map(|pem| pem.to_vec()),
+            proxy: Some(proxy.unwrap_or_else(|| "none".to_owned())),
+            cache_dir,
+            timeouts: TimeoutOptions { connect_s, first_byte_s, idle_s, verification_s },
+        };
         detached(py, || {
-            let mut config = ClientConfig::new(Provider::parse(provider)?, api_key);
-            config.base_url = base_url.map(BaseUrl::parse).transpose()?;
-            config.collateral_url = collateral_url.map(BaseUrl::parse).transpose()?;
-            config.policy = policy;
-            config.roots = roots;
-            config.ca_bundle_pem = ca_bundle_pem.as_deref().map(<[u8]>::to_vec);
-            config.proxy = match proxy {
-                Some("environment") => Proxy::Environment,
-                None => Proxy::None,
-                Some(url) => Proxy::Url(url.to_owned()),
-            };
-            config.cache_dir = cache_dir;
-            let timeouts = &mut config.timeouts;
-            for (target, value) in [
-                (&mut timeouts.connect_s, connect_s),
-                (&mut timeouts.first_byte_s, first_byte_s),
-                (&mut timeouts.idle_s, idle_s),
-                (&mut timeouts.verification_s, verification_s),
-            ] {
-                *target = value.unwrap_or(*target);
-            }
+            let config = options.config()?;
             let owned = Owned { process: std::process::id(), client: Client::new(duplicate(&config))? };
             Ok(ClientHandle { config, slot: Mutex::new(Some(owned)) })
         })
@@ -200,7 +185,7 @@ pub struct StreamHandle {
     process: u32,
     report: CoreReport,
     slot: Arc<Mutex<Slot>>,
-    closed: watch::Sender<bool>,
+    closed: CancelToken,
 }
 
 /// Where the stream is.
@@ -248,7 +233,7 @@ impl StreamHandle {
             process: std::process::id(),
             report: stream.report().clone(),
             slot: Arc::new(Mutex::new(Slot::Idle(Box::new(stream)))),
-            closed: watch::Sender::new(false),
+            closed: CancelToken::new(),
         }
     }
 
@@ -269,12 +254,12 @@ impl StreamHandle {
         let mut slot = lock(&self.slot);
         match std::mem::replace(&mut *slot, Slot::Lent) {
             Slot::Idle(stream) => {
-                let mut closed = self.closed.subscribe();
+                let closed = self.closed.clone();
                 let work = next_events(self.lease(stream));
                 Ok(Box::pin(async move {
                     tokio::select! {
                         result = work => result.map(Value::Events),
-                        _ = closed.wait_for(|closed| *closed) => Err(Error::new(Code::Cancelled)),
+                        () = closed.triggered() => Err(Error::new(Code::Cancelled)),
                     }
                 }))
             }
@@ -349,7 +334,7 @@ impl StreamHandle {
         if self.process != std::process::id() {
             return;
         }
-        self.closed.send_replace(true);
+        self.closed.trigger();
         let slot = std::mem::replace(&mut *lock(&self.slot), Slot::Gone);
         py.detach(|| drop_at_home(Some((self.process, slot))));
     }

@@ -6,6 +6,7 @@ use proveil_bindings_support::core::http::ResponseHead;
 use proveil_bindings_support::core::secret::Secret;
 use proveil_bindings_support::core::wire::hex;
 use proveil_bindings_support::core::{Code, Error};
+use proveil_bindings_support::private_key;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
@@ -13,7 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyMemoryView, PyString};
 use zeroize::Zeroizing;
 
-use crate::error::{invalid, to_py};
+use crate::error::{guarded, invalid, to_py};
 
 /// Bytes of any object with a buffer. `bytes` are borrowed; everything else could change while the lock is released and is copied.
 pub struct Bytes(PyBackedBytes);
@@ -166,14 +167,8 @@ pub fn raw_or_hex(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Zeroizing<Ve
     Ok(Zeroizing::new(bytes))
 }
 
-/// A value of exactly `N` bytes.
-pub fn exact<const N: usize>(name: &str, value: &Bound<'_, PyAny>) -> PyResult<[u8; N]> {
-    let bytes = raw_or_hex(name, value)?;
-    <[u8; N]>::try_from(bytes.as_slice()).map_err(|_| invalid(value.py(), name, &format!("{N} bytes")))
-}
-
 /// A private key.
 pub fn secret(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Secret<32>> {
-    let mut bytes = exact::<32>(name, value)?;
-    Ok(Secret::take(&mut bytes))
+    let bytes = raw_or_hex(name, value)?;
+    guarded(value.py(), || private_key(&bytes))
 }

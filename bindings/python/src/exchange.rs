@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use proveil_bindings_support::ExchangeCell;
 use proveil_bindings_support::core::Error;
 use proveil_bindings_support::core::endpoint::Outcome as CoreOutcome;
 use proveil_bindings_support::core::evidence::TdxCollateral;
-use proveil_bindings_support::core::http::{BaseUrl, HttpResponse, TransportFailure};
-use proveil_bindings_support::core::provider::{ExchangeConfig, Provider, Step};
+use proveil_bindings_support::core::http::HttpResponse;
+use proveil_bindings_support::core::provider::Step;
 use proveil_bindings_support::core::report::Report as CoreReport;
 use proveil_bindings_support::core::secret::SecretText;
+use proveil_bindings_support::{ExchangeCell, ExchangeOptions, transport_failure};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::convert::{Bytes, Document, head, unix_s};
 use crate::endpoint::VerifiedEndpoint;
-use crate::error::{detached, guarded, invalid, to_py};
+use crate::error::{detached, guarded, to_py};
 use crate::http::HttpRequest;
-use crate::policy::{Policy, TrustRoots, policy_or_standard, roots_or_vendor};
+use crate::policy::{Policy, TrustRoots};
 use crate::report::Report;
 
 /// One verification of one endpoint without I/O: `next` gives a request or the outcome, `feed` or `fail` takes what came of it.
@@ -33,34 +33,28 @@ impl Exchange {
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
-        provider: &str,
+        provider: String,
         model: String,
         api_key: String,
-        base_url: Option<&str>,
-        collateral_url: Option<&str>,
+        base_url: Option<String>,
+        collateral_url: Option<String>,
         policy: Option<&Bound<'_, Policy>>,
         trust_roots: Option<&Bound<'_, TrustRoots>>,
         collateral: Option<&Bound<'_, PyAny>>,
         model_list: Option<Bytes>,
     ) -> PyResult<Exchange> {
-        let api_key = SecretText::new(api_key);
-        let collateral = read_collateral(collateral)?;
-        let policy = policy_or_standard(policy);
-        let roots = roots_or_vendor(trust_roots);
-        detached(py, || {
-            let config = ExchangeConfig {
-                provider: Provider::parse(provider)?,
-                model,
-                base_url: base_url.map(BaseUrl::parse).transpose()?,
-                collateral_url: collateral_url.map(BaseUrl::parse).transpose()?,
-                api_key,
-                policy,
-                roots,
-                collateral: parse_collateral(&collateral)?,
-                model_list: model_list.as_deref().map(<[u8]>::to_vec),
-            };
-            ExchangeCell::new(config).map(Exchange)
-        })
+        let options = ExchangeOptions {
+            provider,
+            model,
+            api_key: SecretText::new(api_key),
+            base_url,
+            collateral_url,
+            policy: policy.map(|policy| policy.get().0.clone()),
+            trust_roots: trust_roots.map(|roots| roots.get().roots.clone()),
+            collateral: read_collateral(collateral)?,
+            model_list: model_list.map(|list| list.to_vec()),
+        };
+        detached(py, || ExchangeCell::new(options.config()?).map(Exchange))
     }
 
     /// The next request, or the outcome. `at` is the current time; `None` reads the clock.
@@ -82,16 +76,7 @@ impl Exchange {
     /// Reports that the last request could not be carried out: `connect`, `timeout`, `tls_rule`, `too_large`, `broken` or
     /// `cancelled`.
     fn fail(&self, py: Python<'_>, kind: &str) -> PyResult<()> {
-        let failure = match kind {
-            "connect" => TransportFailure::Connect,
-            "timeout" => TransportFailure::Timeout,
-            "tls_rule" => TransportFailure::TlsRule,
-            "too_large" => TransportFailure::TooLarge,
-            "broken" => TransportFailure::Broken,
-            "cancelled" => TransportFailure::Cancelled,
-            _ => return Err(invalid(py, "kind", "connect, timeout, tls_rule, too_large, broken, cancelled")),
-        };
-        guarded(py, || self.0.fail(failure))
+        guarded(py, || self.0.fail(transport_failure(kind)?))
     }
 
     /// Collateral that was fetched on the way, as JSON documents for your cache.
@@ -166,18 +151,11 @@ impl Outcome {
     }
 }
 
-/// Collateral arguments: one document or several.
-pub fn read_collateral(value: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Document>> {
+/// Collateral arguments: one JSON document or several, each as text, bytes or dict.
+pub fn read_collateral(value: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Vec<u8>>> {
     let Some(value) = value else { return Ok(Vec::new()) };
     let single =
         value.is_instance_of::<PyString>() || value.hasattr("keys")? || value.extract::<Bytes>().is_ok();
-    if single {
-        return Ok(vec![value.extract()?]);
-    }
-    value.try_iter()?.map(|item| item?.extract()).collect()
-}
-
-/// The documents, read strictly.
-pub fn parse_collateral(documents: &[Document]) -> Result<Vec<TdxCollateral>, Error> {
-    documents.iter().map(|document| TdxCollateral::from_json(document)).collect()
+    let document = |value: &Bound<'_, PyAny>| Ok(value.extract::<Document>()?.to_vec());
+    if single { Ok(vec![document(value)?]) } else { value.try_iter()?.map(|item| document(&item?)).collect() }
 }

@@ -1,16 +1,16 @@
 //! Functions without an object: the offline check, inspection, single fields.
 
-use proveil_bindings_support::OsRandom;
-use proveil_bindings_support::core::provider::{self, EvidenceInput, INSPECT_KINDS, Provider};
+use proveil_bindings_support::core::provider::{self, INSPECT_KINDS, Provider};
+use proveil_bindings_support::{EvidenceOptions, OsRandom};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use zeroize::Zeroizing;
 
-use crate::convert::{Bytes, Document, exact, loads, raw_or_hex, secret, unix_s};
+use crate::convert::{Bytes, Document, loads, raw_or_hex, secret, unix_s};
 use crate::error::{detached, invalid};
-use crate::exchange::{parse_collateral, read_collateral};
+use crate::exchange::read_collateral;
 use crate::opener::Opener;
-use crate::policy::{Policy, TrustRoots, policy_or_standard, roots_or_vendor};
+use crate::policy::{Policy, TrustRoots};
 use crate::report::Report;
 
 /// Judges a recorded attestation answer without network, as of `at`. All three verdicts are a report; a recorded answer proves the
@@ -20,28 +20,28 @@ use crate::report::Report;
 #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
 pub fn verify_evidence(
     py: Python<'_>,
-    provider: &str,
+    provider: String,
     response: Document,
     nonce: &Bound<'_, PyAny>,
     collateral: &Bound<'_, PyAny>,
     at: &Bound<'_, PyAny>,
-    model: Option<&str>,
+    model: Option<String>,
     policy: Option<&Bound<'_, Policy>>,
     trust_roots: Option<&Bound<'_, TrustRoots>>,
 ) -> PyResult<Report> {
-    let nonce = exact::<32>("nonce", nonce)?;
-    let collateral = read_collateral((!collateral.is_none()).then_some(collateral))?;
-    let at =
-        unix_s((!at.is_none()).then_some(at))?.ok_or_else(|| invalid(py, "at", "the time of the check"))?;
-    let policy = policy_or_standard(policy);
-    let roots = roots_or_vendor(trust_roots);
-    detached(py, || {
-        let provider = Provider::parse(provider)?;
-        let collateral = parse_collateral(&collateral)?;
-        let input = EvidenceInput { provider, model, response: &response, nonce, collateral: &collateral };
-        let (report, _) = provider::appraise(&input, &policy, &roots, at);
-        Ok(Report(report))
-    })
+    // The shared form reads the clock when no time is given; here a forgotten time would judge a recorded answer as of now.
+    let at = unix_s((!at.is_none()).then_some(at))?;
+    let options = EvidenceOptions {
+        provider,
+        response: response.to_vec(),
+        nonce: raw_or_hex("nonce", nonce)?.to_vec(),
+        collateral: read_collateral((!collateral.is_none()).then_some(collateral))?,
+        at: Some(at.ok_or_else(|| invalid(py, "at", "the time of the check"))?),
+        model,
+        policy: policy.map(|policy| policy.get().0.clone()),
+        trust_roots: trust_roots.map(|roots| roots.get().roots.clone()),
+    };
+    detached(py, || options.appraise().map(Report))
 }
 
 /// Runs one pure check over provider data and gives what it shows, never a proof. `json` is text, bytes or a dict.

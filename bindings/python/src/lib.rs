@@ -50,9 +50,6 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        // A panic's text could hold anything; the guard turns it into PV-902 and nothing is printed (threats I7, T64). The hook
-        // belongs to this library's own copy of the standard library, not to the process.
-        std::panic::set_hook(Box::new(|_| {}));
         module.add("__version__", proveil_bindings_support::VERSION)
     }
 }

@@ -115,16 +115,6 @@ impl TrustRoots {
     }
 }
 
-/// The vendors' roots unless others were given.
-pub fn roots_or_vendor(roots: Option<&Bound<'_, TrustRoots>>) -> CoreRoots {
-    roots.map_or_else(CoreRoots::vendors, |roots| roots.get().roots.clone())
-}
-
-/// The standard policy unless another was given.
-pub fn policy_or_standard(policy: Option<&Bound<'_, Policy>>) -> CorePolicy {
-    policy.map_or_else(CorePolicy::standard, |policy| policy.get().0.clone())
-}
-
 fn hash(json: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     json.hash(&mut hasher);

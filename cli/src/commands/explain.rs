@@ -2,7 +2,7 @@
 
 use proveil::core::error::{REGISTRY, Row};
 use proveil::core::report::Enforcement;
-use proveil::core::report::catalogue::{self, ENTRIES, Entry};
+use proveil::core::report::catalogue::{self, Entry};
 use proveil::core::wire::nearest;
 use proveil::{Code, Error, Policy};
 use serde_json::{Value, json};
@@ -14,10 +14,10 @@ pub(super) fn run(topic: Option<&str>, output: &Output) -> Result<u8, Stop> {
     let (text, document) = match topic {
         None => everything(),
         Some("policy") => policy(),
-        Some(topic) => match (find_row(topic), catalogue::find(topic)) {
+        Some(topic) => match (find_row(topic), find_check(topic)) {
             (Some(row), _) => (row_text(row), row_json(row)),
             (None, Some(entry)) => (entry_text(&entry), entry_json(&entry)),
-            (None, None) => return Err(unknown(topic).into()),
+            (None, None) => family(topic).ok_or_else(|| unknown(topic))?,
         },
     };
     if output.is_json() {
@@ -43,14 +43,39 @@ fn find_row(topic: &str) -> Option<&'static Row> {
     code.map(Code::row)
 }
 
+/// A check, with or without the scope in front that a report gives it (`cm.tdx.parse`, `model.0.binding.key`).
+fn find_check(topic: &str) -> Option<Entry> {
+    let mut name = topic;
+    loop {
+        if let Some(entry) = catalogue::find(name) {
+            return Some(entry);
+        }
+        name = name.split_once('.')?.1;
+    }
+}
+
+/// All checks whose ids begin with `topic` and a dot.
+fn family(topic: &str) -> Option<(String, Value)> {
+    let below = |id: &&str| id.strip_prefix(topic).is_some_and(|rest| rest.starts_with('.'));
+    let entries: Vec<Entry> = catalogue::ids().filter(below).filter_map(catalogue::find).collect();
+    if entries.is_empty() {
+        return None;
+    }
+    let text: Vec<String> = entries.iter().map(|entry| format!("{}\n  {}.", entry.id, entry.title)).collect();
+    let checks: Vec<Value> = entries.iter().map(entry_json).collect();
+    Some((text.join("\n"), json!({ "checks": checks })))
+}
+
 fn unknown(topic: &str) -> Error {
     let error = Error::new(Code::InvalidArgument)
         .at("topic")
         .found(topic)
         .expected("a check, an error code, or `policy`");
     let codes: Vec<String> = REGISTRY.iter().map(|row| row.code.text()).collect();
-    let names = ENTRIES.iter().map(|entry| entry.id).chain(REGISTRY.iter().map(|row| row.slug));
-    let names = names.chain(codes.iter().map(String::as_str)).chain(["policy"]);
+    let mut names: Vec<&str> = catalogue::ids().collect();
+    names.extend(REGISTRY.iter().map(|row| row.slug));
+    names.extend(codes.iter().map(String::as_str));
+    names.push("policy");
     match nearest(topic, names) {
         Some(near) => error.context(format!("Did you mean `{near}`?")),
         None => error,
@@ -114,14 +139,15 @@ fn policy() -> (String, Value) {
 
 fn everything() -> (String, Value) {
     let mut text = String::from("Checks\n");
-    for entry in ENTRIES {
-        text.push_str(&format!("  {:<26} {}\n", entry.id, entry.title));
+    let entries: Vec<Entry> = catalogue::ids().filter_map(catalogue::find).collect();
+    for entry in &entries {
+        text.push_str(&format!("  {:<30} {}\n", entry.id, entry.title));
     }
     text.push_str("\nCodes\n");
     for row in REGISTRY {
         text.push_str(&format!("  {:<7} {:<26} {}\n", row.code.text(), row.slug, row.message));
     }
-    let checks: Vec<Value> = ENTRIES.iter().map(entry_json).collect();
+    let checks: Vec<Value> = entries.iter().map(entry_json).collect();
     let codes: Vec<Value> = REGISTRY.iter().map(row_json).collect();
     (text, json!({ "checks": checks, "codes": codes }))
 }
@@ -138,5 +164,14 @@ mod tests {
         for topic in ["PV-999", "tdx.tcb", "", "-229x"] {
             assert!(find_row(topic).is_none(), "{topic}");
         }
+    }
+
+    #[test]
+    fn checks_with_and_without_scope() {
+        for topic in ["nonce.cpu", "cm.nonce.cpu", "model.12.nonce.cpu"] {
+            assert_eq!(find_check(topic).map(|entry| entry.id), Some("nonce.cpu"), "{topic}");
+        }
+        assert!(find_check("nonce.gpux").is_none() && find_check("").is_none());
+        assert!(family("tdx").is_some() && family("td").is_none() && family("").is_none());
     }
 }

@@ -1,8 +1,10 @@
 //! The commands.
 
 mod chat;
+mod demo;
 mod explain;
 mod models;
+mod simulate;
 mod verify;
 
 use std::future::Future;
@@ -22,6 +24,8 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<u8, Stop> {
         Command::Models(args) => models::run(&args, output),
         Command::Verify(args) => verify::run(&args, output),
         Command::Chat(args) => chat::run(args, output),
+        Command::Demo(args) => demo::run(&args, output),
+        Command::Simulate(args) => simulate::run(&args, output),
         Command::Explain(args) => explain::run(args.topic.as_deref(), output),
         Command::Version => version(output),
         Command::Completions(args) => {
@@ -61,7 +65,19 @@ fn on_network<T>(progress: &Progress, work: impl Future<Output = Result<T, Stop>
     result
 }
 
+/// Ctrl-C, or on Unix the request to end.
 async fn interrupted() {
+    #[cfg(unix)]
+    if let Ok(mut end) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = end.recv() => return,
+            () = ctrl_c() => return,
+        }
+    }
+    ctrl_c().await;
+}
+
+async fn ctrl_c() {
     if tokio::signal::ctrl_c().await.is_err() {
         // Without a handler the system's default ends the process.
         std::future::pending::<()>().await;

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 
 pub(super) fn run(args: &args::Verify, output: &Output) -> Result<u8, Stop> {
     let provider = Provider::parse(&args.provider)?;
-    let (report, error) = match &args.offline {
+    let (report, result) = match &args.offline {
         args::Offline {
             response: Some(response),
             nonce: Some(nonce),
@@ -31,25 +31,24 @@ pub(super) fn run(args: &args::Verify, output: &Output) -> Result<u8, Stop> {
                 nonce,
                 collateral: &inputs::collateral(collateral, output)?,
             };
-            let (report, result) = appraise(&input, &policy, &roots, *at);
-            (report, result.err())
+            appraise(&input, &policy, &roots, *at)
         }
-        _ => (online(provider, args, output)?, None),
+        _ => online(provider, args, output)?,
     };
-    show(&report, error, args.full, output)
+    show(&report, result, args.full, output)
 }
 
-fn online(provider: Provider, args: &args::Verify, output: &Output) -> Result<Report, Stop> {
+fn online(provider: Provider, args: &args::Verify, output: &Output) -> Result<(Report, Result<()>), Stop> {
     let model = args.model.as_deref().ok_or_else(|| {
         Error::new(Code::Usage).at("--model").context("Which model? `proveil models` lists them.")
     })?;
     let progress = Progress::new(*output);
     let client = inputs::client(provider, &args.connection, Some(&args.rules), progress.observer(), output)?;
-    on_network(&progress, async { Ok(client.verify(model).await?) })
+    on_network(&progress, async { Ok(client.appraise(model).await?) })
 }
 
 /// The report is the result; the error behind a verdict that is not `verified` is explained beside it.
-fn show(report: &Report, error: Option<Error>, full: bool, output: &Output) -> Result<u8, Stop> {
+fn show(report: &Report, result: Result<()>, full: bool, output: &Output) -> Result<u8, Stop> {
     let exit = match report.verdict() {
         Verdict::Verified => 0,
         Verdict::Refused => 3,
@@ -66,14 +65,8 @@ fn show(report: &Report, error: Option<Error>, full: bool, output: &Output) -> R
         Ok(()) | Err(Stop::Closed) => {}
         Err(stop) => return Err(stop),
     }
-    let error = error.or_else(|| code_of(report).map(Error::new));
-    if let Some(error) = error.filter(|_| !output.is_json()) {
+    if let Some(error) = result.err().filter(|_| !output.is_json()) {
         output.message(&describe(&error));
     }
     Ok(exit)
-}
-
-fn code_of(report: &Report) -> Option<Code> {
-    let number = report.code()?.strip_prefix("PV-")?.parse().ok()?;
-    Code::from_number(number)
 }

@@ -25,6 +25,9 @@ impl Accepted {
     }
 }
 
+/// Reason of a status check that found a revoked platform.
+const REVOKED: &str = "tdx.tcb.Revoked";
+
 /// What an appraisal is about.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject<'a> {
@@ -104,7 +107,9 @@ impl<'p> Appraisal<'p> {
     }
 
     fn push(&mut self, check: Check, error: Option<Error>) {
-        let check = if self.policy.is_advisory(check.id()) { check.advisory() } else { check };
+        // No policy accepts a platform that Intel revoked (attestation.md 2.4), whatever it says about the check.
+        let relaxed = self.policy.is_advisory(check.id()) && check.reason() != Some(REVOKED);
+        let check = if relaxed { check.advisory() } else { check };
         let counts = check.enforcement() == Enforcement::Enforced && check.outcome() != Outcome::Pass;
         if counts && self.first_error.is_none() {
             let error = error.unwrap_or_else(|| {

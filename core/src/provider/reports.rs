@@ -58,6 +58,7 @@ pub fn appraise_report(
                     roots,
                     at,
                     has_gpus: scope != "gateway.",
+                    seals: false,
                 };
                 let findings: NodeFindings = match recorded.shape {
                     ReportShape::DstackGuest => appraise_guest(&mut appraisal, &pool, &input, |_, _| {}),

@@ -13,8 +13,6 @@ Three outcomes, never two: *verified*, *refused*, *indeterminate*. Only *verifie
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ._core import (
     Check,
     Event,
@@ -37,10 +35,6 @@ from ._core import (
     seal_field,
     verify_evidence,
 )
-from ._types import Model
-from .aio import AsyncClient, AsyncStream
-from .client import Client, Stream
-from .config import Config, Connection, Options, Timeouts
 from .errors import (
     AccessError,
     ConfigError,
@@ -53,9 +47,9 @@ from .errors import (
     ProtocolError,
     ProveilError,
     VerificationError,
-    make as _make,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
@@ -63,6 +57,38 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._core import Buffer, Document
+    from ._types import Connection, Model, Options
+    from .aio import AsyncClient, AsyncStream
+    from .client import Client, Stream
+    from .config import Config, Timeouts
+
+# These need modules of the standard library that take longer to load than all of the above; they are loaded when they are used.
+_LATER = {
+    "AsyncClient": "aio",
+    "AsyncStream": "aio",
+    "Client": "client",
+    "Config": "config",
+    "Connection": "_types",
+    "Model": "_types",
+    "Options": "_types",
+    "Stream": "client",
+    "Timeouts": "config",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
 
 __all__ = [
     "AccessError",
@@ -127,17 +153,22 @@ def verify(
     A recorded answer needs the ``nonce`` that was sent, the vendor ``collateral`` (one JSON document per platform) and the time
     ``at`` (an aware datetime or seconds since 1970). All three verdicts are a report.
     """
+    from .errors import make
+
     if evidence is not None:
         missing = [name for name, value in (("nonce", nonce), ("at", at)) if value is None]
         if nonce is None or at is None:
-            raise _make("invalid_argument", check=" and ".join(missing), expected="given together with evidence")
+            raise make("invalid_argument", check=" and ".join(missing), expected="given together with evidence")
         given = () if collateral is None else collateral
         return verify_evidence(provider, evidence, nonce, given, at, model, policy, trust_roots)
     for name, value in (("nonce", nonce), ("at", at), ("collateral", collateral)):
         if value is not None:
-            raise _make("invalid_argument", check=name, expected="given only together with evidence")
+            raise make("invalid_argument", check=name, expected="given only together with evidence")
     if model is None:
-        raise _make("invalid_argument", check="model", expected="a model id")
+        raise make("invalid_argument", check="model", expected="a model id")
+    from .client import Client
+    from .config import Config
+
     policy = Policy.standard() if policy is None else policy
     with Client(Config(provider, policy=policy, trust_roots=trust_roots, **connection)) as client:
         return client.verify(model)
@@ -145,5 +176,8 @@ def verify(
 
 def models(provider: str = "venice", **connection: Unpack[Connection]) -> list[Model]:
     """The provider's models, each with its privacy class: only ``e2ee`` ones can be used with a :class:`Client`."""
+    from .client import Client
+    from .config import Config
+
     with Client(Config(provider, **connection)) as client:
         return client.models()

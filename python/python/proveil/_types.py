@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+import os
+from typing import TYPE_CHECKING, TypedDict
 
-__all__ = ["Model"]
+if TYPE_CHECKING:
+    from ._core import Policy, TrustRoots
+    from .config import Timeouts
+
+__all__ = ["Connection", "Model", "Options"]
 
 _Required = TypedDict("_Required", {"id": str, "class": str})
 
@@ -13,3 +18,24 @@ class Model(_Required, total=False):
     """One model of a provider. ``class`` is ``e2ee``, ``tee``, ``private``, ``anonymous`` or ``unknown``."""
 
     context_tokens: int
+
+
+class Connection(TypedDict, total=False):
+    """The fields of :class:`Config` that say how to reach a provider, as keyword arguments."""
+
+    base_url: str | None
+    collateral_url: str | None
+    ca_bundle: str | os.PathLike[str] | None
+    proxy: str | None
+    cache_dir: str | os.PathLike[str] | None
+    timeouts: Timeouts
+    api_key: str | None
+    api_key_env: str | None
+
+
+class Options(Connection, total=False):
+    """All fields of :class:`Config` as keyword arguments."""
+
+    provider: str
+    policy: Policy
+    trust_roots: TrustRoots | None

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from .client import read_models, refuse_pickle
-from .config import Config, Options, client_handle
+from .config import Config, client_handle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._core import Event, Receipt, Report, StreamHandle, VerifiedEndpoint
-    from ._types import Model
+    from ._types import Model, Options
 
 __all__ = ["AsyncClient", "AsyncStream"]
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from typing import TYPE_CHECKING, Any, NoReturn
 
-from .config import Config, Options, client_handle
+from .config import Config, client_handle
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
+    from typing import Any, NoReturn
 
     from typing_extensions import Self, Unpack
 
     from ._core import Event, Receipt, Report, StreamHandle, VerifiedEndpoint
-    from ._types import Model
+    from ._types import Model, Options
 
 __all__ = ["Client", "Stream"]
 
@@ -134,5 +134,7 @@ class Stream:
 
 def read_models(text: str) -> list[Model]:
     """The list in the JSON that the native client gives."""
+    import json
+
     models: list[Model] = json.loads(text)["models"]
     return models

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypedDict
 
 from . import _core
 from ._core import Policy, TrustRoots
 from .errors import make
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Config", "Connection", "Options", "Timeouts"]
+    from ._types import Options
+
+__all__ = ["Config", "Timeouts"]
 
 
 @dataclass(frozen=True)
@@ -28,27 +30,6 @@ class Timeouts:
     """Longest gap inside an answer."""
     verification_s: int | None = None
     """A whole verification, all its requests together."""
-
-
-class Connection(TypedDict, total=False):
-    """The fields of :class:`Config` that say how to reach a provider, as keyword arguments."""
-
-    base_url: str | None
-    collateral_url: str | None
-    ca_bundle: str | os.PathLike[str] | None
-    proxy: str | None
-    cache_dir: str | os.PathLike[str] | None
-    timeouts: Timeouts
-    api_key: str | None
-    api_key_env: str | None
-
-
-class Options(Connection, total=False):
-    """All fields of :class:`Config` as keyword arguments."""
-
-    provider: str
-    policy: Policy
-    trust_roots: TrustRoots | None
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,13 +6,12 @@ every language shares.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-
 from ._codes import ROWS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from ._core import Event
 
@@ -72,6 +71,8 @@ class ProveilError(Exception):
         """The ``proveil.report/v1`` document of the appraisal that led here, or ``None``."""
         if self._report_json is None:
             return None
+        import json
+
         document: dict[str, Any] = json.loads(self._report_json)
         return document
 

@@ -79,9 +79,8 @@ impl Guest {
         self.ohttp_key.sign(&self.ohttp_config).to_bytes()
     }
 
-    /// The `info` member: identities and copies of the measurements.
-    pub fn info(&self, platform: &Platform, gpus: usize) -> Json {
-        let body = self.body([0; 64]);
+    /// The `info` member: identities of this guest, and copies of the measurements in `body`.
+    pub fn info(&self, body: &TdBody, platform: &Platform, gpus: usize) -> Json {
         let compose_hash = hex(&self.app.compose_hash());
         let device_id = hex(&Sha256::digest(platform.spec.ppid));
         let os_image_hash = hex(&self.app.os_image_hash);

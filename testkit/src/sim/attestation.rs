@@ -58,6 +58,9 @@ impl Members {
 
 /// Everything about one answer that follows from the defects before anything is signed.
 struct Made {
+    /// The guest that every quote is of.
+    measured: Guest,
+    /// The guest that the answer describes.
     guest: Guest,
     report_data: [u8; 64],
     quote: Vec<u8>,
@@ -104,6 +107,7 @@ impl Attestation<'_> {
         let quote = self.quote(&guest, report_data, random);
         let gpu_payload = self.gpu_payload(nonce, random);
         // From here on the guest is only described, not measured.
+        let measured = guest.clone();
         if self.has(Defect::EventLogPayload)
             && let Some(event) = guest.log.find_mut("compose-hash")
         {
@@ -118,14 +122,12 @@ impl Attestation<'_> {
             guest.app.app_compose =
                 guest.app.app_compose.replace("\"public_logs\": false", "\"public_logs\": true");
         }
-        Made { guest, report_data, quote, nonce_text: const_hex::encode(nonce), gpu_payload }
+        Made { measured, guest, report_data, quote, nonce_text: const_hex::encode(nonce), gpu_payload }
     }
 
     /// The main quote, signed with whatever is wrong about it, then damaged if asked.
     fn quote(&self, guest: &Guest, report_data: [u8; 64], random: &mut Random) -> Vec<u8> {
-        let mut body = guest.body(report_data);
-        self.edit_body(&mut body);
-        let mut quote = self.sign(body, true, random);
+        let mut quote = self.sign(self.body(guest, report_data), true, random);
         if self.has(Defect::TamperedQuote)
             && let Some(byte) = quote.get_mut(200)
         {
@@ -140,7 +142,9 @@ impl Attestation<'_> {
         quote
     }
 
-    fn edit_body(&self, body: &mut TdBody) {
+    /// What is wrong with a TD is wrong in each of its quotes.
+    fn body(&self, guest: &Guest, report_data: [u8; 64]) -> TdBody {
+        let mut body = guest.body(report_data);
         if self.has(Defect::DebugTd) {
             body.td_attributes[0] |= 1;
         }
@@ -159,6 +163,7 @@ impl Attestation<'_> {
         if self.has(Defect::OtherConfigId) {
             body.mr_config_id[7] ^= 1;
         }
+        body
     }
 
     fn sign(&self, body: TdBody, is_main: bool, random: &mut Random) -> Vec<u8> {
@@ -241,7 +246,7 @@ impl Attestation<'_> {
     }
 
     fn near_members(&self, made: &Made, nonce: [u8; 32], random: &mut Random) -> Members {
-        let manager = self.compose_manager(&made.guest, nonce, random);
+        let manager = self.compose_manager(&made.measured, nonce, random);
         let guest = &made.guest;
         let mut signature = guest.ohttp_signature();
         if self.has(Defect::OhttpKey) {
@@ -264,7 +269,8 @@ impl Attestation<'_> {
         members.set("intel_quote", self.encode(&made.quote));
         members.set("nvidia_payload", string(made.gpu_payload.as_str()));
         members.set("event_log", guest.log.to_json());
-        members.set("info", guest.info(&self.world.platform, self.world.gpus.len()));
+        let body = self.body(&made.measured, made.report_data);
+        members.set("info", guest.info(&body, &self.world.platform, self.world.gpus.len()));
         members.set("ohttp_attestation", ohttp);
         members.set("compose_manager_attestation", manager);
         members.set("ohttp_key_config", ohttp_config);
@@ -288,11 +294,11 @@ impl Attestation<'_> {
         ]);
         let mut actions_hash: [u8; 32] = Sha256::digest(actions.to_compact()).into();
         let data = self.manager_report_data(&actions_hash, nonce);
-        let quote = self.sign(guest.body(data), false, random);
+        let quote = self.sign(self.body(guest, data), false, random);
         if self.has(Defect::ComposeManager) {
             actions_hash[0] ^= 1;
         }
-        let event_log = self.world.guest.log.to_json().to_compact();
+        let event_log = guest.log.to_json().to_compact();
         object([
             ("actions", actions),
             ("actions_hash", string(const_hex::encode(actions_hash))),
@@ -338,12 +344,12 @@ impl Attestation<'_> {
 
     fn server_verification(&self, made: &Made) -> Json {
         let yes = || Json::Bool(true);
-        let body = made.guest.body(made.report_data);
+        let body = self.body(&made.measured, made.report_data);
         let hex = |bytes: &[u8]| string(const_hex::encode(bytes));
-        let [rtmr0, rtmr1, rtmr2, rtmr3] = self.world.guest.log.registers();
+        let [rtmr0, rtmr1, rtmr2, rtmr3] = body.rtmr;
         let measurements = object([
             ("mrtd", hex(&body.mr_td)),
-            ("mrconfigid", hex(&self.world.guest.app.mr_config_id())),
+            ("mrconfigid", hex(&body.mr_config_id)),
             ("mrowner", hex(&body.mr_owner)),
             ("mrownerconfig", hex(&body.mr_owner_config)),
             ("rtmr0", hex(&rtmr0)),
@@ -464,13 +470,13 @@ impl Attestation<'_> {
             members.set("signing_address", other_address());
         }
         if self.has(Defect::ConflictingQuotes) {
-            let second = self.sign(made.guest.body(made.report_data), false, random);
+            let second = self.sign(self.body(&made.measured, made.report_data), false, random);
             let evidence = object([("quote", string(const_hex::encode(second)))]);
             members.set("attestation", object([("evidence", evidence)]));
         }
         if self.has(Defect::QuoteConfusion) {
             let data = self.manager_report_data(&random.bytes(), self.nonce);
-            let quote = self.sign(made.guest.body(data), false, random);
+            let quote = self.sign(self.body(&made.measured, data), false, random);
             members.remove("attestation");
             members.remove("all_attestations");
             members.set("intel_quote", self.encode(&quote));

@@ -17,8 +17,8 @@ pub enum Stage {
     Signature,
 }
 
-/// What a correct client makes of a defect, under a policy that looks at the part concerned (GPU evidence, minimum evaluation
-/// number, compose manager), with the default [`super::Shape::Near`].
+/// What a correct client makes of a defect under the preset `standard`, with the default [`super::Shape::Near`]. One row needs more:
+/// [`Defect::EventLogMissing`] is an error for a policy with a reference value of the application; `standard` lists it as not proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing is wrong: the chat must work (the row tests that clients are not too strict).

@@ -21,7 +21,8 @@ impl<'a> CollateralPool<'a> {
     }
 
     /// Verifies a quote with the collateral made for its platform. Where only collateral that does not verify is at hand, the
-    /// quote's own signatures are judged first, so that an altered quote is refused whatever the collateral.
+    /// quote's own signatures are judged first, so that an altered quote is refused whatever the collateral. A single set of another
+    /// platform is judged too: it was handed over for this quote, so this is `collateral_mismatch` and not a gap (threats T20).
     pub fn verify(&self, quote: &[u8]) -> Result<Verified<TdxClaims>> {
         let platform = Quote::parse(quote)?.platform()?;
         let mut unusable = None;
@@ -34,9 +35,10 @@ impl<'a> CollateralPool<'a> {
                 Err(_) => unusable = Some(raw),
             }
         }
-        match unusable {
-            Some(raw) => tdx::verify_with_raw_collateral(quote, raw, self.roots, self.at),
-            None => Err(Error::new(Code::CollateralMissing).at("tdx.tcb_info_signature")),
+        match (unusable, self.entries.as_slice()) {
+            (Some(raw), _) => tdx::verify_with_raw_collateral(quote, raw, self.roots, self.at),
+            (None, [(_, Ok(other))]) => tdx::verify(quote, other, self.roots, self.at),
+            _ => Err(Error::new(Code::CollateralMissing).at("tdx.tcb_info_signature")),
         }
     }
 }

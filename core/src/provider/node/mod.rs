@@ -37,6 +37,8 @@ pub(crate) struct NodeInput<'a> {
     pub at: u64,
     /// Whether GPU evidence is expected of this node.
     pub has_gpus: bool,
+    /// Whether requests will be sealed to this node's key: then it must name a secp256k1 key, not only an address.
+    pub seals: bool,
 }
 
 /// What a node's appraisal found out.
@@ -100,9 +102,14 @@ pub(crate) fn appraise_guest(
 }
 
 fn check_identity(appraisal: &mut Appraisal<'_>, input: &NodeInput<'_>) -> Option<Identity> {
-    let Some((identity, address)) =
-        appraisal.record(input.scope, "binding.signing_key", Identity::read(input.answer))
-    else {
+    let read = Identity::read(input.answer).and_then(|(identity, address)| {
+        if input.seals && identity.sealing_key().is_none() {
+            let error = Error::new(Code::NoSigningKey).at("binding.signing_key");
+            return Err(error.expected("a secp256k1 public key"));
+        }
+        Ok((identity, address))
+    });
+    let Some((identity, address)) = appraisal.record(input.scope, "binding.signing_key", read) else {
         let error = Error::new(Code::AddressMismatch).at("binding.address").found("no usable key");
         appraisal.fail(input.scope, "binding.address", error);
         return None;

@@ -189,7 +189,9 @@ fn compare(references: &References, claims: &TdxClaims, dstack: Option<&DstackCl
             continue;
         }
         let shown: Vec<String> = accepted.iter().map(|value| hex::short(value)).collect();
-        return Err(Error::new(Code::MeasurementRefused)
+        // Without a log there is nothing to compare, which is another cause than other software.
+        let code = if found.is_some() { Code::MeasurementRefused } else { Code::RequiredEvidenceMissing };
+        return Err(Error::new(code)
             .at("software.reference")
             .expected(format!("{name} {}", shown.join(" or ")))
             .found(found.map_or_else(|| "not measured".to_owned(), hex::short)));

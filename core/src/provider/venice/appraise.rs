@@ -48,10 +48,10 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
                 at: input.at,
                 roots: input.roots,
                 has_gpus: true,
+                // The protocol seals to a secp256k1 key; a node that proves another kind cannot be used.
+                seals: true,
             };
-            let findings = appraise_node(&mut appraisal, &pool, &node);
-            require_sealing_key(&mut appraisal, &findings);
-            findings
+            appraise_node(&mut appraisal, &pool, &node)
         }
         Err(error) => {
             appraisal.fail("", "answer.form", error);
@@ -132,19 +132,6 @@ pub(crate) fn check_model_echo(answer: &Json, model: &str) -> Result<()> {
             .at("model.echo")
             .expected(model)
             .found(found.unwrap_or("absent"))),
-    }
-}
-
-/// Venice's protocol seals to a secp256k1 key; a node that proves another kind cannot be used.
-fn require_sealing_key(appraisal: &mut Appraisal<'_>, findings: &NodeFindings) {
-    if let Some(identity) = &findings.identity
-        && identity.sealing_key().is_none()
-    {
-        appraisal.fail(
-            "",
-            "binding.signing_key",
-            Error::new(Code::NoSigningKey).expected("a secp256k1 public key"),
-        );
     }
 }
 

@@ -202,22 +202,32 @@ impl VeniceExchange {
         if self.collateral_failure.is_some() {
             return None;
         }
-        let answer = parse(&self.response).ok()?;
-        let given: Vec<VerifiedCollateral> = self
-            .config
-            .collateral
-            .iter()
-            .filter_map(|raw| VerifiedCollateral::verify(raw, &self.config.roots, at).ok())
-            .collect();
-        all_quotes(&answer)
-            .iter()
-            .filter_map(|quote| Quote::parse(quote).and_then(|quote| quote.platform()).ok())
-            .find(|platform| {
-                let fits = |held: &VerifiedCollateral| {
-                    *held.fmspc() == platform.fmspc && held.ca_kind() == platform.ca
-                };
-                !self.asked.contains(platform) && !given.iter().any(fits)
-            })
+        let given: Vec<VerifiedCollateral> =
+            self.config.collateral.iter().filter_map(|raw| self.verified(raw, at)).collect();
+        self.platforms()
+            .into_iter()
+            .find(|platform| !self.asked.contains(platform) && !given.iter().any(|held| fits(held, platform)))
+    }
+
+    /// Platforms of the answer's quotes.
+    fn platforms(&self) -> Vec<Platform> {
+        let quotes = parse(&self.response).map(|answer| all_quotes(&answer)).unwrap_or_default();
+        let platform = |quote: &Vec<u8>| Quote::parse(quote).and_then(|quote| quote.platform()).ok();
+        quotes.iter().filter_map(platform).collect()
+    }
+
+    fn verified(&self, raw: &TdxCollateral, at: u64) -> Option<VerifiedCollateral> {
+        VerifiedCollateral::verify(raw, &self.config.roots, at).ok()
+    }
+
+    /// What the appraisal works with: all that was fetched for this answer, and of what the host keeps for any platform that which is
+    /// not plainly of another one.
+    fn usable_collateral(&self, at: u64) -> Vec<TdxCollateral> {
+        let platforms = self.platforms();
+        let concerns_us = |raw: &&TdxCollateral| {
+            self.verified(raw, at).is_none_or(|held| platforms.iter().any(|platform| fits(&held, platform)))
+        };
+        self.fetched.iter().chain(self.config.collateral.iter().filter(concerns_us)).cloned().collect()
     }
 
     fn models_request(&self) -> HttpRequest {
@@ -275,8 +285,7 @@ impl VeniceExchange {
     }
 
     fn appraise(&mut self, at: u64) -> Outcome {
-        let collateral: Vec<TdxCollateral> =
-            self.fetched.iter().chain(&self.config.collateral).cloned().collect();
+        let collateral = self.usable_collateral(at);
         let Appraised { report, accepted } = appraise(&Input {
             response: &self.response,
             nonce: &self.nonce,
@@ -305,6 +314,10 @@ impl VeniceExchange {
             }
         }
     }
+}
+
+fn fits(held: &VerifiedCollateral, platform: &Platform) -> bool {
+    *held.fmspc() == platform.fmspc && held.ca_kind() == platform.ca
 }
 
 /// Puts the four answers together.

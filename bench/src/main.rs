@@ -1,0 +1,62 @@
+//! Measures the core and prints the rows as JSON. Run by `cargo xtask bench`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use proveil_bench::recording::{Recording, ServerKeys};
+use proveil_bench::row::Row;
+use proveil_bench::{chunks, replay, tdx};
+
+const USAGE: &str = "usage: proveil-bench rows EVIDENCE_DIR [GROUP]... | record DIR [repeated-key] | replay DIR
+  rows    measurements as a JSON array: all, or those of the named groups (fresh-key, repeated-key, burst, framing, tdx)
+  record  writes the answer that is measured in every language; on request one under a single server key
+  replay  opens it from Rust: nanoseconds per chunk";
+
+/// Chunks of the answer that is measured in every language.
+const RECORDED: usize = 512;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.as_slice() {
+        [command, dir, groups @ ..] if command == "rows" => print_rows(Path::new(dir), groups),
+        [command, dir] if command == "record" => record(dir, ServerKeys::Fresh),
+        [command, dir, keys] if command == "record" && keys == "repeated-key" => {
+            record(dir, ServerKeys::Repeated)
+        }
+        [command, dir] if command == "replay" => replay::nanoseconds_per_chunk(Path::new(dir))
+            .map(|time| println!("{time:.1}"))
+            .map_err(|error| format!("{dir}: {error}")),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn record(dir: &str, keys: ServerKeys) -> Result<(), String> {
+    Recording::make(RECORDED, keys).write(Path::new(dir)).map_err(|error| format!("{dir}: {error}"))
+}
+
+fn print_rows(evidence: &Path, wanted: &[String]) -> Result<(), String> {
+    type Group<'a> = (&'a str, &'a dyn Fn() -> Vec<Row>);
+    let tdx = || tdx::rows(evidence);
+    let groups: [Group<'_>; 5] = [
+        ("fresh-key", &chunks::fresh_key),
+        ("repeated-key", &chunks::repeated_key),
+        ("burst", &chunks::burst),
+        ("framing", &chunks::framing_and_json),
+        ("tdx", &tdx),
+    ];
+    if let Some(unknown) = wanted.iter().find(|name| groups.iter().all(|(known, _)| known != name)) {
+        return Err(format!("unknown group: {unknown}\n{USAGE}"));
+    }
+    let chosen =
+        groups.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name));
+    let rows: Vec<serde_json::Value> = chosen.flat_map(|(_, rows)| rows()).map(|row| row.to_json()).collect();
+    println!("{}", serde_json::Value::Array(rows));
+    Ok(())
+}

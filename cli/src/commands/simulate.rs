@@ -1,0 +1,146 @@
+//! `proveil simulate`: a provider on loopback whose enclave is forged under throw-away roots, for trying things out.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use proveil::core::wire::nearest;
+use proveil::{Code, Error, Provider, Result};
+use proveil_testkit::sim::{Defect, Outcome, SimConfig, Simulator, models};
+use serde_json::{Value, json};
+
+use super::on_network;
+use crate::args;
+use crate::failure::Stop;
+use crate::output::Output;
+use crate::progress::Progress;
+
+pub(super) fn run(args: &args::Simulate, output: &Output) -> Result<u8, Stop> {
+    let provider = Provider::parse(&args.provider)?;
+    if args.list_defects {
+        return list_defects(output);
+    }
+    let defects = args.defects.iter().map(|name| parse_defect(name)).collect::<Result<Vec<Defect>>>()?;
+    let simulator =
+        start(SimConfig { port: args.port, defects, pace_ms: args.pace_ms, ..SimConfig::default() })?;
+    let roots = RootsFile::write(args.roots_out.as_deref(), &simulator)?;
+    announce(provider, &simulator, &roots.path, output)?;
+    // Ctrl-C is the regular end, and says so by its exit code.
+    on_network(&Progress::new(*output), std::future::pending())
+}
+
+/// Starts a simulator; a port that is taken is the user's to change.
+pub(super) fn start(config: SimConfig) -> Result<Simulator> {
+    let port = config.port;
+    Simulator::start(config).map_err(|error| {
+        Error::new(Code::Usage)
+            .at("--port")
+            .found(format!("{port}: {error}"))
+            .context("The simulator could not be started.")
+    })
+}
+
+fn parse_defect(name: &str) -> Result<Defect> {
+    Defect::parse(name).ok_or_else(|| {
+        let error = Error::new(Code::Usage).at("--defect").found(name);
+        match nearest(name, Defect::all().iter().map(|defect| defect.name())) {
+            Some(near) => error.context(format!("Did you mean `{near}`? `--list-defects` lists all.")),
+            None => error.context("`--list-defects` lists all."),
+        }
+    })
+}
+
+fn announce(provider: Provider, simulator: &Simulator, roots: &Path, output: &Output) -> Result<(), Stop> {
+    let (base, collateral) = (simulator.base_url(), simulator.collateral_url());
+    let roots = roots.display().to_string();
+    if output.is_json() {
+        output.document(&json!({
+            "schema": "proveil.simulator/v1",
+            "provider": provider.name(),
+            "base_url": base,
+            "collateral_url": collateral,
+            "trust_roots_file": roots,
+            "models": models::MODELS.iter().map(|model| model.id).collect::<Vec<_>>(),
+        }))?;
+        return Ok(());
+    }
+    output.result(&format!(
+        "Simulated {name} on {base}. Its enclave is forged: nobody else trusts its roots. Ctrl-C stops it.\n\n\
+         export {key}=any\n\
+         proveil chat {name} --model {model} --base-url {base} \\\n  \
+         --collateral-url {collateral} --trust-roots {roots} \"Hello\"\n",
+        name = provider.name(),
+        key = provider.api_key_variable(),
+        model = models::E2EE,
+    ))?;
+    Ok(())
+}
+
+fn list_defects(output: &Output) -> Result<u8, Stop> {
+    if output.is_json() {
+        let defects: Vec<Value> = Defect::all().iter().map(|defect| describe(*defect)).collect();
+        output.document(&json!({ "schema": "proveil.defects/v1", "defects": defects }))?;
+        return Ok(0);
+    }
+    let mut text = String::new();
+    for defect in Defect::all() {
+        let outcome = match defect.outcome() {
+            Outcome::Works => "works".to_owned(),
+            Outcome::NotDetectable => "cannot be seen".to_owned(),
+            Outcome::Fails(code) => code.text(),
+        };
+        text.push_str(&format!(
+            "{:<26} T{:02}  {outcome:<14}  {}\n",
+            defect.name(),
+            defect.threat(),
+            defect.description()
+        ));
+    }
+    output.result(&text)?;
+    Ok(0)
+}
+
+fn describe(defect: Defect) -> Value {
+    let (outcome, code) = match defect.outcome() {
+        Outcome::Works => ("works", None),
+        Outcome::NotDetectable => ("not_detectable", None),
+        Outcome::Fails(code) => ("fails", Some(code.text())),
+    };
+    json!({ "name": defect.name(), "threat": defect.threat(), "outcome": outcome, "code": code,
+        "description": defect.description() })
+}
+
+/// The roots for `--trust-roots`; taken away at the end when the user named no place for them.
+struct RootsFile {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl RootsFile {
+    fn write(wanted: Option<&Path>, simulator: &Simulator) -> Result<RootsFile> {
+        let name = format!("proveil-sim-{}-{}.json", std::process::id(), simulator.port());
+        let path = wanted.map_or_else(|| std::env::temp_dir().join(name), Path::to_path_buf);
+        let mut options = OpenOptions::new();
+        options.write(true);
+        if wanted.is_some() {
+            options.create(true).truncate(true);
+        } else {
+            // In a directory that others can write to, an existing file or link is not ours.
+            options.create_new(true);
+        }
+        let written =
+            options.open(&path).and_then(|mut file| file.write_all(simulator.trust_roots_json().as_bytes()));
+        written.map_err(|error| {
+            Error::new(Code::FileUnreadable).at("--roots-out").found(format!("{}: {error}", path.display()))
+        })?;
+        Ok(RootsFile { path, temporary: wanted.is_none() })
+    }
+}
+
+impl Drop for RootsFile {
+    fn drop(&mut self) {
+        if self.temporary {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
