@@ -1,7 +1,9 @@
 /* The client against the simulated provider: verify, chat, and everything that can end a stream early (T62, users.md 2.7). */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "sim.h"
 
@@ -219,6 +221,21 @@ static void unreachable(void) {
     STATUS(PV_OK, pv_client_free(lost));
 }
 
+/* A child of a process with a live client verifies anew, and never hangs (T63). */
+static void forked(void) {
+    int status = 0;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        pv_report *report = NULL;
+        alarm(30); /* A hang ends here, by a signal. */
+        STATUS(PV_OK, pv_client_verify(client, MODEL, 20000, NULL, &report, NULL));
+        CHECK(pv_report_verdict(report) == PV_VERDICT_VERIFIED);
+        _exit(checks_failed == 0 ? 0 : 1);
+    }
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(void) {
     roots = sim_roots();
     client = connect_to(setting("PV_SIM_BASE_URL"));
@@ -229,6 +246,7 @@ int main(void) {
     contested();
     timeouts();
     unreachable();
+    forked();
     STATUS(PV_OK, pv_client_free(client));
     STATUS(PV_OK, pv_trust_roots_free(roots));
     return finish();

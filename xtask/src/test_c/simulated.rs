@@ -1,11 +1,12 @@
 //! Clients and examples in C against the simulated provider, honest and not.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::simulator::Simulator;
 use super::{Tests, text};
+use crate::evidence;
 use crate::package_c::failed;
 
 /// Pause between two pieces of a simulated answer, long enough for a test to act in between.
@@ -35,6 +36,7 @@ impl Tests {
             self.check(name, &mut command);
         }
         self.verify_example(package, &captured, &simulator.text("now"));
+        self.verify_real(package);
         self.chat_example(package, &mut simulator, &roots, &cache)
     }
 
@@ -56,23 +58,12 @@ impl Tests {
         let file = |name: &str| captured.join(name);
         let nonce = fs::read(file("nonce")).unwrap_or_default();
         let nonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
-        let altered = file("altered.json");
-        let mut bytes = fs::read(file("response.json")).unwrap_or_default();
-        // A digit within the signed part of the quote.
-        let quote = bytes.windows(11).position(|window| window == b"intel_quote").unwrap_or_default();
-        if let Some(digit) = bytes.get_mut(quote.saturating_add(600)) {
-            *digit = if *digit == b'0' { b'1' } else { b'0' };
-        }
-        self.count(
-            "alter the captured answer",
-            fs::write(&altered, bytes).map_err(|error| failed(&altered, &error)),
-        );
-        let program = self.work.join("example-verify");
         let (response, collateral, roots) =
             (file("response.json"), file("collateral.json"), file("roots.json"));
+        let altered = self.altered(&response);
         let absent = file("absent");
         // Past the collateral's month, within the certificates' years.
-        let later = now.parse::<u64>().unwrap_or_default().saturating_add(60 * 86_400).to_string();
+        let later = later(now);
         let cases: [(&str, i32, &Path, &str, Option<&Path>); 6] = [
             ("captured answer", 0, &response, now, Some(&roots)),
             ("altered answer", 3, &altered, now, Some(&roots)),
@@ -82,10 +73,46 @@ impl Tests {
             ("bad time", 2, &response, "today", Some(&roots)),
         ];
         for (name, expected, response, at, roots) in cases {
-            let mut command = Command::new(&program);
+            let mut command = Command::new(self.work.join("example-verify"));
             command.arg(response).arg(&nonce).arg(&collateral).arg(at).args(roots);
             self.exits(&format!("examples/c/verify.c, {name}"), expected, package, &mut command);
         }
+    }
+
+    /// `examples/c/verify.c` on a captured answer of the real provider, with the hardware vendors' roots.
+    fn verify_real(&mut self, package: &Path) {
+        const NONCE: &str = "d2f37ab51f93f80365506fcc09119b28bd9c521be89ba25e3aa439912bbba732";
+        const AT: &str = "1781056027";
+        let folder = evidence::default_dir().join("composite");
+        let response = folder.join("venice-20260610.response.json");
+        let collateral = folder.join("collateral-venice-20260610-90c06f000000.json");
+        if !response.is_file() {
+            return self
+                .skip("examples/c/verify.c, 3 cases of captured evidence", "no captured evidence here");
+        }
+        let altered = self.altered(&response);
+        let cases = [
+            ("real", 0, &response, AT.to_owned()),
+            ("real, altered", 3, &altered, AT.to_owned()),
+            ("real, two months later", 4, &response, later(AT)),
+        ];
+        for (name, expected, response, at) in cases {
+            let mut command = Command::new(self.work.join("example-verify"));
+            command.arg(response).arg(NONCE).arg(&collateral).arg(at);
+            self.exits(&format!("examples/c/verify.c, {name}"), expected, package, &mut command);
+        }
+    }
+
+    /// A copy of an answer with one digit changed within the signed part of the quote.
+    fn altered(&mut self, response: &Path) -> PathBuf {
+        let altered = self.work.join("altered.json");
+        let mut bytes = fs::read(response).unwrap_or_default();
+        let quote = bytes.windows(13).position(|window| window == b"\"intel_quote\"").unwrap_or_default();
+        if let Some(digit) = bytes.get_mut(quote.saturating_add(600)) {
+            *digit = if *digit == b'0' { b'1' } else { b'0' };
+        }
+        self.count("alter an answer", fs::write(&altered, bytes).map_err(|error| failed(&altered, &error)));
+        altered
     }
 
     /// `examples/c/chat.c` with an honest provider and with some that are not.
@@ -112,4 +139,9 @@ impl Tests {
         self.count("no prompt arrived in clear", if quiet { Ok(()) } else { Err(saw.to_string()) });
         Ok(())
     }
+}
+
+/// Sixty days after a time in seconds.
+fn later(at: &str) -> String {
+    at.parse::<u64>().unwrap_or_default().saturating_add(60 * 86_400).to_string()
 }
