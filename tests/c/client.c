@@ -1,0 +1,253 @@
+/* The client against the simulated provider: verify, chat, and everything that can end a stream early (T62, users.md 2.7). */
+#define _POSIX_C_SOURCE 200809L
+#include <pthread.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sim.h"
+
+static const char BODY[] =
+    "{\"model\":\"" MODEL "\",\"messages\":[{\"role\":\"user\",\"content\":\"What is a sealed room?\"}]}";
+
+static pv_trust_roots *roots;
+static pv_client *client;
+
+static double now_s(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static pv_client *connect_to(const char *base_url) {
+    pv_client_options options;
+    pv_client *made = NULL;
+    memset(&options, 0, sizeof options);
+    options.struct_size = sizeof options;
+    options.provider = "venice";
+    options.api_key = KEY;
+    options.base_url = base_url;
+    options.collateral_url = setting("PV_SIM_COLLATERAL_URL");
+    options.trust_roots = roots;
+    options.proxy = "none";
+    options.cache_dir = setting("PV_SIM_CACHE");
+    STATUS(PV_OK, pv_client_new(&options, &made, NULL));
+    return made;
+}
+
+static pv_stream *chat(void) {
+    pv_stream *stream = NULL;
+    pv_error *error = NULL;
+    STATUS(PV_OK, pv_client_chat(client, pv_bytes_from_text(BODY), 30000, NULL, &stream, &error));
+    show(error);
+    return stream;
+}
+
+/* Reads one batch of events and throws it away. */
+static pv_status read_some(pv_stream *stream, const pv_cancel *cancel, int *end) {
+    pv_events *events = NULL;
+    const pv_status status = pv_stream_next(stream, 0, cancel, &events, NULL);
+    *end = status == PV_OK && events == NULL;
+    CHECK(status == PV_OK || events == NULL);
+    pv_events_free(events);
+    return status;
+}
+
+static void verification(void) {
+    pv_report *report = NULL;
+    pv_endpoint *endpoint = NULL;
+    pv_error *error = NULL;
+    pv_buf models;
+    STATUS(PV_OK, pv_client_verify(client, MODEL, 30000, NULL, &report, &error));
+    show(error);
+    CHECK(pv_report_verdict(report) == PV_VERDICT_VERIFIED && pv_report_level(report) >= PV_LEVEL_L2);
+    CHECK(pv_report_code(report) == NULL && strcmp(pv_report_model(report), MODEL) == 0);
+    CHECK(strstr(pv_report_text(report), "CUSTOM") != NULL);
+    STATUS(PV_OK, pv_report_free(report));
+    STATUS(PV_OK, pv_client_ready(client, MODEL, 30000, NULL, &endpoint, NULL));
+    CHECK(strcmp(pv_endpoint_model(endpoint), MODEL) == 0 && strcmp(pv_endpoint_provider(endpoint), "venice") == 0);
+    CHECK(pv_endpoint_not_after(endpoint) > 1700000000);
+    STATUS(PV_OK, pv_endpoint_free(endpoint));
+    STATUS(PV_OK, pv_client_models_json(client, 30000, NULL, &models, NULL));
+    CHECK(strstr((const char *)models.data, MODEL) != NULL);
+    STATUS(PV_OK, pv_buf_free(&models));
+    FAILS(PV_ERR_UNKNOWN_MODEL, pv_client_verify(client, "e2ee-sim-27", 30000, NULL, &report, &error));
+    FAILS(PV_ERR_INVALID_TEXT, pv_client_verify(client, "\xff", 30000, NULL, &report, &error));
+    CHECK(report == NULL);
+}
+
+static void whole_answer(void) {
+    pv_stream *stream = chat();
+    pv_receipt *receipt = NULL;
+    pv_error *error = NULL;
+    pv_status status;
+    size_t letters = 0;
+    int32_t verdict = 0;
+    int finished = 0, end = 0;
+    FAILS(PV_ERR_OUT_OF_ORDER, pv_stream_receipt(stream, &receipt, &error));
+    while (!end) {
+        pv_events *events = NULL;
+        size_t i;
+        status = pv_stream_next(stream, 30000, NULL, &events, &error);
+        CHECK(status == PV_OK);
+        show(error);
+        end = events == NULL;
+        for (i = 0; i < pv_events_count(events); i++) {
+            const char *text = NULL;
+            size_t length = 0;
+            int32_t kind = 0;
+            STATUS(PV_OK, pv_events_get(events, i, &kind, NULL, &text, &length, NULL));
+            if (kind == PV_EVENT_CONTENT) letters += length;
+            if (kind == PV_EVENT_FINISH) finished++;
+            CHECK(strlen(text) == length);
+        }
+        pv_events_free(events);
+    }
+    CHECK(letters > 40 && finished == 1);
+    STATUS(PV_OK, pv_stream_receipt(stream, &receipt, NULL));
+    CHECK(pv_receipt_sealed_fields(receipt) > 1 && strlen(pv_receipt_response_sha256(receipt)) == 64);
+    STATUS(PV_OK, pv_receipt_free(receipt));
+    STATUS(PV_OK, pv_stream_verify_signature(stream, 30000, NULL, &verdict, &error));
+    show(error);
+    CHECK(verdict == PV_SIGNATURE_BODY_MATCHES || verdict == PV_SIGNATURE_SIGNED_BODY_NOT_VERIFIABLE);
+    STATUS(PV_OK, pv_stream_free(stream));
+}
+
+static void *trigger_later(void *cancel) {
+    const struct timespec wait = {0, 50000000};
+    nanosleep(&wait, NULL);
+    STATUS(PV_OK, pv_cancel_trigger((pv_cancel *)cancel));
+    return NULL;
+}
+
+static void *free_later(void *stream) {
+    const struct timespec wait = {0, 50000000};
+    nanosleep(&wait, NULL);
+    STATUS(PV_OK, pv_stream_free((pv_stream *)stream));
+    return NULL;
+}
+
+/* A cancelled call ends at once, and the stream with it. */
+static void cancelled(void) {
+    pv_stream *stream = chat();
+    pv_cancel *cancel = NULL;
+    pthread_t thread;
+    double began;
+    pv_status status = PV_OK;
+    int end = 0;
+    STATUS(PV_OK, pv_cancel_new(&cancel, NULL));
+    CHECK(pthread_create(&thread, NULL, trigger_later, cancel) == 0);
+    began = now_s();
+    while (status == PV_OK && !end) status = read_some(stream, cancel, &end);
+    STATUS(PV_ERR_CANCELLED, status);
+    CHECK(now_s() - began < 1.0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    STATUS(PV_ERR_ALREADY_FINISHED, read_some(stream, NULL, &end));
+    STATUS(PV_OK, pv_stream_free(stream));
+    /* A switch that was thrown stays so. */
+    STATUS(PV_ERR_CANCELLED, pv_client_chat(client, pv_bytes_from_text(BODY), 0, cancel, &stream, NULL));
+    CHECK(stream == NULL);
+    STATUS(PV_OK, pv_cancel_free(cancel));
+}
+
+/* Freeing a stream ends a call that waits on it in another thread. */
+static void freed_during_use(void) {
+    pv_stream *stream = chat();
+    pthread_t thread;
+    const double began = now_s();
+    pv_status status = PV_OK;
+    int end = 0;
+    CHECK(pthread_create(&thread, NULL, free_later, stream) == 0);
+    while (status == PV_OK && !end) status = read_some(stream, NULL, &end);
+    CHECK(status == PV_ERR_CANCELLED || status == PV_ERR_INVALID_HANDLE);
+    CHECK(now_s() - began < 1.0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    STATUS(PV_ERR_INVALID_HANDLE, pv_stream_free(stream));
+}
+
+static void *read_all(void *stream) {
+    pv_status status = PV_OK;
+    int end = 0, busy = 0;
+    while (!end && (status == PV_OK || status == PV_ERR_BUSY)) {
+        status = read_some((pv_stream *)stream, NULL, &end);
+        busy += status == PV_ERR_BUSY;
+    }
+    STATUS(PV_OK, status);
+    return busy > 0 ? stream : NULL;
+}
+
+/* Two threads on one stream: each event goes to one of them, the other one is told. */
+static void contested(void) {
+    pv_stream *stream = chat();
+    pthread_t threads[2];
+    void *busy[2];
+    int i;
+    for (i = 0; i < 2; i++) CHECK(pthread_create(&threads[i], NULL, read_all, stream) == 0);
+    for (i = 0; i < 2; i++) CHECK(pthread_join(threads[i], &busy[i]) == 0);
+    CHECK(busy[0] != NULL || busy[1] != NULL);
+    STATUS(PV_OK, pv_stream_free(stream));
+}
+
+/* A call that runs out of time says so; the stream ends with it. */
+static void timeouts(void) {
+    pv_stream *stream = chat();
+    pv_events *events = NULL;
+    pv_status status = PV_OK;
+    int end = 0;
+    while (status == PV_OK && !end) {
+        status = pv_stream_next(stream, 1, NULL, &events, NULL);
+        end = status == PV_OK && events == NULL;
+        pv_events_free(events);
+    }
+    STATUS(PV_ERR_TIMEOUT, status);
+    STATUS(PV_ERR_ALREADY_FINISHED, read_some(stream, NULL, &end));
+    STATUS(PV_OK, pv_stream_free(stream));
+}
+
+/* Nobody listens: could not be checked, and nothing hangs. */
+static void unreachable(void) {
+    pv_client *lost = connect_to("http://127.0.0.1:1");
+    pv_report *report = NULL;
+    pv_stream *stream = NULL;
+    pv_error *error = NULL;
+    const pv_status status = pv_client_verify(lost, MODEL, 20000, NULL, &report, &error);
+    CHECK(status == PV_OK ? pv_report_verdict(report) == PV_VERDICT_INDETERMINATE
+                          : pv_error_class(error) == PV_CLASS_INDETERMINATE);
+    pv_error_free(error);
+    pv_report_free(report);
+    CHECK(pv_client_chat(lost, pv_bytes_from_text(BODY), 20000, NULL, &stream, &error) / 100 == 3);
+    CHECK(stream == NULL && pv_error_retryable(error) == 1);
+    pv_error_free(error);
+    STATUS(PV_OK, pv_client_free(lost));
+}
+
+/* A child of a process with a live client verifies anew, and never hangs (T63). */
+static void forked(void) {
+    int status = 0;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        pv_report *report = NULL;
+        alarm(30); /* A hang ends here, by a signal. */
+        STATUS(PV_OK, pv_client_verify(client, MODEL, 20000, NULL, &report, NULL));
+        CHECK(pv_report_verdict(report) == PV_VERDICT_VERIFIED);
+        _exit(checks_failed == 0 ? 0 : 1);
+    }
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+int main(void) {
+    roots = sim_roots();
+    client = connect_to(setting("PV_SIM_BASE_URL"));
+    verification();
+    whole_answer();
+    cancelled();
+    freed_during_use();
+    contested();
+    timeouts();
+    unreachable();
+    forked();
+    STATUS(PV_OK, pv_client_free(client));
+    STATUS(PV_OK, pv_trust_roots_free(roots));
+    return finish();
+}

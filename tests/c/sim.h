@@ -1,0 +1,36 @@
+/* The simulated provider that the runner starts: where it is, and what a client of it needs. */
+#ifndef PROVEIL_TESTS_SIM_H
+#define PROVEIL_TESTS_SIM_H
+
+#include <stdlib.h>
+
+#include "check.h"
+
+#define MODEL "e2ee-sim-27b"
+#define KEY "test-key"
+
+/* A value from the runner; without a runner there is nothing to test against. */
+static const char *setting(const char *name) {
+    const char *value = getenv(name);
+    if (value == NULL) {
+        fprintf(stderr, "%s is not set: run by `cargo xtask test-c`\n", name);
+        exit(2);
+    }
+    return value;
+}
+
+static pv_trust_roots *sim_roots(void) {
+    pv_trust_roots *roots = NULL;
+    STATUS(PV_OK, pv_trust_roots_from_json(pv_bytes_from_text(setting("PV_SIM_ROOTS")), &roots, NULL));
+    return roots;
+}
+
+/* Prints an error that was not expected. */
+static void show(pv_error *error) {
+    if (error == NULL) return;
+    fprintf(stderr, "%s: %s [%s]\n", pv_error_code(error), pv_error_message(error),
+            pv_error_found(error) ? pv_error_found(error) : "");
+    pv_error_free(error);
+}
+
+#endif
