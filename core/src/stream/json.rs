@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -74,15 +73,16 @@ pub struct Delta<'a> {
 
 /// Reads one event. Fails with `malformed_event`.
 pub fn parse_chunk(data: &[u8]) -> Result<Chunk<'_>> {
-    read::<ChunkDraft<'_>>(data).ok_or_else(|| Error::new(Code::MalformedEvent))
+    let mut draft = ChunkDraft::default();
+    if read(data, &mut draft) { Ok(draft.chunk) } else { Err(Error::new(Code::MalformedEvent)) }
 }
 
-pub(super) fn read<'a, T: Object<'a>>(data: &'a [u8]) -> Option<T::Output> {
-    let text = std::str::from_utf8(data).ok()?;
+/// Reads an object; false when the data is anything else.
+pub(super) fn read<'a, T: Object<'a>>(data: &'a [u8], object: &mut T) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
     let mut parser = serde_json::Deserializer::from_str(text);
-    let value = Of::<T>::seed().deserialize(&mut parser).ok()?;
-    parser.end().ok()?;
-    value
+    let present = Within(object).deserialize(&mut parser);
+    parser.end().is_ok() && matches!(present, Ok(true))
 }
 
 /// A member of an object: its place among the known names, or its name.
@@ -92,50 +92,45 @@ pub(super) enum Member<'n> {
     Other(&'n str),
 }
 
-/// An object that is read member by member.
-pub(super) trait Object<'de>: Default {
+/// An object that is read member by member, in place: to hand what was read from one level to the next would cost a good part of
+/// reading it.
+pub(super) trait Object<'de> {
     /// Known member names, at most 32.
     const NAMES: &'static [&'static str];
-    /// What the object reads as.
-    type Output;
 
     /// Takes the value of a member out of `map`.
     fn member<A: MapAccess<'de>>(&mut self, member: Member<'_>, map: &mut A) -> Result<(), A::Error>;
 
     /// All members have been read; a text is the reason why they do not fit together.
-    fn finish(self) -> Result<Self::Output, &'static str>;
-}
-
-/// Reads an object of kind `T`; `null` reads as `None`.
-pub(super) struct Of<T>(PhantomData<T>);
-
-impl<T> Of<T> {
-    pub(super) const fn seed() -> Of<T> {
-        Of(PhantomData)
+    fn finish(&mut self) -> Result<(), &'static str> {
+        Ok(())
     }
 }
 
-impl<'de, T: Object<'de>> DeserializeSeed<'de> for Of<T> {
-    type Value = Option<T::Output>;
+/// Reads an object in place; false for `null`, which leaves it as it was.
+pub(super) struct Within<'t, T>(pub &'t mut T);
+
+impl<'de, T: Object<'de>> DeserializeSeed<'de> for Within<'_, T> {
+    type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de, T: Object<'de>> Visitor<'de> for Of<T> {
-    type Value = Option<T::Output>;
+impl<'de, T: Object<'de>> Visitor<'de> for Within<'_, T> {
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut object = T::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let Within(object) = self;
         let mut seen = 0u32;
         let mut others: Vec<Cow<'de, str>> = Vec::new();
         while let Some(name) = map.next_key_seed(Name)? {
@@ -158,7 +153,7 @@ impl<'de, T: Object<'de>> Visitor<'de> for Of<T> {
         if others.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
             return Err(A::Error::custom("duplicate member"));
         }
-        object.finish().map(Some).map_err(A::Error::custom)
+        object.finish().map(|()| true).map_err(A::Error::custom)
     }
 }
 
@@ -190,13 +185,15 @@ impl<'de> Object<'de> for ChunkDraft<'de> {
     // The last ones are only here because every event has them.
     const NAMES: &'static [&'static str] =
         &["id", "choices", "usage", "error", "object", "message", "created", "model", "system_fingerprint"];
-    type Output = Chunk<'de>;
 
     fn member<A: MapAccess<'de>>(&mut self, member: Member<'_>, map: &mut A) -> Result<(), A::Error> {
         match member {
             Member::Known(0) => self.chunk.id = text_or_null(map)?,
-            Member::Known(1) => self.chunk.choices = map.next_value_seed(ChoicesSeed)?,
-            Member::Known(2) => self.chunk.usage = map.next_value_seed(Of::<UsageDraft>::seed())?,
+            Member::Known(1) => map.next_value_seed(ChoicesWithin(&mut self.chunk.choices))?,
+            Member::Known(2) => {
+                let mut usage = UsageDraft::default();
+                self.chunk.usage = map.next_value_seed(Within(&mut usage))?.then(|| usage.to_json());
+            }
             Member::Known(3) => self.chunk.error = map.next_value_seed(ErrorSeed)?,
             Member::Known(4) => {
                 self.is_error = matches!(map.next_value_seed(Text)?, Field::Text(text) if text == "error");
@@ -207,41 +204,49 @@ impl<'de> Object<'de> for ChunkDraft<'de> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Chunk<'de>, &'static str> {
+    fn finish(&mut self) -> Result<(), &'static str> {
         if self.is_error && self.chunk.error.is_none() {
-            self.chunk.error = Some(ServerError { message: into_string(self.message), kind: String::new() });
+            let message = into_string(std::mem::take(&mut self.message));
+            self.chunk.error = Some(ServerError { message, kind: String::new() });
         }
-        Ok(self.chunk)
+        Ok(())
     }
 }
 
-struct ChoicesSeed;
+/// Reads `choices` in place; `null` leaves them empty.
+struct ChoicesWithin<'t, 'de>(&'t mut Choices<'de>);
 
-impl<'de> DeserializeSeed<'de> for ChoicesSeed {
-    type Value = Choices<'de>;
+impl<'de> DeserializeSeed<'de> for ChoicesWithin<'_, 'de> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for ChoicesSeed {
-    type Value = Choices<'de>;
+impl<'de> Visitor<'de> for ChoicesWithin<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array")
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Choices::default())
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut choices = Choices::default();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let ChoicesWithin(choices) = self;
         let mut position = 0u32;
-        while let Some(element) = seq.next_element_seed(Of::<ChoiceDraft<'de>>::seed())? {
-            let (index, mut choice) = element.ok_or_else(|| A::Error::custom("a choice is null"))?;
-            choice.index = index.unwrap_or(position);
+        loop {
+            let mut draft = ChoiceDraft::default();
+            match seq.next_element_seed(Within(&mut draft))? {
+                None => return Ok(()),
+                Some(true) => {}
+                Some(false) => return Err(A::Error::custom("a choice is null")),
+            }
+            let mut choice = draft.choice;
+            choice.index = draft.index.unwrap_or(position);
             position = position.saturating_add(1);
             if usize::try_from(position).unwrap_or(usize::MAX) > ANSWER_MAX_CHOICES {
                 return Err(A::Error::custom("too many choices"));
@@ -255,42 +260,38 @@ impl<'de> Visitor<'de> for ChoicesSeed {
                 choices.more.push(choice);
             }
         }
-        Ok(choices)
     }
 }
 
 #[derive(Default)]
 struct ChoiceDraft<'a> {
     index: Option<u32>,
-    delta: Option<Delta<'a>>,
-    message: Option<Delta<'a>>,
+    has_delta: bool,
+    has_message: bool,
     choice: Choice<'a>,
 }
 
 impl<'de> Object<'de> for ChoiceDraft<'de> {
-    const NAMES: &'static [&'static str] = &["index", "delta", "finish_reason", "logprobs", "message"];
-    type Output = (Option<u32>, Choice<'de>);
+    // The last ones are only here because most choices have them.
+    const NAMES: &'static [&'static str] =
+        &["index", "delta", "finish_reason", "logprobs", "message", "stop_reason", "token_ids"];
 
     fn member<A: MapAccess<'de>>(&mut self, member: Member<'_>, map: &mut A) -> Result<(), A::Error> {
         match member {
             Member::Known(0) => self.index = map.next_value()?,
-            Member::Known(1) => self.delta = map.next_value_seed(Of::<Delta<'de>>::seed())?,
+            Member::Known(1) => self.has_delta = map.next_value_seed(Within(&mut self.choice.delta))?,
             Member::Known(2) => {
                 self.choice.finish_reason = text_or_null(map)?.filter(|reason| !reason.is_empty());
             }
             Member::Known(3) => self.choice.has_logprobs = is_present(map)?,
-            Member::Known(4) => self.message = map.next_value_seed(Of::<Delta<'de>>::seed())?,
+            Member::Known(4) => self.has_message = map.next_value_seed(Within(&mut self.choice.delta))?,
             _ => skip(map)?,
         }
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Self::Output, &'static str> {
-        if self.delta.is_some() && self.message.is_some() {
-            return Err("delta and message in one choice");
-        }
-        self.choice.delta = self.delta.or(self.message).unwrap_or_default();
-        Ok((self.index, self.choice))
+    fn finish(&mut self) -> Result<(), &'static str> {
+        if self.has_delta && self.has_message { Err("delta and message in one choice") } else { Ok(()) }
     }
 }
 
@@ -309,7 +310,6 @@ impl<'de> Object<'de> for Delta<'de> {
         "audio",
         "logprobs",
     ];
-    type Output = Delta<'de>;
 
     fn member<A: MapAccess<'de>>(&mut self, member: Member<'_>, map: &mut A) -> Result<(), A::Error> {
         match member {
@@ -325,10 +325,6 @@ impl<'de> Object<'de> for Delta<'de> {
         }
         Ok(())
     }
-
-    fn finish(self) -> Result<Delta<'de>, &'static str> {
-        Ok(self)
-    }
 }
 
 /// The integer members of a usage object.
@@ -337,7 +333,6 @@ struct UsageDraft(Vec<(String, u64)>);
 
 impl<'de> Object<'de> for UsageDraft {
     const NAMES: &'static [&'static str] = &[];
-    type Output = String;
 
     fn member<A: MapAccess<'de>>(&mut self, member: Member<'_>, map: &mut A) -> Result<(), A::Error> {
         let value = map.next_value_seed(Integer)?;
@@ -350,8 +345,10 @@ impl<'de> Object<'de> for UsageDraft {
         }
         Ok(())
     }
+}
 
-    fn finish(self) -> Result<String, &'static str> {
+impl UsageDraft {
+    fn to_json(&self) -> String {
         let mut json = String::from("{");
         for (name, value) in &self.0 {
             if json.len() > 1 {
@@ -361,7 +358,7 @@ impl<'de> Object<'de> for UsageDraft {
             json.push_str(&format!("\"{name}\":{value}"));
         }
         json.push('}');
-        Ok(json)
+        json
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::json::{Member, Object, Of, into_string, read, skip};
+use super::json::{Member, Object, Within, into_string, read, skip};
 use super::value::{Field, Scalar, Text};
 
 /// What a server says about a failure, in any of its forms (protocols/venice.md 6.1). Not authenticated: show it as the server's
@@ -20,7 +20,9 @@ pub struct ServerError {
 /// Reads an error body or event: `{"error":"text"}`, `{"error":{...}}`, `{"object":"error","message":...}`, `{"detail":...}`.
 /// `None` when it is none of these.
 pub fn parse_error(body: &[u8]) -> Option<ServerError> {
-    read::<ErrorDraft<'_>>(body).filter(|error| !error.message.is_empty() || !error.kind.is_empty())
+    let mut draft = ErrorDraft::default();
+    let error = read(body, &mut draft).then(|| draft.into_error());
+    error.filter(|error| !error.message.is_empty() || !error.kind.is_empty())
 }
 
 #[derive(Default)]
@@ -34,7 +36,6 @@ struct ErrorDraft<'a> {
 
 impl<'de> Object<'de> for ErrorDraft<'de> {
     const NAMES: &'static [&'static str] = &["error", "object", "message", "detail", "type", "code"];
-    type Output = ServerError;
 
     fn member<A: MapAccess<'de>>(&mut self, member: Member<'_>, map: &mut A) -> Result<(), A::Error> {
         match member {
@@ -50,14 +51,16 @@ impl<'de> Object<'de> for ErrorDraft<'de> {
         }
         Ok(())
     }
+}
 
-    fn finish(self) -> Result<ServerError, &'static str> {
+impl ErrorDraft<'_> {
+    fn into_error(self) -> ServerError {
         if let Some(nested) = self.nested {
-            return Ok(nested);
+            return nested;
         }
         let message = if self.is_error { into_string(self.message) } else { into_string(self.detail) };
         let kind = if self.is_error { self.kind.text() } else { String::new() };
-        Ok(ServerError { message, kind })
+        ServerError { message, kind }
     }
 }
 
@@ -82,7 +85,6 @@ struct InnerError<'a> {
 
 impl<'de> Object<'de> for InnerError<'de> {
     const NAMES: &'static [&'static str] = &["message", "type", "code"];
-    type Output = ServerError;
 
     fn member<A: MapAccess<'de>>(&mut self, member: Member<'_>, map: &mut A) -> Result<(), A::Error> {
         match member {
@@ -92,10 +94,6 @@ impl<'de> Object<'de> for InnerError<'de> {
             _ => skip(map)?,
         }
         Ok(())
-    }
-
-    fn finish(self) -> Result<ServerError, &'static str> {
-        Ok(ServerError { message: into_string(self.message), kind: self.kind.text() })
     }
 }
 
@@ -147,7 +145,9 @@ impl<'de> Visitor<'de> for ErrorSeed {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Of::<InnerError<'de>>::seed().visit_map(map)
+        let mut inner = InnerError::default();
+        Within(&mut inner).visit_map(map)?;
+        Ok(Some(ServerError { message: into_string(inner.message), kind: inner.kind.text() }))
     }
 }
 
