@@ -135,6 +135,40 @@ fn rules_about_events() {
     assert_eq!(claims.events.iter().filter(|event| event.by_application).count(), 2);
 }
 
+/// T09: a host cannot hide the system's events behind their digests, so that an application's own ones take their place.
+#[test]
+fn hidden_events_are_refused() {
+    let (real, pretended) = (sha256(&[b"what runs"]), sha256(&[COMPOSE.as_bytes()]));
+    let log = Log::new(&[
+        ("app-id", &[1; 20]),
+        ("compose-hash", &real),
+        ("system-ready", &[]),
+        ("app-id", &[2; 20]),
+        ("compose-hash", &pretended),
+        ("system-ready", &[]),
+    ]);
+    let honest = log.judge(None).unwrap();
+    assert_eq!(honest.compose_hash, real);
+    let hidden: Vec<String> = log
+        .events
+        .iter()
+        .enumerate()
+        .map(|(i, (name, payload))| {
+            let kind = if i < 3 { 1 } else { 0x0800_0001u32 };
+            let digest = sha384(&[&0x0800_0001u32.to_le_bytes(), b":", name.as_bytes(), b":", payload]);
+            format!(
+                "{{\"imr\":3,\"event_type\":{kind},\"digest\":\"{}\",\"event\":\"{name}\",\"event_payload\":\"{}\"}}",
+                hex::encode(&digest),
+                hex::encode(payload)
+            )
+        })
+        .collect();
+    let served = EventLog::read_text(&format!("[{}]", hidden.join(","))).unwrap();
+    let evidence = Evidence { log: &served, app_compose: Some(COMPOSE), config_document: None };
+    let error = dstack::check(&evidence, &log.register, &[0; 48]).unwrap_err();
+    assert_eq!((error.code(), error.check()), (Code::MissingEvent, Some("eventlog.events")), "{error}");
+}
+
 /// T10: a description that two parsers read differently is refused even when its hash is measured.
 #[test]
 fn ambiguous_compose_is_refused() {

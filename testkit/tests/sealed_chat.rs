@@ -403,29 +403,20 @@ fn any_reads_give_the_same() {
 /// T32: answers arrive interleaved; each opens under its own request only.
 #[test]
 fn interleaved_answers_do_not_mix() {
-    const STREAMS: usize = 24;
+    const STREAMS: u8 = 24;
     let sim = loopback::simulator(|_| ());
     let (mut host, mut setup, proven) = proven(&sim);
     let mut bodies = Vec::new();
     let mut openers = Vec::new();
     for i in 0..STREAMS {
+        let seed = [i; 32];
         let prompt = format!("Explain topic number {i} please canary-{i}");
-        let (sealed, mut unused) = proven
-            .seal(
-                body(&prompt).as_bytes(),
-                setup.at,
-                &mut Random::from_seed([u8::try_from(i % 256).unwrap(); 32]),
-            )
-            .unwrap();
+        let (sealed, mut unused) =
+            proven.seal(body(&prompt).as_bytes(), setup.at, &mut Random::from_seed(seed)).unwrap();
         host.stream(sealed.request(), &mut unused, &mut Vec::new()).unwrap();
         bodies.push((prompt.clone(), host.last_body.clone()));
-        let (_, mut opener) = proven
-            .seal(
-                body(&prompt).as_bytes(),
-                setup.at,
-                &mut Random::from_seed([u8::try_from(i % 256).unwrap(); 32]),
-            )
-            .unwrap();
+        let (_, mut opener) =
+            proven.seal(body(&prompt).as_bytes(), setup.at, &mut Random::from_seed(seed)).unwrap();
         opener.head(&event_stream()).unwrap();
         openers.push((opener, Vec::new(), 0));
     }

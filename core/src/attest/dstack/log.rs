@@ -105,11 +105,20 @@ impl EventLog {
     }
 
     /// Run-time events of register 3 in order. `ready` names the event from which on applications may add events; a log
-    /// without it would let an application pass its events off as the system's, so it is refused.
+    /// without it would let an application pass its events off as the system's, so it is refused. So is an event of another type
+    /// in this register, where only the guest measures: it would hide what it says behind its digest, and an application's later
+    /// event of the same name would take its place (threats T09).
     pub(super) fn runtime_events(&self, ready: &str) -> Result<Vec<RuntimeEvent>> {
         let mut by_application = false;
         let mut events = Vec::new();
-        for event in self.0.iter().filter(|event| event.register == 3 && event.kind == RUNTIME) {
+        for event in self.0.iter().filter(|event| event.register == 3) {
+            if event.kind != RUNTIME {
+                return Err(Error::new(Code::MissingEvent)
+                    .at(EVENTS)
+                    .context("An event of another type stands in its place.")
+                    .expected(format!("type {RUNTIME}"))
+                    .found(format!("type {}", event.kind)));
+            }
             // The digest joins name and payload with colons: a colon in a name would make two readings of one digest.
             if event.name.contains(':') {
                 return Err(Error::new(Code::EventLogMalformed)

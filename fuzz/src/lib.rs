@@ -1,0 +1,4 @@
+//! What the fuzz targets run, and what they start from. `testkit/tests/fuzz_smoke.rs` runs the same functions in every test run.
+
+pub mod entries;
+pub mod seeds;

@@ -1,0 +1,111 @@
+//! Where fuzzing starts: honest inputs of every target, forged with a fixed seed.
+
+use std::collections::BTreeSet;
+
+use proveil_core::crypto::secp256k1_public_key;
+use proveil_core::secret::Secret;
+use proveil_testkit::forge::{EnclaveKey, Random, World, WorldSpec};
+use proveil_testkit::sim::envelope;
+use proveil_testkit::sim::models::{self, Model};
+use proveil_testkit::sim::{Attestation, QuoteEncoding, Shape};
+
+/// When everything is judged, in Unix seconds.
+pub const NOW: u64 = 1_790_000_000;
+/// The challenge of every answer.
+pub const NONCE: [u8; 32] = [0x5a; 32];
+/// Private key that the sealed answers are for.
+pub const CLIENT_KEY: [u8; 32] = [0x33; 32];
+
+/// The world that the seeds are from.
+pub struct Scene {
+    /// Roots, platform, guest, one GPU.
+    pub world: World,
+    /// The model that is asked.
+    pub model: &'static Model,
+    /// Its enclave's key.
+    pub key: EnclaveKey,
+}
+
+impl Scene {
+    /// The same in every run.
+    pub fn new() -> Scene {
+        let mut random = Random::from_seed([0x46; 32]);
+        let world = World::generate(&mut random, &WorldSpec { now: NOW, gpus: 1 });
+        Scene { world, model: &models::MODELS[0], key: EnclaveKey::generate(&mut random) }
+    }
+
+    /// A quote for the model's key and the challenge.
+    pub fn quote(&self, version: u16) -> Vec<u8> {
+        let data = proveil_testkit::forge::world::report_data(&self.key.address(), &NONCE);
+        let mut spec = self.world.quote_spec(version, data, &mut Random::from_seed([0x47; 32]));
+        spec.padding = 8;
+        self.world.sign_quote(&spec)
+    }
+
+    /// An answer of the attestation endpoint.
+    pub fn answer(&self, shape: Shape, quote_version: u16) -> String {
+        Attestation {
+            world: &self.world,
+            model: self.model,
+            key: &self.key,
+            other_key: &self.key,
+            nonce: NONCE,
+            shape,
+            encoding: QuoteEncoding::Hex,
+            quote_version,
+            defects: &BTreeSet::new(),
+        }
+        .to_text(&mut Random::from_seed([0x48; 32]))
+    }
+}
+
+impl Default for Scene {
+    fn default() -> Scene {
+        Scene::new()
+    }
+}
+
+/// Target, name, content.
+pub type Seed = (&'static str, &'static str, Vec<u8>);
+
+/// Every seed.
+pub fn all() -> Vec<Seed> {
+    let scene = Scene::new();
+    let log = scene.world.guest.log.to_json().to_compact();
+    vec![
+        ("tdx_quote", "v4", scene.quote(4)),
+        ("tdx_quote", "v5", scene.quote(5)),
+        ("sse_answer", "plain", [&[7], answer("\n").as_slice()].concat()),
+        ("sse_answer", "crlf", [&[64], answer("\r\n").as_slice()].concat()),
+        ("event_log", "log", log.into_bytes()),
+        ("attestation_answer", "near", scene.answer(Shape::Near, 4).into_bytes()),
+        ("attestation_answer", "aci", scene.answer(Shape::Aci, 5).into_bytes()),
+    ]
+}
+
+/// A short sealed answer with everything that a stream can have.
+fn answer(eol: &str) -> Vec<u8> {
+    let client = secp256k1_public_key(&Secret::take(&mut CLIENT_KEY.clone())).unwrap_or([0; 65]);
+    let mut random = Random::from_seed([0x49; 32]);
+    let mut seal = |text: &str| envelope::seal(&client, text.as_bytes(), &mut random).unwrap_or_default();
+    let chunk = |choices: &str| {
+        format!(
+            r#"data: {{"id":"chatcmpl-1","object":"chat.completion.chunk","model":"m","choices":[{choices}]}}"#
+        )
+    };
+    let delta = |member: &str, field: &str| {
+        chunk(&format!(r#"{{"index":0,"delta":{{"{member}":"{field}"}},"finish_reason":null}}"#))
+    };
+    let events = [
+        ": keep-alive".to_owned(),
+        chunk(r#"{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}"#),
+        delta("reasoning_content", &seal("th\u{ef}nk")),
+        format!("event: message{eol}id: 1{eol}{}", delta("content", &seal("one "))),
+        delta("content", &seal("\u{1f600}")),
+        chunk(r#"{"index":0,"delta":{},"finish_reason":"stop"}"#),
+        r#"data: {"id":"chatcmpl-1","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#
+            .to_owned(),
+        "data: [DONE]".to_owned(),
+    ];
+    events.map(|event| format!("{event}{eol}{eol}")).concat().into_bytes()
+}
