@@ -7,9 +7,9 @@ use proveil_bench::recording::{Recording, ServerKeys};
 use proveil_bench::row::Row;
 use proveil_bench::{chunks, replay, tdx};
 
-const USAGE: &str = "usage: proveil-bench rows EVIDENCE_DIR [GROUP]... | record DIR | replay DIR
+const USAGE: &str = "usage: proveil-bench rows EVIDENCE_DIR [GROUP]... | record DIR [repeated-key] | replay DIR
   rows    measurements as a JSON array: all, or those of the named groups (fresh-key, repeated-key, burst, framing, tdx)
-  record  writes the answer that is measured in every language
+  record  writes the answer that is measured in every language; on request one under a single server key
   replay  opens it from Rust: nanoseconds per chunk";
 
 /// Chunks of the answer that is measured in every language.
@@ -19,9 +19,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.as_slice() {
         [command, dir, groups @ ..] if command == "rows" => print_rows(Path::new(dir), groups),
-        [command, dir] if command == "record" => Recording::make(RECORDED, ServerKeys::Fresh)
-            .write(Path::new(dir))
-            .map_err(|error| format!("{dir}: {error}")),
+        [command, dir] if command == "record" => record(dir, ServerKeys::Fresh),
+        [command, dir, keys] if command == "record" && keys == "repeated-key" => {
+            record(dir, ServerKeys::Repeated)
+        }
         [command, dir] if command == "replay" => replay::nanoseconds_per_chunk(Path::new(dir))
             .map(|time| println!("{time:.1}"))
             .map_err(|error| format!("{dir}: {error}")),
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn record(dir: &str, keys: ServerKeys) -> Result<(), String> {
+    Recording::make(RECORDED, keys).write(Path::new(dir)).map_err(|error| format!("{dir}: {error}"))
 }
 
 fn print_rows(evidence: &Path, wanted: &[String]) -> Result<(), String> {

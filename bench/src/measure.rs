@@ -8,7 +8,7 @@ use std::hint::black_box;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Slices per side; the 10th percentile of them is reported.
-const SLICES: usize = 61;
+const SLICES: usize = 201;
 /// Time that one slice should take.
 const SLICE_NS: u64 = 2_000_000;
 /// Calls of the shortest work in one slice.

@@ -24,6 +24,8 @@ pub mod report;
 pub mod seal;
 pub mod secret;
 pub mod stream;
+#[cfg(doctest)]
+mod typestate;
 pub mod wire;
 
 pub use error::{Class, Code, Error, Result};

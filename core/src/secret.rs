@@ -70,6 +70,12 @@ impl fmt::Debug for SecretText {
     }
 }
 
+/// Overwrites bytes with zeros, in blocks: a byte at a time would cost as much as decrypting them did.
+pub fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    zeroize::optimization_barrier(bytes);
+}
+
 /// Constant-time comparison of two byte strings; different lengths are unequal.
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()

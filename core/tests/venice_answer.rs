@@ -557,3 +557,59 @@ proptest! {
         prop_assert_eq!(&run(&[&stream], workers), &expected);
     }
 }
+
+/// An event that looks like the one before is judged as it would be on its own.
+#[test]
+fn alike_events() {
+    let mut server = Server::new(31);
+    let (first, second) = (server.content("one"), server.content(" two"));
+    // The same event for a reader, in another form: what is remembered of it does not fit what follows.
+    let spaced = first.replace("\"index\":0", "\"index\": 0");
+    let with_text = |text: &str| {
+        let start = second.find("\"content\":\"").unwrap() + 11;
+        let end = start + second[start..].find('"').unwrap();
+        format!("{}{text}{}", &second[..start], &second[end..])
+    };
+    let envelope = server.seal(" two");
+    let mut flipped = envelope.clone().into_bytes();
+    *flipped.last_mut().unwrap() ^= 1;
+    let followers = [
+        with_text(&envelope),
+        with_text(&envelope.to_uppercase()),
+        with_text(&server.seal("")),
+        with_text(&server.seal("\u{e9}".as_bytes().first_chunk::<1>().unwrap())),
+        with_text(&String::from_utf8(flipped).unwrap()),
+        with_text(""),
+        with_text(" "),
+        with_text("in clear"),
+        with_text(&envelope[..184]),
+        with_text(&envelope[1..]),
+        with_text(&format!("0x{envelope}")),
+        with_text(&format!("\\u0030{}", &envelope[1..])),
+        with_text("\",\"tool_calls\":[{}],\"x\":\""),
+        with_text(&format!("{envelope}\",\"content\":\"{envelope}")),
+        with_text(&format!("{envelope}\"}},\"delta\":{{\"content\":\"{envelope}")),
+        second.replace("chatcmpl-1", "chatcmpl-2"),
+        second.replace("\"content\"", "\"reasoning\""),
+        second.replace("null", "\"stop\""),
+        second.replace("data: ", "event: error\ndata: "),
+        second.replace("data: ", "event: message\ndata: "),
+        second.replace('}', " }"),
+        second.replace("]}", "],\"usage\":{\"total_tokens\":1}}"),
+        second.replace("]}", "]"),
+        format!("{}{second}", finish(0)),
+        format!("{}{second}", finish(1)),
+        format!("{}{second}", chunk("{\"index\":0,\"delta\":{}}")),
+    ];
+    for follower in &followers {
+        for end in [DONE, ""] {
+            let alike = run(&[first.as_bytes(), follower.as_bytes(), second.as_bytes(), end.as_bytes()], 1);
+            let apart = run(&[spaced.as_bytes(), follower.as_bytes(), second.as_bytes(), end.as_bytes()], 1);
+            assert_eq!(alike.0, apart.0, "{follower}");
+            let without_hash = |result: Result<Receipt, Error>| {
+                result.map(|receipt| Receipt { response_sha256: [0; 32], body_bytes: 0, ..receipt })
+            };
+            assert_eq!(without_hash(alike.1), without_hash(apart.1), "{follower}");
+        }
+    }
+}

@@ -1,18 +1,17 @@
 // Streams one chat with a proven enclave.
 //
-//   VENICE_API_KEY=... node chat.mjs MODEL [PROMPT]
+//   VENICE_API_KEY=... node chat.mjs PROVIDER MODEL PROMPT [BASE_URL [COLLATERAL_URL [TRUST_ROOTS.json]]]
 //
-// PROVEIL_BASE_URL, PROVEIL_COLLATERAL_URL and PROVEIL_TRUST_ROOTS (a file) point it at `proveil simulate venice`.
+// The three optional arguments point it at a simulator or a mirror.
 
 import { readFileSync } from 'node:fs';
 
 import { Client, ProveilError, TrustRoots } from 'proveil';
 
-const { PROVEIL_BASE_URL: baseUrl, PROVEIL_COLLATERAL_URL: collateralUrl, PROVEIL_TRUST_ROOTS: roots } = process.env;
-const [model, content = 'Say hello.'] = process.argv.slice(2);
+const [provider, model, content, baseUrl, collateralUrl, roots] = process.argv.slice(2);
 const trustRoots = roots === undefined ? undefined : TrustRoots.fromJson(readFileSync(roots, 'utf8'));
 
-const client = new Client({ baseUrl, collateralUrl, trustRoots });
+const client = new Client({ provider, baseUrl, collateralUrl, trustRoots });
 try {
   const stream = await client.chat({ model, messages: [{ role: 'user', content }] });
   console.error(stream.report.headline);

@@ -1,9 +1,8 @@
 """Streams one chat with a proven enclave.
 
-    VENICE_API_KEY=... python chat.py MODEL [PROMPT] [--asyncio]
+    VENICE_API_KEY=... python chat.py PROVIDER MODEL PROMPT [BASE_URL [COLLATERAL_URL [TRUST_ROOTS.json]]] [--asyncio]
 
---base-url, --collateral-url and --trust-roots FILE point it at `proveil simulate venice`. The answer goes to standard output, everything
-else to standard error.
+The three optional arguments point it at a simulator or a mirror. The answer goes to standard output, everything else to standard error.
 """
 
 from __future__ import annotations
@@ -41,15 +40,20 @@ def tell(receipt: proveil.Receipt | None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Stream one chat with a proven enclave.")
+    parser.add_argument("provider")
     parser.add_argument("model")
-    parser.add_argument("prompt", nargs="?", default="Say hello.")
+    parser.add_argument("prompt")
+    parser.add_argument("base_url", nargs="?")
+    parser.add_argument("collateral_url", nargs="?")
+    parser.add_argument("trust_roots", nargs="?", type=Path)
     parser.add_argument("--asyncio", action="store_true", help="with await instead of blocking calls")
-    parser.add_argument("--base-url")
-    parser.add_argument("--collateral-url")
-    parser.add_argument("--trust-roots", type=Path)
     options = parser.parse_args()
-    roots = options.trust_roots and proveil.TrustRoots.from_json(options.trust_roots.read_text())
-    config = proveil.Config(base_url=options.base_url, collateral_url=options.collateral_url, trust_roots=roots)
+    config = proveil.Config(
+        provider=options.provider,
+        base_url=options.base_url,
+        collateral_url=options.collateral_url,
+        trust_roots=options.trust_roots and proveil.TrustRoots.from_json(options.trust_roots.read_text()),
+    )
     messages = [{"role": "user", "content": options.prompt}]
     try:
         if options.asyncio:

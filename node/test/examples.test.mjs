@@ -34,22 +34,18 @@ function run(name, args, env = {}) {
   });
 }
 
-const settings = () => ({
-  VENICE_API_KEY: 'test-key',
-  PROVEIL_BASE_URL: simulator.base_url,
-  PROVEIL_COLLATERAL_URL: simulator.collateral_url,
-  PROVEIL_TRUST_ROOTS: join(folder, 'roots.json'),
-});
+const place = () => [simulator.base_url, simulator.collateral_url, join(folder, 'roots.json')];
+const key = { VENICE_API_KEY: 'test-key' };
 
 test('chat.mjs streams an answer', async () => {
-  const { status, stdout, stderr } = await run('chat.mjs', [model, 'How are you?'], settings());
+  const { status, stdout, stderr } = await run('chat.mjs', ['venice', model, 'How are you?', ...place()], key);
   assert.equal(status, 0, stderr);
   assert.ok(stdout.trim().length > 10);
   assert.match(stderr, /VERIFIED.*CUSTOM[^]*sealed fields opened/);
 });
 
 test('chat.mjs says what is wrong', async () => {
-  const { status, stdout, stderr } = await run('chat.mjs', ['e2ee-nothing'], settings());
+  const { status, stdout, stderr } = await run('chat.mjs', ['venice', 'e2ee-nothing', 'Hi', ...place()], key);
   assert.deepEqual([status, stdout], [1, '']);
   assert.match(stderr, /^PV-105: /);
 });

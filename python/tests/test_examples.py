@@ -32,13 +32,21 @@ def at(simulator: Simulator) -> list[str]:
     return ["--base-url", simulator.hello["base_url"], "--collateral-url", simulator.hello["collateral_url"]]
 
 
-@pytest.mark.parametrize("program", [["chat.py"], ["chat.py", "--asyncio"], ["own_transport.py"]], ids=" ".join)
-def test_chats(simulator: Simulator, roots: str, program: list[str]) -> None:
-    name, *flags = program
-    result = run(name, MODEL, "What is remote attestation?", *flags, *at(simulator), "--trust-roots", roots)
+@pytest.mark.parametrize("flags", [[], ["--asyncio"]], ids=["blocking", "asyncio"])
+def test_chats(simulator: Simulator, roots: str, flags: list[str]) -> None:
+    question = ["venice", MODEL, "What is remote attestation?"]
+    place = [simulator.hello["base_url"], simulator.hello["collateral_url"]]
+    check_chat(run("chat.py", *question, *place, roots, *flags), run("chat.py", *question, *place, *flags))
+
+
+def test_own_transport(simulator: Simulator, roots: str) -> None:
+    arguments = [MODEL, "What is remote attestation?", *at(simulator)]
+    check_chat(run("own_transport.py", *arguments, "--trust-roots", roots), run("own_transport.py", *arguments))
+
+
+def check_chat(result: subprocess.CompletedProcess[str], refused: subprocess.CompletedProcess[str]) -> None:
     assert result.returncode == 0 and "remote attestation" in result.stdout, result
     assert "VERIFIED against CUSTOM roots" in result.stderr and "sealed fields opened" in result.stderr
-    refused = run(name, MODEL, *flags, *at(simulator))
     assert refused.returncode == 1 and "PV-221" in refused.stderr and refused.stdout == ""
 
 

@@ -1,7 +1,12 @@
 //! Core and simulator together: every way in which a provider can misbehave ends as its row in the simulator's table says, and an
 //! honest one works in every form (threats.md section 4).
 
-#![allow(clippy::arithmetic_side_effects, clippy::print_stdout, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
 
 mod drive;
 
@@ -103,7 +108,13 @@ fn every_defect_ends_as_its_row_says() {
             continue;
         }
         check_effects(*defect, &used, &sim.recorded());
-        error.into_iter().for_each(|error| no_secrets(&shown(error)));
+        if let Some(error) = error {
+            no_secrets(&shown(error));
+            assert!(
+                !shown(error).contains(&expected(PROMPT, 0)[..12]),
+                "{error}: a part of the answer is shown"
+            );
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -150,7 +161,7 @@ fn check_effects(defect: Defect, used: &Use, recorded: &proveil_testkit::sim::Re
 /// Attestation and collateral again, in both shapes and both quote versions, without any socket.
 #[test]
 fn evidence_defects_in_every_form() {
-    let scene = Scene::new(2);
+    let scene = Scene::new(1);
     let mut wrong = Vec::new();
     // These happen in the server or show only in a chat.
     let elsewhere = [
@@ -213,7 +224,7 @@ fn check_report(report: &Report, code: Option<Code>) {
 /// Both shapes, both quote versions, every encoding: verified at L2 under the roots that made them, refused under the vendors' (T68).
 #[test]
 fn honest_evidence_in_every_form() {
-    let scene = Scene::new(2);
+    let scene = Scene::new(1);
     for shape in [Shape::Near, Shape::Aci] {
         for version in [4, 5] {
             for encoding in [

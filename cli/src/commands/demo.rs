@@ -117,7 +117,6 @@ fn other_programs(
             .args(["venice", models::E2EE, &args.prompt, &simulator.base_url(), &simulator.collateral_url()])
             .arg(&roots.0)
             .env("VENICE_API_KEY", "demo")
-            .stderr(std::process::Stdio::inherit())
             .output()
             .map_err(|_| Error::new(Code::FileUnreadable).at("--also").found(program))?;
         let text = String::from_utf8_lossy(&answer.stdout);
@@ -128,6 +127,9 @@ fn other_programs(
             let lead = if i == 0 { "\n   The same from:\n" } else { "" };
             let shown = if answered { format!("{start}...") } else { "NO ANSWER".to_owned() };
             output.result(&format!("{lead}   {label:<8} {shown}"))?;
+            if !answered {
+                output.message(String::from_utf8_lossy(&answer.stderr).trim());
+            }
         }
         results.push((label.clone(), answered));
     }

@@ -7,10 +7,8 @@ use proveil_testkit::sim::{CHAT_PATH, Defect, Outcome, Stage};
 
 use super::{API_KEY, Desk, MODEL, PROMPT, body, content, count, expected, simulator};
 
-/// Where the simulator's table assumes another policy or another name for the same thing: under `standard` an absent event log is
-/// listed as not checked, and collateral of another platform is no collateral for this one.
-const OTHERWISE: &[(Defect, Option<Code>)] =
-    &[(Defect::EventLogMissing, None), (Defect::CollateralOtherPlatform, Some(Code::CollateralMissing))];
+/// Where the simulator's table assumes another policy: under `standard` an absent event log is listed as not checked.
+const OTHERWISE: &[(Defect, Option<Code>)] = &[(Defect::EventLogMissing, None)];
 
 /// A whole use of the client: proof, chat, signature.
 async fn use_it(desk: &Desk, signature: bool) -> Result<String, Error> {

@@ -70,15 +70,19 @@ pub fn hkdf_sha256(salt: &[u8], ikm: &[u8], info: &[u8]) -> Result<Secret<32>> {
     Ok(key)
 }
 
-/// An AES-256-GCM key. The caller guarantees that no nonce is used twice with one key.
+/// An AES-256-GCM key, expanded. Wiped on drop. The caller guarantees that no nonce is used twice with one key.
 pub struct AesGcm256(aead::LessSafeKey);
 
 impl AesGcm256 {
     /// Expands a key.
     pub fn new(key: &Secret<32>) -> Result<AesGcm256> {
-        aead::UnboundKey::new(&aead::AES_256_GCM, key.expose())
-            .map(|key| AesGcm256(aead::LessSafeKey::new(key)))
-            .map_err(|_| Error::new(Code::Internal))
+        expand(key.expose()).map(AesGcm256)
+    }
+
+    /// Takes another key, which is written over the one before.
+    pub fn rekey(&mut self, key: &Secret<32>) -> Result<()> {
+        self.0 = expand(key.expose())?;
+        Ok(())
     }
 
     /// Encrypts `buffer` in place and appends the 16-byte tag.
@@ -99,6 +103,22 @@ impl AesGcm256 {
                 buffer.zeroize();
                 Err(Error::new(Code::AuthFailed))
             }
+        }
+    }
+}
+
+fn expand(key: &[u8; 32]) -> Result<aead::LessSafeKey> {
+    aead::UnboundKey::new(&aead::AES_256_GCM, key)
+        .map(aead::LessSafeKey::new)
+        .map_err(|_| Error::new(Code::Internal))
+}
+
+impl Drop for AesGcm256 {
+    /// ring does not wipe its keys and does not show their bytes: the key of zeros is written over this one.
+    fn drop(&mut self) {
+        if let Ok(zeros) = expand(&[0; 32]) {
+            self.0 = zeros;
+            zeroize::optimization_barrier(&self.0);
         }
     }
 }

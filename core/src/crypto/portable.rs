@@ -63,7 +63,7 @@ pub fn hkdf_sha256(salt: &[u8], ikm: &[u8], info: &[u8]) -> Result<Secret<32>> {
     Ok(key)
 }
 
-/// An AES-256-GCM key. The caller guarantees that no nonce is used twice with one key.
+/// An AES-256-GCM key, expanded. Wiped on drop. The caller guarantees that no nonce is used twice with one key.
 pub struct AesGcm256(aes_gcm::Aes256Gcm);
 
 impl AesGcm256 {
@@ -72,6 +72,12 @@ impl AesGcm256 {
         aes_gcm::Aes256Gcm::new_from_slice(key.expose())
             .map(AesGcm256)
             .map_err(|_| Error::new(Code::Internal))
+    }
+
+    /// Takes another key; the one before is wiped.
+    pub fn rekey(&mut self, key: &Secret<32>) -> Result<()> {
+        *self = AesGcm256::new(key)?;
+        Ok(())
     }
 
     /// Encrypts `buffer` in place and appends the 16-byte tag.

@@ -9,12 +9,12 @@
 //! The envelope has no associated data, no order and no proof of its maker: whoever knows the recipient's public key can make one
 //! (threats I11, T37).
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::crypto::{self, AesGcm256, GCM_NONCE_LEN, GCM_TAG_LEN, POINT_LEN, SecureRandom};
 use crate::error::{Code, Error, Result};
 use crate::limits::SEALED_FIELD_MAX_BYTES;
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe};
 use crate::wire::hex;
 
 /// HKDF info of the scheme.
@@ -85,14 +85,28 @@ pub fn decode_envelope(text: &[u8], arena: &mut Vec<u8>) -> Result<usize> {
 }
 
 /// The key of the envelope that was opened last: a server that keeps its ephemeral key for several fields costs one curve
-/// multiplication for all of them. Belongs to one opener and is wiped with it.
+/// multiplication and one key expansion for all of them. Belongs to one opener and is wiped with it.
 #[derive(Default)]
-pub(crate) struct KeyMemory(Option<([u8; POINT_LEN], Secret<32>)>);
+pub(crate) struct KeyMemory(Option<([u8; POINT_LEN], AesGcm256)>);
 
 impl KeyMemory {
     /// True when the next envelope needs no curve multiplication.
     pub(crate) fn knows(&self, public: &[u8; POINT_LEN]) -> bool {
         self.0.as_ref().is_some_and(|(known, _)| known == public)
+    }
+
+    fn key_for(&mut self, secret: &Secret<32>, public: &[u8; POINT_LEN]) -> Result<&AesGcm256> {
+        if !self.knows(public) {
+            let key = derive(secret, public)?;
+            match &mut self.0 {
+                Some((known, aes)) => {
+                    aes.rekey(&key)?;
+                    *known = *public;
+                }
+                memory => *memory = Some((*public, AesGcm256::new(&key)?)),
+            }
+        }
+        self.0.as_ref().map(|(_, aes)| aes).ok_or_else(|| Error::new(Code::Internal))
     }
 }
 
@@ -106,11 +120,7 @@ pub(crate) fn open_in_place<'a>(
 ) -> Result<&'a mut [u8]> {
     let (public, rest) = envelope.split_first_chunk_mut::<POINT_LEN>().ok_or(Code::NotCiphertext)?;
     let (nonce, sealed) = rest.split_first_chunk_mut::<GCM_NONCE_LEN>().ok_or(Code::NotCiphertext)?;
-    if !memory.knows(public) {
-        memory.0 = Some((*public, derive(secret, public)?));
-    }
-    let (_, key) = memory.0.as_ref().ok_or(Code::Internal)?;
-    let length = AesGcm256::new(key)?.open(nonce, &[], sealed)?;
+    let length = memory.key_for(secret, public)?.open(nonce, &[], sealed)?;
     sealed.get_mut(..length).ok_or_else(|| Error::new(Code::Internal))
 }
 
@@ -132,7 +142,7 @@ impl FieldOpener {
     /// Errors, in this order: `limit_exceeded`, `not_ciphertext`, `invalid_point`, `auth_failed`, `invalid_utf8`.
     pub fn open_hex<'a>(&mut self, text: &[u8], scratch: &'a mut Zeroizing<Vec<u8>>) -> Result<&'a str> {
         // Only what is in use: wiping all of the capacity would cost a long field's time for every short one after it.
-        scratch.as_mut_slice().zeroize();
+        wipe(scratch);
         scratch.clear();
         decode_envelope(text, scratch)?;
         let plaintext = self.open_bytes(scratch)?;

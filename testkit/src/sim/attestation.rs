@@ -127,9 +127,7 @@ impl Attestation<'_> {
 
     /// The main quote, signed with whatever is wrong about it, then damaged if asked.
     fn quote(&self, guest: &Guest, report_data: [u8; 64], random: &mut Random) -> Vec<u8> {
-        let mut body = guest.body(report_data);
-        self.edit_body(&mut body);
-        let mut quote = self.sign(body, true, random);
+        let mut quote = self.sign(self.body(guest, report_data), true, random);
         if self.has(Defect::TamperedQuote)
             && let Some(byte) = quote.get_mut(200)
         {
@@ -144,7 +142,9 @@ impl Attestation<'_> {
         quote
     }
 
-    fn edit_body(&self, body: &mut TdBody) {
+    /// What is wrong with a TD is wrong in each of its quotes.
+    fn body(&self, guest: &Guest, report_data: [u8; 64]) -> TdBody {
+        let mut body = guest.body(report_data);
         if self.has(Defect::DebugTd) {
             body.td_attributes[0] |= 1;
         }
@@ -163,6 +163,7 @@ impl Attestation<'_> {
         if self.has(Defect::OtherConfigId) {
             body.mr_config_id[7] ^= 1;
         }
+        body
     }
 
     fn sign(&self, body: TdBody, is_main: bool, random: &mut Random) -> Vec<u8> {
@@ -268,7 +269,7 @@ impl Attestation<'_> {
         members.set("intel_quote", self.encode(&made.quote));
         members.set("nvidia_payload", string(made.gpu_payload.as_str()));
         members.set("event_log", guest.log.to_json());
-        let body = made.measured.body(made.report_data);
+        let body = self.body(&made.measured, made.report_data);
         members.set("info", guest.info(&body, &self.world.platform, self.world.gpus.len()));
         members.set("ohttp_attestation", ohttp);
         members.set("compose_manager_attestation", manager);
@@ -293,7 +294,7 @@ impl Attestation<'_> {
         ]);
         let mut actions_hash: [u8; 32] = Sha256::digest(actions.to_compact()).into();
         let data = self.manager_report_data(&actions_hash, nonce);
-        let quote = self.sign(guest.body(data), false, random);
+        let quote = self.sign(self.body(guest, data), false, random);
         if self.has(Defect::ComposeManager) {
             actions_hash[0] ^= 1;
         }
@@ -343,12 +344,12 @@ impl Attestation<'_> {
 
     fn server_verification(&self, made: &Made) -> Json {
         let yes = || Json::Bool(true);
-        let body = made.measured.body(made.report_data);
+        let body = self.body(&made.measured, made.report_data);
         let hex = |bytes: &[u8]| string(const_hex::encode(bytes));
         let [rtmr0, rtmr1, rtmr2, rtmr3] = body.rtmr;
         let measurements = object([
             ("mrtd", hex(&body.mr_td)),
-            ("mrconfigid", hex(&self.world.guest.app.mr_config_id())),
+            ("mrconfigid", hex(&body.mr_config_id)),
             ("mrowner", hex(&body.mr_owner)),
             ("mrownerconfig", hex(&body.mr_owner_config)),
             ("rtmr0", hex(&rtmr0)),
@@ -469,13 +470,13 @@ impl Attestation<'_> {
             members.set("signing_address", other_address());
         }
         if self.has(Defect::ConflictingQuotes) {
-            let second = self.sign(made.measured.body(made.report_data), false, random);
+            let second = self.sign(self.body(&made.measured, made.report_data), false, random);
             let evidence = object([("quote", string(const_hex::encode(second)))]);
             members.set("attestation", object([("evidence", evidence)]));
         }
         if self.has(Defect::QuoteConfusion) {
             let data = self.manager_report_data(&random.bytes(), self.nonce);
-            let quote = self.sign(made.measured.body(data), false, random);
+            let quote = self.sign(self.body(&made.measured, data), false, random);
             members.remove("attestation");
             members.remove("all_attestations");
             members.set("intel_quote", self.encode(&quote));

@@ -136,7 +136,7 @@ pub fn endpoint(host: &mut dyn Host, setup: &mut Setup) -> Result<VerifiedEndpoi
 }
 
 /// Texts of an answer, per choice.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     pub content: BTreeMap<u32, String>,
     pub reasoning: BTreeMap<u32, String>,

@@ -17,7 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::http::ResponseHead;
 use crate::limits::ANSWER_MAX_BYTES;
 use crate::seal::ecies::FieldOpener;
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe};
 use crate::stream::sse::Framer;
 
 /// Envelope bytes and steps that are kept allocated between pushes, so that an idle stream stays small after a burst.
@@ -231,7 +231,7 @@ impl AnswerOpener {
                 break;
             }
         }
-        arena.as_mut_slice().zeroize();
+        wipe(&mut arena);
         arena.clear();
         arena.shrink_to(KEPT_CAPACITY);
         self.reader.arena = arena;

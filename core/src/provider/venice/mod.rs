@@ -15,6 +15,7 @@ mod request;
 mod sealing;
 mod signature;
 mod steps;
+mod template;
 #[cfg(test)]
 mod tests;
 mod utf8;

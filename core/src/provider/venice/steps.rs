@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::answer::AnswerOptions;
 use super::failure::error_in_stream;
+use super::template::Template;
 use crate::endpoint::TextField;
 use crate::error::{Code, Error, Result, cleaned};
 use crate::limits::ANSWER_MAX_CHOICES;
@@ -57,11 +58,20 @@ pub(super) struct Reader {
     /// The bytes of all envelopes in `steps`, one after the other; plaintext in their place once they are open.
     pub(super) arena: Zeroizing<Vec<u8>>,
     pub(super) steps: Vec<Step>,
+    /// What the last event looked like, if it was one of many alike.
+    template: Option<Template>,
 }
 
 impl Reader {
     pub(super) fn new(options: AnswerOptions) -> Reader {
-        Reader { options, id: None, choices: Vec::new(), arena: Zeroizing::default(), steps: Vec::new() }
+        Reader {
+            options,
+            id: None,
+            choices: Vec::new(),
+            arena: Zeroizing::default(),
+            steps: Vec::new(),
+            template: None,
+        }
     }
 
     /// True when the steps end the stream, one way or the other.
@@ -84,6 +94,8 @@ impl Reader {
                 message: String::from_utf8_lossy(data).into_owned(),
                 kind: String::new(),
             })))
+        } else if self.repeats(data) {
+            Ok(())
         } else {
             self.chunk(data)
         };
@@ -100,7 +112,24 @@ impl Reader {
         }
     }
 
+    /// Takes an event that differs from the one before in its sealed text only. False, and nothing done, when it is another one or
+    /// its text is no envelope.
+    fn repeats(&mut self, data: &[u8]) -> bool {
+        let Some(template) = &self.template else { return false };
+        let Some(text) = template.text_of(data) else { return false };
+        let (choice, field) = (template.choice, template.field);
+        if self.choices.iter().any(|(index, ended)| *index == choice && *ended) {
+            return false;
+        }
+        let start = self.arena.len();
+        let Ok(bytes) = decode_envelope(text, &mut self.arena) else { return false };
+        let envelope = start..start.saturating_add(bytes);
+        self.steps.push(Step::Sealed { choice, field, envelope, opened: None, same_as: None });
+        true
+    }
+
     fn chunk(&mut self, data: &[u8]) -> Result<()> {
+        let start = self.steps.len();
         let chunk = parse_chunk(data)?;
         if let Some(error) = &chunk.error {
             return Err(error_in_stream(error));
@@ -111,8 +140,11 @@ impl Reader {
         for choice in chunk.choices.iter() {
             self.choice(choice)?;
         }
-        if let Some(usage) = chunk.usage {
-            self.steps.push(Step::Usage(usage));
+        if let Some(usage) = &chunk.usage {
+            self.steps.push(Step::Usage(usage.clone()));
+        }
+        if let Some([Step::Sealed { choice, field, .. }]) = self.steps.get(start..) {
+            Template::remember(&mut self.template, data, &chunk, *choice, *field);
         }
         Ok(())
     }
