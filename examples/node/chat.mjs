@@ -11,7 +11,7 @@ import { Client, ProveilError, TrustRoots } from 'proveil';
 const [provider, model, content, baseUrl, collateralUrl, roots] = process.argv.slice(2);
 const trustRoots = roots === undefined ? undefined : TrustRoots.fromJson(readFileSync(roots, 'utf8'));
 
-const client = new Client({ provider, apiKey: process.env.VENICE_API_KEY, baseUrl, collateralUrl, trustRoots });
+const client = new Client({ provider, baseUrl, collateralUrl, trustRoots });
 try {
   const stream = await client.chat({ model, messages: [{ role: 'user', content }] });
   console.error(stream.report.headline);
