@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use xtask::{
-    conformance, demo, evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python, test_uniffi,
+    conformance, demo, evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python,
+    test_uniffi,
 };
 
 const USAGE: &str = "usage: cargo xtask <command>
