@@ -59,6 +59,7 @@ def test_the_report(simulator: Simulator) -> None:
     assert (report.verdict, report.level, report.code, report.model) == ("verified", "L2", None, MODEL)
     assert report.valid_until and timedelta(0) < report.valid_until - report.checked_at <= timedelta(minutes=30)
     assert report.policy_name == "standard" and report.policy_sha256 == proveil.Policy.standard().sha256
+    assert report.who_can_read == report.to_dict()["who_can_read"] and report.who_can_read[0]["standing"] == "proven"
     assert report.relaxations == [] and report.not_proven and report.missing_to_next_level
     assert report.to_dict()["verdict"] == "verified" and report.to_json() and "L2" in report.to_text()
     assert all(len(line) <= 80 for line in report.to_text().splitlines())

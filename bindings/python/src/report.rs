@@ -1,7 +1,7 @@
 //! `Report` and `Check`.
 
 use proveil_bindings_support::core::report::{
-    Check as CoreCheck, Enforcement, Group, Outcome, Report as CoreReport, Roots,
+    Check as CoreCheck, Enforcement, Group, Outcome, Report as CoreReport, Roots, Standing,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -105,6 +105,24 @@ impl Report {
             facts.set_item(&fact.name, &fact.value)?;
         }
         Ok(facts)
+    }
+
+    /// Every place that sees the prompt in clear: dicts with `name`, `standing` (`proven`, `asserted`, `unknown`) and `note`.
+    #[getter]
+    fn who_can_read<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let hops = self.0.who_can_read().iter().map(|hop| {
+            let standing = match hop.standing {
+                Standing::Proven => "proven",
+                Standing::Asserted => "asserted",
+                Standing::Unknown => "unknown",
+            };
+            let shown = PyDict::new(py);
+            for (name, value) in [("name", hop.name.as_str()), ("standing", standing), ("note", &hop.note)] {
+                shown.set_item(name, value)?;
+            }
+            Ok(shown)
+        });
+        hops.collect()
     }
 
     /// What nothing in this appraisal shows, in plain words.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 
-from . import _core
-from ._core import Policy, TrustRoots
+from ._core import ClientHandle, Policy, TrustRoots, default_api_key_variable
 from .errors import make
 
 TYPE_CHECKING = False
@@ -87,11 +86,11 @@ def combine(config: Config | None, options: Options) -> Config:
     return Config(**options) if config is None else replace(config, **options)
 
 
-def client_handle(config: Config | None, **options: Unpack[Options]) -> _core.ClientHandle:
+def client_handle(config: Config | None, **options: Unpack[Options]) -> ClientHandle:
     """The native client for a config."""
     config = combine(config, options)
     times = config.timeouts
-    return _core.ClientHandle(
+    return ClientHandle(
         config.provider,
         _api_key(config),
         base_url=config.base_url,
@@ -111,7 +110,7 @@ def client_handle(config: Config | None, **options: Unpack[Options]) -> _core.Cl
 def _api_key(config: Config) -> str:
     if config.api_key is not None:
         return config.api_key
-    variable = config.api_key_env or _core.default_api_key_variable(config.provider)
+    variable = config.api_key_env or default_api_key_variable(config.provider)
     key = os.environ.get(variable, "")
     path = os.environ.get(f"{variable}_FILE", "")
     if not key and path:
