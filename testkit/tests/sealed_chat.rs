@@ -1,5 +1,5 @@
 //! A request and its answer through a proven endpoint against the simulator: what the enclave gets, what everybody else sees, what is
-//! made of odd answers, and what a response signature shows (threats.md I2, I7, I8, T32, T33, T38, T39, T41, T42, T46-T49, T58).
+//! made of odd answers, and what a response signature shows (threats.md I2, I7, I8, T25, T32, T33, T38, T39, T41, T42, T46-T49, T58).
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -16,7 +16,7 @@ use drive::{
     no_secrets, shown, use_it,
 };
 use proveil_core::endpoint::{Event, Opener, Receipt, SignatureVerdict, VerifiedEndpoint};
-use proveil_core::http::ResponseHead;
+use proveil_core::http::{HttpRequest, HttpResponse, ResponseHead, TransportFailure};
 use proveil_core::{Code, Error};
 use proveil_testkit::forge::Random;
 use proveil_testkit::sim::models::{E2EE, E2EE_REASONING};
@@ -135,6 +135,51 @@ fn the_key_goes_to_its_provider_only() {
         assert_eq!(encoding.map(|(_, value)| value.as_str()), Some("identity"));
     }
     assert!(!at_provider.saw_in_clear(CANARY) && !at_mirror.saw_in_clear(CANARY));
+}
+
+/// Alters attestation answers on their way, and notes where requests go.
+struct Altering {
+    host: Loopback,
+    visited: Vec<String>,
+}
+
+impl Host for Altering {
+    fn send(&mut self, request: &HttpRequest) -> Result<HttpResponse, TransportFailure> {
+        self.visited.push(request.url().to_owned());
+        let answer = self.host.send(request)?;
+        if !request.url().contains(ATTESTATION_PATH) {
+            return Ok(answer);
+        }
+        let mut value: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+        for member in ["collateral_url", "pccs_url", "pcs_url", "nras_url", "verification_url", "$ref", "jku"]
+        {
+            value[member] = json!("http://127.0.0.1:9/attacker");
+        }
+        Ok(HttpResponse::new(answer.head().clone(), serde_json::to_vec(&value).unwrap()))
+    }
+
+    fn stream(
+        &mut self,
+        request: &HttpRequest,
+        opener: &mut Opener,
+        out: &mut Vec<Event>,
+    ) -> Result<(), Error> {
+        self.visited.push(request.url().to_owned());
+        self.host.stream(request, opener, out)
+    }
+}
+
+/// T25: addresses in an answer, and those of revocation lists in its certificates, are never visited.
+#[test]
+fn addresses_in_evidence_are_not_visited() {
+    let sim = loopback::simulator(|_| ());
+    let mut setup = loopback::setup(&sim);
+    let mut host = Altering { host: Loopback::new(), visited: Vec::new() };
+    assert_eq!(use_it(&mut host, &mut setup, &body(PROMPT)).error, None);
+    assert!(host.visited.len() > 5, "{:?}", host.visited);
+    for url in host.visited {
+        assert!(url.starts_with(&sim.base_url()) || url.starts_with(&sim.collateral_url()), "{url}");
+    }
 }
 
 /// T46, T48: what cannot be sealed is refused before anything is sent, and the refusal does not repeat it.

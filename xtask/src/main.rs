@@ -20,7 +20,8 @@ const USAGE: &str = "usage: cargo xtask <command>
       measure speed, memory and sizes against their targets; a missed one is an error, unless --advisory; --prepare builds the
       release library, wheel, addon and binary first; --build adds a clean build of the core
   gen [--check]
-      write, or compare, every generated file
+      write, or compare, every generated file that is committed; without --check also the UniFFI sources (Kotlin, Swift, Python)
+      below target/uniffi, which are not
   check-layers
       the core's modules import only from rows above them
   evidence [--dir DIR] [--kind KIND]
@@ -74,7 +75,11 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
         "gen" => {
             let check = flag(&mut arguments, "--check");
             none_left(&arguments)?;
-            r#gen::run(&root, check)
+            r#gen::run(&root, check)?;
+            if !check {
+                println!("wrote {}", test_uniffi::prepare(&root)?.display());
+            }
+            Ok(())
         }
         "check-layers" => {
             none_left(&arguments)?;

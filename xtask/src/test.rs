@@ -82,7 +82,7 @@ fn check_layers(root: &Path) -> Result<(), String> {
 }
 
 fn rust(root: &Path) -> Result<(), String> {
-    let mut arguments = vec!["test", "--workspace"];
+    let mut arguments = vec!["test", "--workspace", "--no-fail-fast"];
     for package in PACKAGED {
         arguments.extend(["--exclude", package]);
     }

@@ -40,6 +40,7 @@ pub fn appraise(
                 policy,
                 roots,
                 collateral: input.collateral,
+                collateral_failure: None,
                 at,
             });
             (appraised.report, appraised.accepted.map(drop))

@@ -27,6 +27,8 @@ pub fn config(defects: &[Defect]) -> SimConfig {
 }
 
 pub fn client() -> reqwest::Client {
+    // Only plain HTTP is used, but together with the client's TLS features reqwest wants a provider; one may be there already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
 }
 

@@ -37,6 +37,8 @@ pub struct Loopback {
 
 impl Loopback {
     pub fn new() -> Loopback {
+        // Only plain HTTP is used, but together with the client's TLS features reqwest wants a provider; one may be there already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
         Loopback {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),

@@ -11,13 +11,24 @@ pub(crate) struct CollateralPool<'a> {
     entries: Vec<(&'a TdxCollateral, Result<VerifiedCollateral>)>,
     roots: &'a TrustRoots,
     at: u64,
+    /// Why nothing could be fetched, if it was tried.
+    unreachable: Option<&'a Error>,
 }
 
 impl<'a> CollateralPool<'a> {
     /// Verifies each set of collateral once.
     pub fn new(raw: &'a [TdxCollateral], roots: &'a TrustRoots, at: u64) -> CollateralPool<'a> {
         let entries = raw.iter().map(|raw| (raw, VerifiedCollateral::verify(raw, roots, at))).collect();
-        CollateralPool { entries, roots, at }
+        CollateralPool { entries, roots, at, unreachable: None }
+    }
+
+    /// States why collateral could not be fetched: the cause of what is otherwise only missing. What is not in the way of fetching
+    /// (an answer that breaks a limit) stays out: a check without collateral is indeterminate, whatever else happened.
+    pub fn unreachable(self, cause: Option<&'a Error>) -> CollateralPool<'a> {
+        CollateralPool {
+            unreachable: cause.filter(|error| error.code() == Code::CollateralUnreachable),
+            ..self
+        }
     }
 
     /// Verifies a quote with the collateral made for its platform. Where only collateral that does not verify is at hand, the
@@ -38,7 +49,10 @@ impl<'a> CollateralPool<'a> {
         match (unusable, self.entries.as_slice()) {
             (Some(raw), _) => tdx::verify_with_raw_collateral(quote, raw, self.roots, self.at),
             (None, [(_, Ok(other))]) => tdx::verify(quote, other, self.roots, self.at),
-            _ => Err(Error::new(Code::CollateralMissing).at("tdx.tcb_info_signature")),
+            _ => Err(self.unreachable.map_or_else(
+                || Error::new(Code::CollateralMissing).at("tdx.tcb_info_signature"),
+                Error::clone,
+            )),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Input<'a> {
     pub policy: &'a Policy,
     pub roots: &'a TrustRoots,
     pub collateral: &'a [TdxCollateral],
+    /// Why collateral could not be fetched, if it was tried.
+    pub collateral_failure: Option<&'a Error>,
     pub at: u64,
 }
 
@@ -39,7 +41,8 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
         Ok(answer) => {
             appraisal.pass("", "answer.form");
             statements(&mut appraisal, input, &answer);
-            let pool = CollateralPool::new(input.collateral, input.roots, input.at);
+            let pool = CollateralPool::new(input.collateral, input.roots, input.at)
+                .unreachable(input.collateral_failure);
             let node = NodeInput {
                 scope: "",
                 answer: &answer,

@@ -294,6 +294,7 @@ impl VeniceExchange {
             policy: &self.config.policy,
             roots: &self.config.roots,
             collateral: &collateral,
+            collateral_failure: self.collateral_failure.as_ref(),
             at,
         });
         match accepted {
@@ -303,7 +304,7 @@ impl VeniceExchange {
             }
             Err(error) if report.verdict() == Verdict::Refused => Outcome::Refused(report, error),
             Err(error) => {
-                // Missing collateral is the symptom; that it could not be fetched is the cause.
+                // Missing collateral is the symptom; why it could not be used is the cause.
                 let error = match self.collateral_failure.take() {
                     Some(cause) if error.code() == Code::CollateralMissing => {
                         cause.with_report_json(report.to_json())
