@@ -109,6 +109,7 @@ if __name__ == '__main__':
 def test_ctrl_c_ends_a_blocked_call(run_python: Run, stalled_server: str, call: str) -> None:
     program = f"""
 import os, signal, sys, threading, time, proveil
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
 client = proveil.Client(api_key='k', base_url=sys.argv[1], proxy=None)
 sent = []
 def interrupt():
