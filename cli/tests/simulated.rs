@@ -257,9 +257,8 @@ impl Drop for Served {
 #[test]
 fn an_interrupt_ends_at_once() {
     let stage = Stage::new(&[]);
-    let slow = SimConfig { gpus: 1, pace_ms: 200, api_key: Some(KEY.to_owned()), ..SimConfig::default() };
-    let sim = Simulator::start(slow).unwrap();
-    std::fs::write(stage.home.path().join("roots.json"), sim.trust_roots_json()).unwrap();
+    let sim = &stage.sim;
+    let held = sim.hold_next(2);
     let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("proveil"));
     command
         .env_clear()
@@ -275,5 +274,6 @@ fn an_interrupt_ends_at_once() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
+    held.wait_until_abandoned();
     assert_eq!(sim.recorded().to_path(ATTESTATION_PATH).count(), 1);
 }

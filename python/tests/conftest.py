@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import selectors
 import socket
 import subprocess
 import sys
@@ -20,6 +21,11 @@ ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
 EVIDENCE = Path(os.environ.get("PROVEIL_EVIDENCE", ROOT.parent / "shared" / "evidence"))
 SIMULATOR = os.environ.get("PROVEIL_SIMULATOR", str(ROOT / "target/debug/examples/serve"))
+
+
+Child = subprocess.Popen[str]
+# Ends what hangs (threats T63); nothing that works comes near it.
+WATCHDOG_S = 300
 
 
 def vectors(name: str) -> dict[str, Any]:
@@ -38,26 +44,72 @@ def stream_cases() -> dict[str, Any]:
     return vectors("sse")
 
 
-@pytest.fixture()
-def stalled_server() -> Iterator[str]:
-    """The base URL of a server that accepts connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        kept: list[socket.socket] = []
+class StalledServer:
+    """Takes requests and never answers them. Tells when one has arrived and when a client has closed its connection."""
 
-        def accept() -> None:
-            while True:
-                try:
-                    kept.append(server.accept()[0])
-                except OSError:
-                    return
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._line, line = socket.socketpair()  # hanging up closes it
+        self._arrived, self._closed = threading.Semaphore(0), threading.Semaphore(0)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/api/v1"
+        self._thread = threading.Thread(target=self._serve, args=(line,), daemon=True)
+        self._thread.start()
 
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/api/v1"
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
-        for connection in kept:
+    def wait_arrived(self, count: int = 1) -> None:
+        """Returns when the heads of so many more requests have arrived."""
+        wait(self._arrived, count)
+
+    def wait_closed(self, count: int = 1) -> None:
+        """Returns when clients have closed so many more connections."""
+        wait(self._closed, count)
+
+    def hang_up(self) -> None:
+        """Closes all connections, and the listener."""
+        self._line.close()
+        self._thread.join(WATCHDOG_S)
+
+    def _serve(self, line: socket.socket) -> None:
+        heads: dict[socket.socket, bytes] = {}
+        with selectors.DefaultSelector() as selector:
+            for waiting in (self._listener, line):
+                selector.register(waiting, selectors.EVENT_READ)
+            while line not in (ready := [key.fileobj for key, _ in selector.select()]):
+                for connection in ready:
+                    if connection is self._listener:
+                        connection = self._listener.accept()[0]
+                        selector.register(connection, selectors.EVENT_READ)
+                        heads[connection] = b""
+                    else:
+                        self._read(connection, heads, selector)
+        for connection in (self._listener, line, *heads):
             connection.close()
+
+    def _read(self, connection: socket.socket, heads: dict[socket.socket, bytes], selector: selectors.BaseSelector) -> None:
+        try:
+            data = connection.recv(65536)
+        except ConnectionError:
+            data = b""
+        if not data:
+            selector.unregister(connection)
+            connection.close()
+            del heads[connection]
+            self._closed.release()
+        elif b"\r\n\r\n" not in heads[connection]:
+            heads[connection] += data
+            if b"\r\n\r\n" in heads[connection]:
+                self._arrived.release()
+
+
+def wait(semaphore: threading.Semaphore, count: int = 1) -> None:
+    for _ in range(count):
+        assert semaphore.acquire(timeout=WATCHDOG_S), "nothing happened"
+
+
+@pytest.fixture()
+def stalled_server() -> Iterator[StalledServer]:
+    server = StalledServer()
+    yield server
+    server.hang_up()
 
 
 class Simulator:
@@ -119,15 +171,34 @@ def simulator(simulators: Callable[..., Simulator]) -> Iterator[Simulator]:
     simulator.tell("defects")
     simulator.tell("clear")
     yield simulator
+    simulator.tell("release")
     simulator.tell("defects")
 
 
 @pytest.fixture()
-def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a program in a new interpreter, at most 30 seconds: the watchdog of threats T63."""
+def start_python() -> Iterator[Callable[..., Child]]:
+    """Starts programs in interpreters of their own."""
+    started: list[Child] = []
 
-    def run(program: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def start(program: str, *arguments: str) -> Child:
         command = [sys.executable, "-c", program, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, **options)
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
 
-    return run
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate()
+
+
+@pytest.fixture()
+def run_python(start_python: Callable[..., Child]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a program in a new interpreter to its end."""
+    return lambda program, *arguments: ended(start_python(program, *arguments))
+
+
+def ended(child: Child, more: str | None = None) -> subprocess.CompletedProcess[str]:
+    """A child's output once it has ended by itself; `more` is what it still reads before."""
+    output, errors = child.communicate(more, timeout=WATCHDOG_S)
+    return subprocess.CompletedProcess(child.args, child.returncode, output, errors)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Simulator
+from conftest import ROOT, WATCHDOG_S, Simulator
 
 EXAMPLES = ROOT / "examples/python"
 MODEL = "e2ee-sim-27b"
@@ -25,7 +25,7 @@ def roots(simulator: Simulator, tmp_path: Path) -> str:
 def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "VENICE_API_KEY": "test-key", "NO_PROXY": "127.0.0.1"}
     command = [sys.executable, str(EXAMPLES / name), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=WATCHDOG_S)
 
 
 def at(simulator: Simulator) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import signal
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from typing import Any
 
 import proveil
 import pytest
-from conftest import Simulator
+from conftest import WATCHDOG_S, Simulator
 
 MODEL = "e2ee-sim-27b"
 CANARY = "canary-5c20e7"
@@ -192,7 +192,7 @@ def test_one_verification_for_many_threads(simulator: Simulator) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(WATCHDOG_S)
     assert len(answers) == 6 and all(answers)
     targets = simulator.tell("recorded")["targets"]
     assert sum("tee/attestation" in target for target in targets) == 1
@@ -227,41 +227,62 @@ def test_async_and_blocking_give_the_same(simulator: Simulator) -> None:
     assert verdict == "verified" and signature == "signed_body_not_verifiable" and kinds[-1] in ("finish", "usage")
 
 
-def test_leaving_early_closes_the_connection(simulators: Callable[..., Simulator]) -> None:
-    simulator = simulators("--pace-ms=50")
+def test_leaving_early_closes_the_connection(simulator: Simulator) -> None:
     with proveil.Client(simulator.config()) as client:
-        start = time.monotonic()
+        simulator.tell("hold 2")
         with client.chat(model=MODEL, messages=MESSAGES) as stream:
             next(stream)
+        simulator.tell("abandoned")
         for call in (lambda: next(stream), stream.verify_signature):
             with pytest.raises(proveil.MisuseError):
                 call()
-        assert stream.receipt is None and time.monotonic() - start < 5
+        assert stream.receipt is None
 
+
+def test_closing_a_stream_ends_a_call_that_waits_on_it(simulator: Simulator) -> None:
+    with proveil.Client(simulator.config()) as client:
+        simulator.tell("hold 2")
         stream = client.chat(model=MODEL, messages=MESSAGES)
-        next(stream)
-        threading.Timer(0.2, stream.close).start()
+        assert next(stream).kind == "content"
+
+        def close() -> None:
+            while refusal(stream) != "busy":
+                pass
+            stream.close()
+
+        closer = threading.Thread(target=close, daemon=True)
+        closer.start()
         with pytest.raises(proveil.MisuseError) as caught:
-            list(stream)
-        assert caught.value.slug in ("cancelled", "already_finished")
+            next(stream)
+        assert caught.value.slug == "cancelled"
+        closer.join(WATCHDOG_S)
+        simulator.tell("abandoned")
 
 
-def test_cancelling_a_task_closes_its_stream(simulators: Callable[..., Simulator]) -> None:
-    simulator = simulators("--pace-ms=50")
+def refusal(stream: proveil.Stream) -> str:
+    """Why the signature of an unfinished answer cannot be checked: "busy" exactly while a call waits for its next event."""
+    with pytest.raises(proveil.MisuseError) as caught:
+        stream.verify_signature()
+    return caught.value.slug
 
+
+def test_cancelling_a_task_closes_its_stream(simulator: Simulator) -> None:
     async def main() -> None:
         async with proveil.AsyncClient(simulator.config()) as client:
+            simulator.tell("hold 2")
             stream = await client.chat(model=MODEL, messages=MESSAGES)
+            read_one = asyncio.Event()
 
             async def read() -> None:
                 async for _ in stream:
-                    pass
+                    read_one.set()
 
             task = asyncio.create_task(read())
-            await asyncio.sleep(0.2)
+            await read_one.wait()  # the task has run on to where it waits for the second one
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+            await asyncio.to_thread(simulator.tell, "abandoned")
             with pytest.raises(proveil.MisuseError):
                 async for _ in stream:
                     pass
@@ -269,10 +290,12 @@ def test_cancelling_a_task_closes_its_stream(simulators: Callable[..., Simulator
     asyncio.run(main())
 
 
-def test_two_threads_on_one_stream(simulators: Callable[..., Simulator]) -> None:
+def test_two_threads_on_one_stream(simulator: Simulator) -> None:
     """Threats T62: the second one is told, nothing breaks."""
-    stream = proveil.Client(simulators("--pace-ms=50").config()).chat(model=MODEL, messages=MESSAGES)
+    simulator.tell("hold 2")
+    stream = proveil.Client(simulator.config()).chat(model=MODEL, messages=MESSAGES)
     slugs: list[str] = []
+    told = threading.Event()
 
     def read() -> None:
         try:
@@ -280,26 +303,27 @@ def test_two_threads_on_one_stream(simulators: Callable[..., Simulator]) -> None
                 pass
         except proveil.MisuseError as error:
             slugs.append(error.slug)
+            told.set()
 
     threads = [threading.Thread(target=read) for _ in range(2)]
     for thread in threads:
         thread.start()
-    while not slugs and any(thread.is_alive() for thread in threads):
-        time.sleep(0.01)
+    assert told.wait(WATCHDOG_S)
     stream.close()
     for thread in threads:
-        thread.join(10)
-    assert slugs[0] == "busy"
+        thread.join(WATCHDOG_S)
+    assert slugs[0] == "busy" and slugs[1:] in (["cancelled"], ["already_finished"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_forked_child_chats_and_leaves_the_parents_stream_alone(simulators: Callable[..., Simulator]) -> None:
-    simulator = simulators("--pace-ms=10")
+def test_a_forked_child_chats_and_leaves_the_parents_stream_alone(simulator: Simulator) -> None:
+    simulator.tell("hold 2")
     client = proveil.Client(simulator.config())
     stream = client.chat(model=MODEL, messages=MESSAGES)
     first = next(stream).text
     child = os.fork()
     if child == 0:
+        signal.alarm(WATCHDOG_S)
         try:
             try:
                 next(stream)
@@ -310,22 +334,10 @@ def test_a_forked_child_chats_and_leaves_the_parents_stream_alone(simulators: Ca
             os._exit(0)
         except BaseException:
             os._exit(1)
-    assert wait_for(child) == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    simulator.tell("release")
     rest = "".join(stream.text())
     assert first is not None and rest and stream.receipt is not None
-
-
-def wait_for(child: int) -> int:
-    """The child's exit status, or a kill after 30 seconds."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    return -1
 
 
 def carry_out(exchange: proveil.Exchange) -> proveil.Outcome:
@@ -344,7 +356,7 @@ def send(request: proveil.HttpRequest) -> tuple[int, list[tuple[str, str]], byte
         out.add_header(name, value)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(out, timeout=20) as answer:
+        with opener.open(out, timeout=WATCHDOG_S) as answer:
             return answer.status, list(answer.headers.items()), answer.read()
     except urllib.error.HTTPError as error:
         return error.code, list(error.headers.items()), error.read()
@@ -361,7 +373,7 @@ def test_a_chat_over_another_transport(simulator: Simulator) -> None:
     outcome = carry_out(exchange)
     assert outcome.verdict == "verified" == outcome.report.verdict
     endpoint = outcome.endpoint()
-    assert (endpoint.provider, endpoint.model) == ("venice", MODEL) and endpoint.not_after > datetime.now(timezone.utc)
+    assert (endpoint.provider, endpoint.model) == ("venice", MODEL) and endpoint.not_after.timestamp() > simulator.hello["now"]
     sealed, opener = endpoint.seal({"model": MODEL, "messages": MESSAGES})
     assert CANARY.encode() not in sealed.request.body
     status, headers, body = send(sealed.request)
@@ -382,13 +394,15 @@ def test_a_chat_over_another_transport(simulator: Simulator) -> None:
     # What was fetched on the way makes an offline check and a second exchange without those requests.
     response, nonce = exchange.evidence() or (b"", b"")
     collateral, roots = exchange.fetched_collateral(), simulator.config().trust_roots
-    report = proveil.verify_evidence("venice", response, nonce, collateral, int(time.time()), MODEL, trust_roots=roots)
+    now = simulator.hello["now"]
+    at = datetime.fromtimestamp(now, timezone.utc)
+    report = proveil.verify_evidence("venice", response, nonce, collateral, now, MODEL, trust_roots=roots)
     assert report.verdict == "verified"
-    same = proveil.verify("venice", MODEL, evidence=response, nonce=nonce.hex(), collateral=collateral[0], at=datetime.now(timezone.utc), trust_roots=roots)
+    same = proveil.verify("venice", MODEL, evidence=response, nonce=nonce.hex(), collateral=collateral[0], at=at, trust_roots=roots)
     assert same.verdict == "verified"
-    late = datetime.now(timezone.utc) + timedelta(days=400)
+    late = at + timedelta(days=400)
     assert proveil.verify("venice", None, evidence=response, nonce=nonce, collateral=collateral, at=late, trust_roots=roots).verdict != "verified"
-    other = proveil.verify_evidence("venice", response, bytes(32), collateral, int(time.time()), MODEL, trust_roots=roots)
+    other = proveil.verify_evidence("venice", response, bytes(32), collateral, now, MODEL, trust_roots=roots)
     assert (other.verdict, other.code) == ("refused", "PV-201")
     simulator.tell("clear")
     second = exchange_for(simulator, collateral=collateral, model_list=exchange.fetched_model_list())

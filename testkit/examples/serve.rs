@@ -2,7 +2,8 @@
 //!
 //! Prints one line of JSON with the addresses and the trust roots, then takes commands from standard input, one a line, and answers
 //! each with one line of JSON; it ends with its input. Commands: `defects NAME ...` (exactly these are on), `rotate MODEL`,
-//! `recorded`, `saw TEXT` (whether it arrived in clear), `clear`.
+//! `recorded`, `saw TEXT` (whether it arrived in clear), `clear`, `hold N` (the next answer stops after N pieces), `release` (it goes
+//! on), `abandoned` (answered once the client has closed the connection of the answer that is held).
 
 #![allow(clippy::print_stdout, reason = "it speaks on standard output")]
 
@@ -10,15 +11,14 @@ use std::io::{BufRead, Write};
 use std::process::ExitCode;
 
 use proveil_testkit::sim::models::MODELS;
-use proveil_testkit::sim::{Defect, SignatureHash, SimConfig, Simulator};
+use proveil_testkit::sim::{Defect, HeldAnswer, SignatureHash, SimConfig, Simulator};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     let mut config = SimConfig { api_key: Some("test-key".to_owned()), ..SimConfig::default() };
     for argument in std::env::args().skip(1) {
-        match argument.split_once('=') {
-            Some(("--pace-ms", value)) => config.pace_ms = value.parse().unwrap_or_default(),
-            None if argument == "--exact-signatures" => config.signature_hash = SignatureHash::Exact,
+        match argument.as_str() {
+            "--exact-signatures" => config.signature_hash = SignatureHash::Exact,
             _ => return ExitCode::from(2),
         }
     }
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         "now": simulator.now(),
     });
     let mut answer = hello;
+    let mut held = None;
     let mut commands = std::io::stdin().lock().lines();
     loop {
         let mut out = std::io::stdout().lock();
@@ -38,11 +39,11 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         let Some(Ok(command)) = commands.next() else { return ExitCode::SUCCESS };
-        answer = obey(&simulator, &command);
+        answer = obey(&simulator, &mut held, &command);
     }
 }
 
-fn obey(simulator: &Simulator, command: &str) -> Value {
+fn obey(simulator: &Simulator, held: &mut Option<HeldAnswer>, command: &str) -> Value {
     let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
     match verb {
         "defects" => {
@@ -69,6 +70,24 @@ fn obey(simulator: &Simulator, command: &str) -> Value {
             simulator.clear_recorded();
             json!({})
         }
+        "hold" => rest.parse().map_or_else(
+            |_| json!({"error": "hold takes a number of pieces"}),
+            |after| {
+                *held = Some(simulator.hold_next(after));
+                json!({})
+            },
+        ),
+        "release" => {
+            *held = None;
+            json!({})
+        }
+        "abandoned" => held.take().map_or_else(
+            || json!({"error": "no answer is held"}),
+            |answer| {
+                answer.wait_until_abandoned();
+                json!({})
+            },
+        ),
         _ => json!({"error": "no such command"}),
     }
 }

@@ -336,6 +336,31 @@ async fn rules_of_the_service() {
     assert!(sim.recorded().to_path("/api/v1/models").all(|request| request.status == 401));
 }
 
+#[tokio::test]
+async fn a_held_answer_waits_until_it_may_go_on_or_is_given_up() {
+    let sim = Simulator::start(config(&[])).unwrap();
+    let chat = Chat::new(E2EE, &sim.enclave_key(E2EE).unwrap(), 9);
+    let events = |text: &[u8]| text.windows(2).filter(|end| *end == b"\n\n").count();
+
+    let held = sim.hold_next(3);
+    let mut answer = chat.request(&sim).send().await.unwrap();
+    let mut text = Vec::new();
+    while events(&text) < 3 {
+        text.extend(answer.chunk().await.unwrap().unwrap());
+    }
+    assert_eq!(events(&text), 3);
+    drop(held);
+    while let Some(piece) = answer.chunk().await.unwrap() {
+        text.extend(piece);
+    }
+    assert!(text.ends_with(b"data: [DONE]\n\n"));
+
+    let held = sim.hold_next(0);
+    drop(chat.request(&sim).send().await.unwrap());
+    tokio::task::spawn_blocking(move || held.wait_until_abandoned()).await.unwrap();
+    assert_eq!(chat.send(&sim).await.status, 200, "the one after it is not held");
+}
+
 #[test]
 fn starts_outside_a_runtime_and_stops_when_dropped() {
     let sim = Simulator::start(config(&[])).unwrap();

@@ -1,8 +1,8 @@
 /* The client against the simulated provider: verify, chat, and everything that can end a stream early (T62, users.md 2.7). */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "sim.h"
@@ -13,10 +13,14 @@ static const char BODY[] =
 static pv_trust_roots *roots;
 static pv_client *client;
 
-static double now_s(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+/* Gives the simulator a command and waits for its answer: the runner joins it to our standard output and input. */
+static void tell(const char *command) {
+    char answer[256];
+    if (printf("%s\n", command) < 0 || fflush(stdout) != 0 || fgets(answer, sizeof answer, stdin) == NULL ||
+        strcmp(answer, "{}\n") != 0) {
+        fprintf(stderr, "the simulator did not obey: %s\n", command);
+        exit(3);
+    }
 }
 
 static pv_client *connect_to(const char *base_url) {
@@ -40,6 +44,20 @@ static pv_stream *chat(void) {
     pv_error *error = NULL;
     STATUS(PV_OK, pv_client_chat(client, pv_bytes_from_text(BODY), 30000, NULL, &stream, &error));
     show(error);
+    return stream;
+}
+
+/* A stream that has given its first piece of text, and gives no more until the simulator is told to go on. */
+static pv_stream *held_chat(void) {
+    pv_stream *stream;
+    pv_events *events = NULL;
+    int32_t kind = 0;
+    tell("hold 2");
+    stream = chat();
+    STATUS(PV_OK, pv_stream_next(stream, 0, NULL, &events, NULL));
+    STATUS(PV_OK, pv_events_get(events, 0, &kind, NULL, NULL, NULL, NULL));
+    CHECK(pv_events_count(events) == 1 && kind == PV_EVENT_CONTENT);
+    STATUS(PV_OK, pv_events_free(events));
     return stream;
 }
 
@@ -113,72 +131,85 @@ static void whole_answer(void) {
     STATUS(PV_OK, pv_stream_free(stream));
 }
 
-static void *trigger_later(void *cancel) {
-    const struct timespec wait = {0, 50000000};
-    nanosleep(&wait, NULL);
-    STATUS(PV_OK, pv_cancel_trigger((pv_cancel *)cancel));
+/* A stream that one thread waits on, and how another one ends that. */
+typedef struct {
+    pv_stream *stream;
+    pv_cancel *cancel; /* NULL: by freeing the stream. */
+} contest;
+
+/* Acts as soon as a call waits on the stream: until then asking for its receipt is out of order, from then on it is busy. */
+static void *end_the_wait(void *data) {
+    const contest *given = data;
+    pv_receipt *receipt = NULL;
+    pv_status status;
+    while ((status = pv_stream_receipt(given->stream, &receipt, NULL)) == PV_ERR_OUT_OF_ORDER) sched_yield();
+    STATUS(PV_ERR_BUSY, status);
+    if (given->cancel != NULL) {
+        STATUS(PV_OK, pv_cancel_trigger(given->cancel));
+    } else {
+        STATUS(PV_OK, pv_stream_free(given->stream));
+    }
     return NULL;
 }
 
-static void *free_later(void *stream) {
-    const struct timespec wait = {0, 50000000};
-    nanosleep(&wait, NULL);
-    STATUS(PV_OK, pv_stream_free((pv_stream *)stream));
-    return NULL;
-}
-
-/* A cancelled call ends at once, and the stream with it. */
-static void cancelled(void) {
-    pv_stream *stream = chat();
-    pv_cancel *cancel = NULL;
+/* Waits on a held stream until the other thread ends it. Busy is what we are told while that one looks at the stream. */
+static pv_status wait_in_vain(contest *given) {
     pthread_t thread;
-    double began;
-    pv_status status = PV_OK;
+    pv_status status;
     int end = 0;
-    STATUS(PV_OK, pv_cancel_new(&cancel, NULL));
-    CHECK(pthread_create(&thread, NULL, trigger_later, cancel) == 0);
-    began = now_s();
-    while (status == PV_OK && !end) status = read_some(stream, cancel, &end);
-    STATUS(PV_ERR_CANCELLED, status);
-    CHECK(now_s() - began < 1.0);
+    CHECK(pthread_create(&thread, NULL, end_the_wait, given) == 0);
+    do status = read_some(given->stream, given->cancel, &end);
+    while (status == PV_ERR_BUSY);
     CHECK(pthread_join(thread, NULL) == 0);
-    STATUS(PV_ERR_ALREADY_FINISHED, read_some(stream, NULL, &end));
-    STATUS(PV_OK, pv_stream_free(stream));
+    return status;
+}
+
+/* A cancelled call ends, and the stream with it. */
+static void cancelled(void) {
+    contest given = {held_chat(), NULL};
+    pv_stream *stream = NULL;
+    int end = 0;
+    STATUS(PV_OK, pv_cancel_new(&given.cancel, NULL));
+    STATUS(PV_ERR_CANCELLED, wait_in_vain(&given));
+    tell("abandoned");
+    STATUS(PV_ERR_ALREADY_FINISHED, read_some(given.stream, NULL, &end));
+    STATUS(PV_OK, pv_stream_free(given.stream));
     /* A switch that was thrown stays so. */
-    STATUS(PV_ERR_CANCELLED, pv_client_chat(client, pv_bytes_from_text(BODY), 0, cancel, &stream, NULL));
+    STATUS(PV_ERR_CANCELLED, pv_client_chat(client, pv_bytes_from_text(BODY), 0, given.cancel, &stream, NULL));
     CHECK(stream == NULL);
-    STATUS(PV_OK, pv_cancel_free(cancel));
+    STATUS(PV_OK, pv_cancel_free(given.cancel));
 }
 
 /* Freeing a stream ends a call that waits on it in another thread. */
 static void freed_during_use(void) {
-    pv_stream *stream = chat();
-    pthread_t thread;
-    const double began = now_s();
-    pv_status status = PV_OK;
-    int end = 0;
-    CHECK(pthread_create(&thread, NULL, free_later, stream) == 0);
-    while (status == PV_OK && !end) status = read_some(stream, NULL, &end);
-    CHECK(status == PV_ERR_CANCELLED || status == PV_ERR_INVALID_HANDLE);
-    CHECK(now_s() - began < 1.0);
-    CHECK(pthread_join(thread, NULL) == 0);
-    STATUS(PV_ERR_INVALID_HANDLE, pv_stream_free(stream));
+    contest given = {held_chat(), NULL};
+    STATUS(PV_ERR_CANCELLED, wait_in_vain(&given));
+    tell("abandoned");
+    STATUS(PV_ERR_INVALID_HANDLE, pv_stream_free(given.stream));
 }
 
+static void go_on(void) { tell("release"); }
+
+/* Reads to the end. Whoever is told that the other one waits lets the answer go on. */
 static void *read_all(void *stream) {
+    static pthread_once_t held = PTHREAD_ONCE_INIT;
     pv_status status = PV_OK;
     int end = 0, busy = 0;
     while (!end && (status == PV_OK || status == PV_ERR_BUSY)) {
         status = read_some((pv_stream *)stream, NULL, &end);
-        busy += status == PV_ERR_BUSY;
+        if (status == PV_ERR_BUSY) {
+            busy = 1;
+            CHECK(pthread_once(&held, go_on) == 0);
+            sched_yield();
+        }
     }
     STATUS(PV_OK, status);
-    return busy > 0 ? stream : NULL;
+    return busy ? stream : NULL;
 }
 
 /* Two threads on one stream: each event goes to one of them, the other one is told. */
 static void contested(void) {
-    pv_stream *stream = chat();
+    pv_stream *stream = held_chat();
     pthread_t threads[2];
     void *busy[2];
     int i;
@@ -190,16 +221,12 @@ static void contested(void) {
 
 /* A call that runs out of time says so; the stream ends with it. */
 static void timeouts(void) {
-    pv_stream *stream = chat();
+    pv_stream *stream = held_chat();
     pv_events *events = NULL;
-    pv_status status = PV_OK;
     int end = 0;
-    while (status == PV_OK && !end) {
-        status = pv_stream_next(stream, 1, NULL, &events, NULL);
-        end = status == PV_OK && events == NULL;
-        pv_events_free(events);
-    }
-    STATUS(PV_ERR_TIMEOUT, status);
+    STATUS(PV_ERR_TIMEOUT, pv_stream_next(stream, 1, NULL, &events, NULL));
+    CHECK(events == NULL);
+    tell("abandoned");
     STATUS(PV_ERR_ALREADY_FINISHED, read_some(stream, NULL, &end));
     STATUS(PV_OK, pv_stream_free(stream));
 }
@@ -227,7 +254,7 @@ static void forked(void) {
     const pid_t pid = fork();
     if (pid == 0) {
         pv_report *report = NULL;
-        alarm(30); /* A hang ends here, by a signal. */
+        alarm(30);
         STATUS(PV_OK, pv_client_verify(client, MODEL, 20000, NULL, &report, NULL));
         CHECK(pv_report_verdict(report) == PV_VERDICT_VERIFIED);
         _exit(checks_failed == 0 ? 0 : 1);
@@ -237,6 +264,7 @@ static void forked(void) {
 }
 
 int main(void) {
+    alarm(300); /* A hang ends here, by a signal. */
     roots = sim_roots();
     client = connect_to(setting("PV_SIM_BASE_URL"));
     verification();

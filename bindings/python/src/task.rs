@@ -25,6 +25,7 @@ use crate::report::Report;
 
 /// Longest time that a blocked call does not look for signals; users.md 4 asks for 200 ms.
 const SLICE: Duration = Duration::from_millis(100);
+const _: () = assert!(SLICE.as_millis() <= 200);
 
 /// What a waiting call ends with.
 pub enum Value {

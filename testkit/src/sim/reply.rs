@@ -12,17 +12,19 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Frame;
 use proveil_core::wire::json::Json;
-use tokio::time::Sleep;
 
+use super::hold::Hold;
 use crate::forge::{object, string};
 
 /// A step of a streamed body.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Piece {
     /// Bytes that go out in a write of their own.
     Data(Bytes),
     /// A pause in milliseconds.
     Pause(u64),
+    /// A stop until a test lets it go on.
+    Hold(Hold),
     /// The connection is torn down here.
     Drop,
 }
@@ -80,7 +82,7 @@ impl Reply {
     pub(super) fn into_response(self) -> Response<Body> {
         let body = match self.payload {
             Payload::Whole(bytes) => Body::from(bytes),
-            Payload::Pieces(pieces) => Body::new(Pieces { left: pieces.into(), pause: None, flush: false }),
+            Payload::Pieces(pieces) => Body::new(Pieces { left: pieces.into(), wait: None, flush: false }),
         };
         let mut response = Response::new(body);
         *response.status_mut() =
@@ -97,7 +99,7 @@ impl Reply {
 /// Body that hands out one piece at a time and lets each be written before the next.
 struct Pieces {
     left: VecDeque<Piece>,
-    pause: Option<Pin<Box<Sleep>>>,
+    wait: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     flush: bool,
 }
 
@@ -127,11 +129,11 @@ impl http_body::Body for Pieces {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
-        if let Some(pause) = &mut self.pause {
-            if pause.as_mut().poll(context).is_pending() {
+        if let Some(wait) = &mut self.wait {
+            if wait.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }
-            self.pause = None;
+            self.wait = None;
         }
         if self.flush {
             // Saying "not ready" once makes the connection write out what it has.
@@ -147,7 +149,11 @@ impl http_body::Body for Pieces {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Some(Piece::Pause(ms)) => {
-                self.pause = Some(Box::pin(tokio::time::sleep(Duration::from_millis(ms))));
+                self.wait = Some(Box::pin(tokio::time::sleep(Duration::from_millis(ms))));
+                self.poll_frame(context)
+            }
+            Some(Piece::Hold(hold)) => {
+                self.wait = Some(Box::pin(hold.wait()));
                 self.poll_frame(context)
             }
         }

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use super::attestation::Attestation;
 use super::config::SimConfig;
 use super::defect::Defect;
+use super::hold::{HeldAnswer, Hold};
 use super::models::{self, MODELS};
 use super::record::{OpenedMessage, Recorded, RecordedRequest};
 use super::reply::{Reply, query_value};
@@ -64,6 +65,7 @@ impl Simulator {
             rotated: false,
             recorded: Recorded::default(),
             signatures: VecDeque::new(),
+            hold: None,
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
         listener.set_nonblocking(true)?;
@@ -134,6 +136,13 @@ impl Simulator {
         self.shared.rotate(model);
     }
 
+    /// Makes the next streamed answer stop after so many pieces (the first one carries only the role) until the result is dropped.
+    pub fn hold_next(&self, after: usize) -> HeldAnswer {
+        let (held, hold) = Hold::new();
+        self.shared.lock().hold = Some((after, hold));
+        held
+    }
+
     /// What was received so far.
     pub fn recorded(&self) -> Recorded {
         self.shared.lock().recorded.clone()
@@ -195,6 +204,8 @@ struct Inner {
     rotated: bool,
     recorded: Recorded,
     signatures: VecDeque<Signed>,
+    /// For the next streamed answer: pieces that it sends before it stops.
+    hold: Option<(usize, Hold)>,
 }
 
 impl Shared {
@@ -239,6 +250,11 @@ impl Shared {
         let mut inner = self.lock();
         let fresh = EnclaveKey::generate(&mut inner.random);
         inner.keys.iter_mut().filter(|(id, _)| *id == model).for_each(|(_, key)| *key = fresh.clone());
+    }
+
+    /// What [`Simulator::hold_next`] asked for, once.
+    pub(super) fn take_hold(&self) -> Option<(usize, Hold)> {
+        self.lock().hold.take()
     }
 
     pub(super) fn keep_signature(&self, signed: Signed) {

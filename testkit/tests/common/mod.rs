@@ -99,15 +99,19 @@ impl Chat {
         Chat { key: EnclaveKey::generate(&mut random), body, model_key: const_hex::encode(enclave) }
     }
 
-    pub async fn send(&self, sim: &Simulator) -> Raw {
-        let request = client()
+    pub fn request(&self, sim: &Simulator) -> reqwest::RequestBuilder {
+        client()
             .post(format!("{}/chat/completions", sim.base_url()))
             .header("authorization", "Bearer test-key")
             .header("content-type", "application/json")
             .header("X-Venice-TEE-Signing-Algo", "ecdsa")
             .header("X-Venice-TEE-Client-Pub-Key", const_hex::encode(self.key.public_point()))
-            .header("X-Venice-TEE-Model-Pub-Key", &self.model_key);
-        receive(request.body(self.body.clone())).await
+            .header("X-Venice-TEE-Model-Pub-Key", &self.model_key)
+            .body(self.body.clone())
+    }
+
+    pub async fn send(&self, sim: &Simulator) -> Raw {
+        receive(self.request(sim)).await
     }
 }
 

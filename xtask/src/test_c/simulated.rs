@@ -9,15 +9,13 @@ use super::{Tests, text};
 use crate::evidence;
 use crate::package_c::failed;
 
-/// Pause between two pieces of a simulated answer, long enough for a test to act in between.
-const PACE_MS: u32 = 15;
 /// A prompt that must not arrive in clear.
 const CANARY: &str = "canary-prompt-58c1";
 
 impl Tests {
     /// Runs the tests that need a provider.
     pub fn simulated(&mut self, package: &Path) -> Result<(), String> {
-        let mut simulator = Simulator::start(&self.root, PACE_MS)?;
+        let mut simulator = Simulator::start(&self.root)?;
         let captured = self.work.join("captured");
         let cache = self.work.join("cache");
         let _ = fs::remove_dir_all(&cache);
@@ -26,14 +24,15 @@ impl Tests {
         }
         let roots = captured.join("roots.json");
         fs::write(&roots, simulator.text("trust_roots")).map_err(|error| failed(&roots, &error))?;
-        for name in ["exchange", "client"] {
-            let Some(program) = self.compile(name, package, &[], "") else { continue };
-            let mut command = Command::new(program);
-            command.env("PV_SIM_OUT", &captured).env("PV_SIM_CACHE", &cache);
-            command.env("PV_SIM_BASE_URL", simulator.text("base_url"));
-            command.env("PV_SIM_COLLATERAL_URL", simulator.text("collateral_url"));
-            command.env("PV_SIM_ROOTS", simulator.text("trust_roots"));
-            self.check(name, &mut command);
+        if let Some(program) = self.compile("exchange", package, &[], "") {
+            self.check("exchange", program_for(&simulator, &program).env("PV_SIM_OUT", &captured));
+        }
+        if let Some(program) = self.compile("client", package, &[], "") {
+            // One of its own, which it tells what to do.
+            let mut simulator = Simulator::start(&self.root)?;
+            let mut command = program_for(&simulator, &program);
+            simulator.hand_over(&mut command);
+            self.check("client", command.env("PV_SIM_CACHE", &cache));
         }
         self.verify_example(package, &captured, &simulator.text("now"));
         self.verify_real(package);
@@ -139,6 +138,15 @@ impl Tests {
         self.count("no prompt arrived in clear", if quiet { Ok(()) } else { Err(saw.to_string()) });
         Ok(())
     }
+}
+
+/// A test program that finds the simulator.
+fn program_for(simulator: &Simulator, program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env("PV_SIM_BASE_URL", simulator.text("base_url"));
+    command.env("PV_SIM_COLLATERAL_URL", simulator.text("collateral_url"));
+    command.env("PV_SIM_ROOTS", simulator.text("trust_roots"));
+    command
 }
 
 /// Sixty days after a time in seconds.

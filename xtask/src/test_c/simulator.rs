@@ -13,23 +13,22 @@ use crate::process::{cargo, run};
 pub struct Simulator {
     child: Child,
     commands: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    answers: Option<BufReader<ChildStdout>>,
     /// What it said about itself: `base_url`, `collateral_url`, `trust_roots`, `now`.
     pub hello: Value,
 }
 
 impl Simulator {
-    /// Builds and starts one that pauses `pace_ms` between two pieces of an answer.
-    pub fn start(root: &Path, pace_ms: u32) -> Result<Simulator, String> {
+    /// Builds and starts one.
+    pub fn start(root: &Path) -> Result<Simulator, String> {
         run(root, &cargo(), ["build", "--quiet", "--package", "proveil-testkit", "--example", "serve"])?;
         let mut child = Command::new(target_dir(root).join("debug/examples/serve"))
-            .arg(format!("--pace-ms={pace_ms}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("cannot start the simulator: {error}"))?;
         let commands = child.stdin.take();
-        let answers = BufReader::new(child.stdout.take().ok_or("the simulator has no output")?);
+        let answers = child.stdout.take().map(BufReader::new);
         let mut simulator = Simulator { child, commands, answers, hello: Value::Null };
         simulator.hello = simulator.answer()?;
         Ok(simulator)
@@ -47,6 +46,14 @@ impl Simulator {
         }
     }
 
+    /// Lets a program give the commands from now on: by its standard output, with the answers on its standard input.
+    pub fn hand_over(&mut self, command: &mut Command) {
+        if let (Some(commands), Some(answers)) = (self.commands.take(), self.answers.take()) {
+            // One line is all that came so far, and that was read: the buffer is empty.
+            command.stdout(commands).stdin(answers.into_inner());
+        }
+    }
+
     /// A text that it said about itself.
     pub fn text(&self, name: &str) -> String {
         match self.hello.get(name) {
@@ -58,7 +65,8 @@ impl Simulator {
 
     fn answer(&mut self) -> Result<Value, String> {
         let mut line = String::new();
-        self.answers.read_line(&mut line).map_err(|error| format!("simulator: {error}"))?;
+        let answers = self.answers.as_mut().ok_or("the simulator has ended")?;
+        answers.read_line(&mut line).map_err(|error| format!("simulator: {error}"))?;
         serde_json::from_str(&line).map_err(|error| format!("simulator: {error}: {line}"))
     }
 }
