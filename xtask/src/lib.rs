@@ -10,6 +10,7 @@ pub mod r#gen;
 pub mod layers;
 pub mod package_c;
 pub mod process;
+pub mod surface;
 pub mod test;
 pub mod test_c;
 pub mod test_node;

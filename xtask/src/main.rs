@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use xtask::{
-    bench, conformance, demo, evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python,
-    test_uniffi,
+    bench, conformance, demo, evidence, r#gen, layers, package_c, root, surface, test, test_c, test_node,
+    test_python, test_uniffi,
 };
 
 const USAGE: &str = "usage: cargo xtask <command>
@@ -80,6 +80,11 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
             none_left(&arguments)?;
             let found = layers::violations(&root)?;
             if found.is_empty() { Ok(()) } else { Err(found.join("\n")) }
+        }
+        "surface" => {
+            let print = flag(&mut arguments, "--table");
+            none_left(&arguments)?;
+            surface::run(&root, print)
         }
         "evidence" => {
             let dir = value(&mut arguments, "--dir")?.map_or_else(evidence::default_dir, PathBuf::from);
