@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 pub mod bench;
+pub mod check;
 pub mod conformance;
 pub mod demo;
 pub mod evidence;
@@ -16,6 +17,8 @@ pub mod test_c;
 pub mod test_node;
 pub mod test_python;
 pub mod test_uniffi;
+pub mod tree;
+pub mod vectors;
 
 use std::path::{Path, PathBuf};
 
