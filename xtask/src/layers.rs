@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use crate::process::{cargo, output};
 
 /// Modules of the core from the bottom up (docs/architecture.md). A module may import from its own row and from rows above it here.
 const ROWS: &[&[&str]] = &[
@@ -41,9 +42,24 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("getrandom", "randomness of its own"),
 ];
 
-/// Packages that must not be in the core's dependency tree.
-const FORBIDDEN_PACKAGES: &[&str] =
-    &["tokio", "reqwest", "pyo3", "napi", "uniffi", "openssl", "native-tls", "hyper"];
+/// Packages that must not be in the core's dependency tree, nor any whose name continues one of these after a hyphen.
+const FORBIDDEN_PACKAGES: &[&str] = &[
+    "async-std",
+    "curl",
+    "hyper",
+    "mio",
+    "napi",
+    "native-tls",
+    "openssl",
+    "pyo3",
+    "reqwest",
+    "rustls",
+    "smol",
+    "socket2",
+    "tokio",
+    "ureq",
+    "uniffi",
+];
 
 /// Every violation, one line each.
 pub fn violations(root: &Path) -> Result<Vec<String>, String> {
@@ -114,31 +130,19 @@ fn row(module: &str) -> Option<usize> {
 }
 
 fn check_tree(root: &Path) -> Result<Vec<String>, String> {
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--package",
-            "proveil-core",
-            "--edges",
-            "normal",
-            "--prefix",
-            "none",
-            "--format",
-            "{p}",
-        ])
-        .current_dir(root)
-        .output()
-        .map_err(|error| format!("cargo tree: {error}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    let tree = String::from_utf8_lossy(&output.stdout);
-    Ok(tree
-        .lines()
+    let arguments =
+        "tree --locked --package proveil-core --all-features --edges normal --prefix none --format {p}";
+    Ok(forbidden(&output(root, &cargo(), arguments.split(' '))?))
+}
+
+fn forbidden(tree: &str) -> Vec<String> {
+    tree.lines()
         .filter_map(|line| line.split_whitespace().next())
-        .filter(|package| FORBIDDEN_PACKAGES.contains(package))
+        .filter(|package| {
+            FORBIDDEN_PACKAGES.iter().any(|name| package == name || package.starts_with(&format!("{name}-")))
+        })
         .map(|package| format!("package `{package}` is in the core's dependency tree"))
-        .collect())
+        .collect()
 }
 
 #[cfg(test)]
@@ -154,5 +158,12 @@ mod tests {
             check_file(Path::new("policy/mod.rs"), "use crate::wire::hex; // crate::provider\n").is_empty()
         );
         assert_eq!(check_file(Path::new("new.rs"), "").len(), 1);
+    }
+
+    #[test]
+    fn packages_that_do_io_are_found() {
+        let tree =
+            "proveil-core v0.1.0 (core)\nring v0.17.14\nopenssl-sys v0.9.0\ntokio v1.0.0\ntokiox v1.0.0\n";
+        assert_eq!(forbidden(tree).len(), 2, "{:?}", forbidden(tree));
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 pub mod bench;
+pub mod check;
 pub mod conformance;
 pub mod demo;
 pub mod evidence;
@@ -10,11 +11,14 @@ pub mod r#gen;
 pub mod layers;
 pub mod package_c;
 pub mod process;
+pub mod surface;
 pub mod test;
 pub mod test_c;
 pub mod test_node;
 pub mod test_python;
 pub mod test_uniffi;
+pub mod tree;
+pub mod vectors;
 
 use std::path::{Path, PathBuf};
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use xtask::{
-    bench, conformance, demo, evidence, r#gen, layers, package_c, root, test, test_c, test_node, test_python,
-    test_uniffi,
+    bench, check, conformance, demo, evidence, r#gen, layers, package_c, root, surface, test, test_c,
+    test_node, test_python, test_uniffi, vectors,
 };
 
 const USAGE: &str = "usage: cargo xtask <command>
@@ -16,6 +16,9 @@ const USAGE: &str = "usage: cargo xtask <command>
       an enclave proven, a prompt sealed, an answer streamed in every language present; then three attacks refused
   test [--require-all] [STEP...]
       every test in every language present, with all set-up; --require-all makes a missing language an error
+  check [--fuzz]
+      the quick part of what CI runs: format, lints, documentation, generated files, layers, surface, repository rules, vectors;
+      --fuzz then runs each fuzz target for 60 seconds
   bench [--json] [--advisory] [--prepare] [--build]
       measure speed, memory and sizes against their targets; a missed one is an error, unless --advisory; --prepare builds the
       release library, wheel, addon and binary first; --build adds a clean build of the core
@@ -24,6 +27,10 @@ const USAGE: &str = "usage: cargo xtask <command>
       below target/uniffi, which are not
   check-layers
       the core's modules import only from rows above them
+  surface [--table]
+      the public names of all languages agree with docs/surface.toml; --table prints it with all names written out
+  vectors [--check]
+      write, or compare, generated test vectors; copied ones must be as tests/vectors/MANIFEST.sha256 says, new sets are added to it
   evidence [--dir DIR] [--kind KIND]
       judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
       subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
@@ -62,6 +69,11 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
             let require_all = flag(&mut arguments, "--require-all");
             test::run_all(&root, require_all, &arguments)
         }
+        "check" => {
+            let fuzz = flag(&mut arguments, "--fuzz");
+            none_left(&arguments)?;
+            check::run_all(&root, fuzz)
+        }
         "bench" => {
             let options = bench::Options {
                 json: flag(&mut arguments, "--json"),
@@ -85,6 +97,16 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
             none_left(&arguments)?;
             let found = layers::violations(&root)?;
             if found.is_empty() { Ok(()) } else { Err(found.join("\n")) }
+        }
+        "surface" => {
+            let print = flag(&mut arguments, "--table");
+            none_left(&arguments)?;
+            surface::run(&root, print)
+        }
+        "vectors" => {
+            let check = flag(&mut arguments, "--check");
+            none_left(&arguments)?;
+            vectors::run(&root, check)
         }
         "evidence" => {
             let dir = value(&mut arguments, "--dir")?.map_or_else(evidence::default_dir, PathBuf::from);

@@ -15,8 +15,18 @@ pub fn run<A: AsRef<OsStr>>(
     program: &str,
     arguments: impl IntoIterator<Item = A>,
 ) -> Result<(), String> {
+    run_with(folder, program, arguments, &[])
+}
+
+/// The same with environment variables set.
+pub fn run_with<A: AsRef<OsStr>>(
+    folder: &Path,
+    program: &str,
+    arguments: impl IntoIterator<Item = A>,
+    environment: &[(&str, &str)],
+) -> Result<(), String> {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(folder);
+    command.args(arguments).current_dir(folder).envs(environment.iter().copied());
     let status = command.status().map_err(|error| format!("cannot run {program}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", shown(&command))) }
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use crate::process::{cargo, output, run};
-use crate::{conformance, evidence, r#gen, layers, test_c, test_node, test_python, test_uniffi};
+use crate::{
+    conformance, evidence, r#gen, layers, surface, test_c, test_node, test_python, test_uniffi, tree, vectors,
+};
 
 /// Crates that are built and tested as their language's package or measured, not by `cargo test`.
 const PACKAGED: [&str; 5] =
@@ -21,6 +23,9 @@ const STEPS: &[Step] = &[
     Step { name: "format and lints", missing: |_| None, run: lint },
     Step { name: "generated files", missing: |_| None, run: |root| r#gen::run(root, true) },
     Step { name: "layers of the core", missing: |_| None, run: check_layers },
+    Step { name: "surface", missing: |_| None, run: |root| surface::run(root, false) },
+    Step { name: "tree", missing: |_| None, run: tree::check },
+    Step { name: "vectors", missing: |_| None, run: |root| vectors::run(root, true) },
     Step { name: "rust", missing: |_| None, run: rust },
     Step { name: "rust, both crypto back ends", missing: |_| None, run: portable },
     Step { name: "captured evidence", missing: no_evidence, run: captured },
@@ -66,7 +71,8 @@ pub fn run_all(root: &Path, require_all: bool, only: &[String]) -> Result<(), St
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
 }
 
-fn lint(root: &Path) -> Result<(), String> {
+/// Format and lints.
+pub fn lint(root: &Path) -> Result<(), String> {
     run(root, &cargo(), ["fmt", "--all", "--check"])?;
     // Not `--all-targets`: that would build addons as test programs, without the exports that use their functions.
     let targets = ["--lib", "--bins", "--tests", "--examples"];
@@ -76,7 +82,8 @@ fn lint(root: &Path) -> Result<(), String> {
     run(root, &cargo(), arguments)
 }
 
-fn check_layers(root: &Path) -> Result<(), String> {
+/// Layers of the core and its dependency tree.
+pub fn check_layers(root: &Path) -> Result<(), String> {
     let found = layers::violations(root)?;
     if found.is_empty() { Ok(()) } else { Err(format!("\n  {}", found.join("\n  "))) }
 }

@@ -13,9 +13,17 @@ use std::path::{Path, PathBuf};
 
 /// Writes every generated file, or with `check` compares it.
 pub fn run(root: &Path, check: bool) -> Result<(), String> {
+    write_or_compare(root, &outputs(root)?, check)
+}
+
+/// The same for the vectors that are generated: the error registry.
+pub fn vectors(root: &Path, check: bool) -> Result<(), String> {
+    write_or_compare(root, &errors_json::outputs(root), check)
+}
+
+fn write_or_compare(root: &Path, outputs: &[(PathBuf, String)], check: bool) -> Result<(), String> {
     let mut stale = Vec::new();
-    let outputs = outputs(root)?;
-    for (path, text) in &outputs {
+    for (path, text) in outputs {
         if fs::read_to_string(path).is_ok_and(|have| have == *text) {
             continue;
         }
