@@ -1,6 +1,6 @@
 //! Builds the Node package and runs its tests: `npm ci`, addon, TypeScript, consumer types, `node:test`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::process::{cargo, output, run};
 
@@ -15,7 +15,41 @@ pub fn test(root: &Path, release: bool) -> Result<(), String> {
     run(root, &cargo(), ["build", "--quiet", "--package", "proveil-testkit", "--example", "serve"])?;
     let mut arguments = ["--expose-gc", "--test", "--test-reporter=spec"].map(str::to_owned).to_vec();
     arguments.extend(test_files(&package)?);
-    run(&package, "node", arguments)
+    run(&package, "node", arguments)?;
+    smoke(root)
+}
+
+/// Makes the tarball that `npm install` takes, with the addon of this machine, in `target/node/<name>`.
+pub fn pack(root: &Path, name: &str) -> Result<PathBuf, String> {
+    let folder = root.join("target/node").join(name);
+    std::fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    let destination = folder.display().to_string();
+    let file = output(&root.join(PACKAGE), npm(), ["pack", "--silent", "--pack-destination", &destination])?;
+    Ok(folder.join(file))
+}
+
+/// The packed package works in a folder of its own, for both kinds of module.
+fn smoke(root: &Path) -> Result<(), String> {
+    const USE: &str =
+        "if (!proveil.providers().includes('venice') || !proveil.version) throw new Error('incomplete');";
+    let tarball = pack(root, "smoke")?;
+    let app = root.join("target/node/smoke/app");
+    let fail = |error: std::io::Error| format!("cannot prepare {}: {error}", app.display());
+    if app.exists() {
+        std::fs::remove_dir_all(&app).map_err(fail)?;
+    }
+    std::fs::create_dir_all(&app).map_err(fail)?;
+    std::fs::write(app.join("package.json"), "{\"private\": true}\n").map_err(fail)?;
+    let quiet = ["install", "--silent", "--offline", "--no-audit", "--no-fund", "--ignore-scripts"];
+    let tarball = tarball.display().to_string();
+    run(&app, npm(), quiet.into_iter().chain([tarball.as_str()]))?;
+    for (kind, load) in [
+        ("commonjs", "const proveil = require('proveil');"),
+        ("module", "import * as proveil from 'proveil';"),
+    ] {
+        run(&app, "node", [format!("--input-type={kind}"), "--eval".to_owned(), format!("{load} {USE}")])?;
+    }
+    Ok(())
 }
 
 /// Node 20 takes no patterns, and a folder would run the tests' own helpers too.

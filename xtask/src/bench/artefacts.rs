@@ -18,6 +18,7 @@ pub(super) fn prepare(root: &Path) -> Result<(), String> {
     package_c::build(root, true)?;
     test_python::environment(root, "python3", true)?;
     test_node::prepare(root, test_node::Build { release: true, test_entry: false })?;
+    test_node::pack(root, "release")?;
     run(root, &cargo(), ["build", "--release", "--package", "proveil-cli"])
 }
 
@@ -27,7 +28,16 @@ pub(super) fn rows(root: &Path, target: &Path, build: bool) -> Result<Vec<Row>, 
     let binary = release.join(format!("proveil{}", std::env::consts::EXE_SUFFIX));
     let mut rows = vec![
         size("size.wheel", 4.0, wheel(target).as_deref(), super::UNPREPARED),
-        size("size.addon", 5.0, Some(&release.join(cargo_name("proveil_node"))), super::UNPREPARED),
+        size("size.addon", 5.0, addon_package(target).as_deref(), super::UNPREPARED),
+        Row {
+            target: None,
+            ..size(
+                "size.addon_unpacked",
+                5.0,
+                Some(&release.join(cargo_name("proveil_node"))),
+                super::UNPREPARED,
+            )
+        },
         size("size.binary", 12.0, Some(&binary), super::UNPREPARED),
     ];
     if build {
@@ -50,9 +60,17 @@ fn size(name: &str, most: f64, path: Option<&Path>, missing: &str) -> Row {
 
 /// The wheel of the release profile.
 fn wheel(target: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(target.join("python/release")).ok()?;
-    let mut files = entries.filter_map(Result::ok).map(|entry| entry.path());
-    files.find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+    one_with_extension(&target.join("python/release"), "whl")
+}
+
+/// The npm package of the release profile, which holds the addon.
+fn addon_package(target: &Path) -> Option<PathBuf> {
+    one_with_extension(&target.join("node/release"), "tgz")
+}
+
+fn one_with_extension(folder: &Path, extension: &str) -> Option<PathBuf> {
+    let mut files = fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    files.find(|path| path.extension().is_some_and(|found| found == extension))
 }
 
 /// Builds the core in an empty directory. The shell says what CPU time its children took.
