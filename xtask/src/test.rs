@@ -131,8 +131,7 @@ fn no_c_compiler(root: &Path) -> Option<String> {
 }
 
 fn c_library(root: &Path) -> Result<(), String> {
-    // AddressSanitizer needs a build of everything of its own: `cargo xtask test-c --asan`.
-    test_c::test(root, test_c::Options { valgrind: true, asan: false })
+    test_c::test(root, test_c::Options { valgrind: true, asan: true })
 }
 
 fn no_python(root: &Path) -> Option<String> {
