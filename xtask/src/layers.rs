@@ -25,7 +25,6 @@ const ROWS: &[&[&str]] = &[
 /// Imports against the order, each with its reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("wire", "limits", "bounds of the strict readers"),
-    ("report", "policy", "times in words, pure formatting"),
 ];
 
 /// Names that the core's sources must not contain, with what they would bring in.

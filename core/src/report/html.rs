@@ -163,7 +163,21 @@ fn verdict(page: &mut Page, document: &Document) {
         page.text(level.name());
     }
     page.raw("</span></h1>\n");
-    page.element("p", "headline", &document.headline);
+    page.raw("<p class=\"headline\">");
+    for (i, word) in document.headline.split(' ').enumerate() {
+        if i > 0 {
+            page.raw(" ");
+        }
+        // Names and times are not broken at their hyphens.
+        if word.matches('-').count() > 1 && word.len() <= 32 {
+            page.raw("<span>");
+            page.text(word);
+            page.raw("</span>");
+        } else {
+            page.text(word);
+        }
+    }
+    page.raw("</p>\n");
     if document.roots == Roots::Custom {
         page.raw(
             "<p class=\"notice\"><strong>CUSTOM roots.</strong> Signatures were checked against roots that the caller \

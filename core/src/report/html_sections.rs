@@ -1,10 +1,10 @@
 //! The parts of the HTML page, in the order of users.md 9.
 
-use super::catalogue;
 use super::document::Document;
 use super::html::{Page, Sign};
 use super::{Check, Enforcement, Group, Level, Outcome, Standing, Verdict};
-use crate::policy::time::rfc3339;
+use crate::error::Code;
+use crate::wire::time::rfc3339;
 
 /// The five levels, with the one that was reached and what is missing to the next.
 pub(super) fn ladder(page: &mut Page, document: &Document) {
@@ -88,7 +88,10 @@ pub(super) fn open_checks(page: &mut Page, document: &Document) {
     if deciding.is_empty() {
         page.raw("<p>Every check that counts passed, but the proof had already ended at the time of the check.</p>\n");
     }
-    for check in deciding {
+    // In full: what failed, and what could not be made for a reason of its own. The others follow from these.
+    let (causes, followers): (Vec<&Check>, Vec<&Check>) =
+        deciding.into_iter().partition(|check| check.outcome() == Outcome::Fail || check.code().is_some());
+    for check in causes {
         page.raw(if check.outcome() == Outcome::Fail {
             "<div class=\"why fail\">\n<p class=\"what\">"
         } else {
@@ -98,14 +101,15 @@ pub(super) fn open_checks(page: &mut Page, document: &Document) {
         page.raw("<strong>");
         page.text(check.title());
         page.raw("</strong></p>\n");
-        if let Some(entry) = known(check.id()).filter(|_| check.outcome() == Outcome::Fail) {
-            page.element("p", "", entry.meaning);
+        if let Some(message) = check.code().and_then(message) {
+            page.element("p", "", message);
         }
         page.raw("<dl>\n");
         code_row(page, "Check", check.id());
+        let reason = check.reason().filter(|reason| *reason != check.id());
         for (name, value) in [
             ("Code", check.code()),
-            ("Reason", check.reason()),
+            ("Reason", reason),
             ("Expected", check.expected()),
             ("Found", check.found_value()),
         ] {
@@ -118,18 +122,28 @@ pub(super) fn open_checks(page: &mut Page, document: &Document) {
         }
         page.raw("</dl>\n</div>\n");
     }
+    if !followers.is_empty() {
+        page.raw("<h3>Not made, and needed</h3>\n<ul class=\"open-list\">\n");
+        for check in followers {
+            page.raw("<li>");
+            page.sign(Sign::Open);
+            page.raw("<p>");
+            page.text(check.title());
+            if let Some(reason) = check.reason() {
+                page.raw(": ");
+                page.text(reason);
+            }
+            page.raw("</p></li>\n");
+        }
+        page.raw("</ul>\n");
+    }
     page.raw("</section>\n");
 }
 
-/// The catalogue's entry of a check, with or without a scope in front of its id.
-fn known(id: &str) -> Option<catalogue::Entry> {
-    let mut name = id;
-    loop {
-        if let Some(entry) = catalogue::find(name) {
-            return Some(entry);
-        }
-        name = name.split_once('.')?.1;
-    }
+/// What a code means, in a sentence.
+fn message(code: &str) -> Option<&'static str> {
+    let number = code.strip_prefix("PV-")?.parse().ok()?;
+    Some(Code::from_number(number)?.row().message)
 }
 
 /// Every place that sees the prompt in clear.
@@ -188,7 +202,7 @@ pub(super) fn checks(page: &mut Page, document: &Document) {
     let count = |outcome| document.checks.iter().filter(|check| check.outcome() == outcome).count();
     page.raw("<section class=\"checks\">\n<h2>Checks</h2>\n<ul class=\"legend\">\n");
     for outcome in Outcome::ALL {
-        page.open("li", class(outcome));
+        page.open("li", if count(outcome) == 0 { "" } else { class(outcome) });
         page.sign(sign(outcome));
         page.text(&format!("{} {}", count(outcome), words(outcome)));
         page.close("li");

@@ -6,7 +6,7 @@ use super::document::Document;
 use super::escape::{markup, shortened};
 use super::html::Sign;
 use super::{Outcome, Roots, Verdict};
-use crate::policy::time::rfc3339;
+use crate::wire::time::rfc3339;
 
 const STYLE: &str = "text{font:16px system-ui,-apple-system,'Segoe UI','Helvetica Neue',Arial,'Liberation Sans',sans-serif;fill:#1d2126}\
 .paper{fill:#fff;stroke:#dedcd5}.soft,.soft text{fill:#5a626b}.rule{stroke:#dedcd5}.mono{font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;font-size:14px}\
@@ -33,7 +33,7 @@ pub(super) fn render(document: &Document) -> String {
     card.line("72", "", &shortened(&subject(document), LINE), "116");
     let (name, key) = match document.key() {
         Some(key) if document.verdict == Verdict::Verified => ("Proven key", key),
-        Some(key) => ("Key named (not proven)", key),
+        Some(key) => ("Key (not proven)", key),
         None => ("Key", "none"),
     };
     card.pair("150", name, &shortened(key, 52), true);

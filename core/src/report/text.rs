@@ -1,7 +1,7 @@
 //! The report as plain text for a terminal of 80 columns.
 
 use super::{Check, Document, Enforcement, Group, Outcome, Platform, Roots};
-use crate::policy::time::rfc3339;
+use crate::wire::time::rfc3339;
 
 const WIDTH: usize = 78;
 
