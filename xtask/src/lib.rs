@@ -11,6 +11,7 @@ pub mod layers;
 pub mod package_c;
 pub mod process;
 pub mod test;
+pub mod test_browser;
 pub mod test_c;
 pub mod test_node;
 pub mod test_python;

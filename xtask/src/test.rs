@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use crate::process::{cargo, output, run};
-use crate::{conformance, evidence, r#gen, layers, test_c, test_node, test_python, test_uniffi};
+use crate::{
+    conformance, evidence, r#gen, layers, test_browser, test_c, test_node, test_python, test_uniffi,
+};
 
 /// Crates that are built and tested as their language's package or measured, not by `cargo test`.
 const PACKAGED: [&str; 5] =
@@ -33,6 +35,7 @@ const STEPS: &[Step] = &[
         missing: no_python,
         run: |root| conformance::test(root, &root.join("tests/vectors/venice")),
     },
+    Step { name: "browser", missing: |_| test_browser::missing(), run: test_browser::test },
 ];
 
 /// Runs every step, or those whose name contains one of `only`. With `require_all` a language that is not there is an error.
