@@ -234,6 +234,9 @@ class Report : public detail::Owner<pv_report> {
     std::string model() const { return detail::text(pv_report_model(handle())); }
     std::string to_json() const { return detail::text(pv_report_json(handle())); }
     std::string to_text() const { return detail::text(pv_report_text(handle())); }
+    std::string to_html() const { return detail::text(pv_report_html(handle())); }
+    std::string to_svg() const { return detail::text(pv_report_svg(handle())); }
+    std::string to_ear_json() const { return detail::text(pv_report_ear_json(handle())); }
 };
 
 /// Captured evidence and the rules to judge it by.

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Models(Models),
     /// Verify a model's endpoint, or an attestation that was saved earlier
     Verify(Verify),
+    /// Show a report that was saved with `verify --json`: as text, HTML, an SVG card, an EAR attestation result
+    Report(Report),
     /// Verify, then send a prompt that only the proven key can open, and print the answer as it comes
     Chat(Chat),
     /// Watch a proof, a sealed chat and three refusals against a simulated enclave: no account, no network
@@ -136,6 +138,44 @@ pub(crate) struct Offline {
     /// Time to judge by, in seconds since 1970-01-01T00:00:00Z
     #[arg(long, value_name = "UNIX_SECONDS", requires = "response")]
     pub(crate) at: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The saved `proveil.report/v1` file, or `-` for standard input
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) form: Form,
+
+    /// Sign the EAR with this P-256 private key (PEM), as a JWT. Who signs vouches: sign reports of your own appraisals only
+    #[arg(long, value_name = "FILE", requires = "ear")]
+    pub(crate) ear_key: Option<PathBuf>,
+
+    /// Write to a file, which is replaced
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// One form; text when none is named.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct Form {
+    /// For a terminal of 80 columns, every check (the default)
+    #[arg(long)]
+    pub(crate) text: bool,
+
+    /// One page without network or script, for screen and print
+    #[arg(long)]
+    pub(crate) html: bool,
+
+    /// A card as an image
+    #[arg(long)]
+    pub(crate) svg: bool,
+
+    /// An EAT attestation result (draft-ietf-rats-ear-04) as JSON, or with `--ear-key` as a signed JWT
+    #[arg(long)]
+    pub(crate) ear: bool,
 }
 
 #[derive(Debug, Args)]

@@ -33,6 +33,24 @@ pub(crate) fn read(path: &Path, flag: &str, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The same, with `-` for standard input.
+pub(crate) fn read_or_stdin(path: &Path, flag: &str, limit: u64) -> Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return read(path, flag, limit);
+    }
+    let unreadable = |found: String| Error::new(Code::FileUnreadable).at(flag).found(found);
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(format!("standard input: {error}")))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+        return Err(unreadable(format!("standard input: more than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
 /// A preset, or a file. Every weakening is said aloud.
 pub(crate) fn policy(name: &str, output: &Output) -> Result<Policy> {
     let policy = match Policy::preset(name) {

@@ -57,6 +57,12 @@ pub const ERROR_BODY_KEPT_BYTES: usize = 8 * 1024;
 pub const SIGNATURE_RESPONSE_MAX_BYTES: usize = 64 * 1024;
 /// Longest life of a verdict, in seconds.
 pub const VERDICT_MAX_AGE_S: u64 = 30 * 60;
+/// A saved report.
+pub const REPORT_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// One text of a report.
+pub const REPORT_TEXT_MAX_BYTES: usize = 8 * 1024;
+/// Entries of one list of a report.
+pub const REPORT_LIST_MAX: usize = 4096;
 /// Choices of one answer that are followed.
 pub const ANSWER_MAX_CHOICES: usize = 128;
 /// Re-verifications that one request may cause.

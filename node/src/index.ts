@@ -36,5 +36,5 @@ export { Opener, Receipt } from './opener.js';
 export type { Event } from './opener.js';
 export { Policy, TrustRoots } from './policy.js';
 export { Report } from './report.js';
-export type { Check, Fact, Hop, Level, ReportDocument, Verdict } from './report.js';
+export type { Check, Fact, Hop, Level, Platform, ReportDocument, Verdict } from './report.js';
 export { Stream } from './stream.js';

@@ -31,6 +31,9 @@ export interface NativeEvent {
 export interface NativeReport {
   json(): Answer<string>;
   text(): Answer<string>;
+  html(): Answer<string>;
+  svg(): Answer<string>;
+  earJson(): Answer<string>;
 }
 
 export interface PolicyFields {

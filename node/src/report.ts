@@ -22,6 +22,7 @@ export interface Check {
   readonly reason?: string;
   readonly expected?: string;
   readonly found?: string;
+  readonly reference?: string;
 }
 
 /** A place that sees the prompt in clear. */
@@ -35,6 +36,16 @@ export interface Hop {
 export interface Fact {
   readonly name: string;
   readonly value: string;
+}
+
+/** A platform, with what its vendor's signed collateral says about it. */
+export interface Platform {
+  readonly name: string;
+  readonly tcb_status: string | null;
+  readonly tcb_date: number | null;
+  readonly advisories: readonly string[];
+  readonly collateral_issued_at: number | null;
+  readonly collateral_expires_at: number | null;
 }
 
 /** The JSON form, `proveil.report/v1`. */
@@ -55,6 +66,11 @@ export interface ReportDocument {
   readonly not_proven: readonly string[];
   readonly checks: readonly Check[];
   readonly facts: readonly Fact[];
+  readonly platforms: readonly Platform[];
+  readonly nonce: string | null;
+  readonly evidence_sha256: string | null;
+  readonly recheck: string | null;
+  readonly library: string;
 }
 
 /** The result of one appraisal: every check with its outcome, the verdict, and what was not proven. A record, never an input. */
@@ -151,6 +167,21 @@ export class Report {
   /** For a terminal of 80 columns. */
   toText(): string {
     return call(() => this.#native.text());
+  }
+
+  /** One HTML page that needs nothing else: no network, no script, dark and light, for screen and print. */
+  toHtml(): string {
+    return call(() => this.#native.html());
+  }
+
+  /** A card as one SVG image. */
+  toSvg(): string {
+    return call(() => this.#native.svg());
+  }
+
+  /** An EAT attestation result (draft-ietf-rats-ear-04), compact JSON. */
+  toEarJson(): string {
+    return call(() => this.#native.earJson());
   }
 
   /** The document, for `JSON.stringify`. */

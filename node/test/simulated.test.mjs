@@ -42,6 +42,11 @@ test('models, verification, chat, receipt, signature', async () => {
   assert.deepEqual(JSON.parse(report.toJson()), JSON.parse(JSON.stringify(report)));
   assert.ok(report.checkedAt instanceof Date && report.validUntil > report.checkedAt);
   assert.ok(report.toText().split('\n').every((line) => line.length <= 80));
+  const [page, card, result] = [report.toHtml(), report.toSvg(), JSON.parse(report.toEarJson())];
+  assert.ok(page.startsWith('<!DOCTYPE html>') && !page.includes('<script') && page.includes('CUSTOM roots'));
+  assert.ok(card.startsWith('<svg ') && card.includes('Not proven:'));
+  assert.deepEqual([result.proveil_report.verdict, result.ear_status], ['verified', 'contraindicated']); // custom roots
+  assert.ok(report.checks.every(({ reference, id }) => reference || id === 'response.origin'));
   assert.throws(() => report.checks.push({}), TypeError);
 
   const stream = await chat(client);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pickle
 import signal
@@ -63,7 +64,12 @@ def test_the_report(simulator: Simulator) -> None:
     assert report.relaxations == [] and report.not_proven and report.missing_to_next_level
     assert report.to_dict()["verdict"] == "verified" and report.to_json() and "L2" in report.to_text()
     assert all(len(line) <= 80 for line in report.to_text().splitlines())
+    page, card, result = report.to_html(), report.to_svg(), json.loads(report.to_ear_json())
+    assert page.startswith("<!DOCTYPE html>") and "<script" not in page and "CUSTOM roots" in page
+    assert card.startswith("<svg ") and "Not proven:" in card
+    assert result["proveil_report"]["verdict"] == "verified" and result["ear_status"] == "contraindicated"  # custom roots
     signature = next(check for check in report.checks if check.id == "tdx.quote_signature")
+    assert signature.reference == "the attestation key"
     assert (signature.outcome, signature.enforcement, signature.group) == ("pass", "enforced", "hardware")
     assert any(check.outcome == "not_checked" and check.enforcement == "advisory" and check.reason for check in report.checks)
     assert report.facts["tdx.mr_td"]

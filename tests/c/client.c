@@ -81,6 +81,9 @@ static void verification(void) {
     CHECK(pv_report_verdict(report) == PV_VERDICT_VERIFIED && pv_report_level(report) >= PV_LEVEL_L2);
     CHECK(pv_report_code(report) == NULL && strcmp(pv_report_model(report), MODEL) == 0);
     CHECK(strstr(pv_report_text(report), "CUSTOM") != NULL);
+    CHECK(strstr(pv_report_html(report), "CUSTOM roots") != NULL && strstr(pv_report_html(report), "<script") == NULL);
+    CHECK(strstr(pv_report_svg(report), "CUSTOM roots") != NULL);
+    CHECK(strstr(pv_report_ear_json(report), "\"ear_status\":\"contraindicated\"") != NULL);
     STATUS(PV_OK, pv_report_free(report));
     STATUS(PV_OK, pv_client_ready(client, MODEL, 30000, NULL, &endpoint, NULL));
     CHECK(strcmp(pv_endpoint_model(endpoint), MODEL) == 0 && strcmp(pv_endpoint_provider(endpoint), "venice") == 0);

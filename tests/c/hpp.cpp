@@ -84,6 +84,8 @@ static void evidence() {
     const auto report = proveil::verify_evidence(input);
     CHECK(report.verdict() == proveil::Verdict::refused && report.level() == PV_LEVEL_NONE && report.code());
     CHECK(report.to_text().find(report.headline().substr(0, 20)) == 0);
+    CHECK(report.to_html().find("<!DOCTYPE html>") == 0 && report.to_svg().find("<svg ") == 0);
+    CHECK(report.to_ear_json().find("\"ear_status\":\"contraindicated\"") != std::string::npos);
 }
 
 int main() {

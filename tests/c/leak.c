@@ -46,6 +46,8 @@ static void cycle(void) {
     CHECK(pv_report_level(report) == PV_LEVEL_NONE);
     CHECK(strlen(pv_report_json(report)) > 100 && strlen(pv_report_text(report)) > 100);
     CHECK(pv_report_json(report) == pv_report_json(report));
+    CHECK(strlen(pv_report_html(report)) > 100 && strlen(pv_report_svg(report)) > 100);
+    CHECK(strlen(pv_report_ear_json(report)) > 100);
 
     STATUS(PV_OK, pv_opener_for_key(secret, 0, &opener, &error));
     STATUS(PV_OK, pv_opener_head(opener, 200, &header, 1, &error));

@@ -141,6 +141,8 @@ static void handles(void) {
     FAILS(PV_ERR_WRONG_HANDLE_TYPE, pv_exchange_next((pv_exchange *)made, PV_NOW, &request, &error));
     FAILS(PV_ERR_WRONG_HANDLE_TYPE, pv_endpoint_report((pv_endpoint *)answer, &report, &error));
     CHECK(pv_report_text((pv_report *)made) == NULL);
+    CHECK(pv_report_html((pv_report *)made) == NULL && pv_report_svg(NULL) == NULL);
+    CHECK(pv_report_ear_json((pv_report *)made) == NULL);
     CHECK(pv_report_verdict((pv_report *)made) == PV_VERDICT_NONE);
     CHECK(pv_report_level((pv_report *)made) == PV_LEVEL_NONE);
     CHECK(pv_http_request_tls_rule((pv_http_request *)made) == 0);

@@ -297,6 +297,8 @@ class Simulated(unittest.TestCase):
         self.assertIn("CUSTOM", report.headline())
         self.assertGreater(len(report.checks()), 10)
         self.assertEqual(json.loads(report.to_json())["verdict"], "verified")
+        self.assertTrue(report.to_html().startswith("<!DOCTYPE html>") and report.to_svg().startswith("<svg "))
+        self.assertEqual(json.loads(report.to_ear_json())["ear_status"], "contraindicated")  # custom roots
         self.assertGreater(len(content(events)), 10)
         self.assertGreater(receipt.sealed_fields(), 0)
         self.assertEqual(verdict, proveil.SignatureVerdict.BODY_MATCHES)

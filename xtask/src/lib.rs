@@ -13,6 +13,7 @@ pub mod package_c;
 pub mod process;
 pub mod surface;
 pub mod test;
+pub mod test_browser;
 pub mod test_c;
 pub mod test_node;
 pub mod test_python;

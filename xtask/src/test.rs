@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::process::{cargo, output, run};
 use crate::{
-    conformance, evidence, r#gen, layers, surface, test_c, test_node, test_python, test_uniffi, tree, vectors,
+    conformance, evidence, r#gen, layers, surface, test_browser, test_c, test_node, test_python, test_uniffi, tree,
+    vectors,
 };
 
 /// Crates that are built and tested as their language's package or measured, not by `cargo test`.
@@ -38,6 +39,7 @@ const STEPS: &[Step] = &[
         missing: no_python,
         run: |root| conformance::test(root, &root.join("tests/vectors/venice")),
     },
+    Step { name: "browser", missing: |_| test_browser::missing(), run: test_browser::test },
 ];
 
 /// Runs every step, or those whose name contains one of `only`. With `require_all` a language that is not there is an error.

@@ -49,6 +49,9 @@ pub struct ReportObject {
     model: CText,
     json: OnceLock<CText>,
     text: OnceLock<CText>,
+    html: OnceLock<CText>,
+    svg: OnceLock<CText>,
+    ear_json: OnceLock<CText>,
 }
 
 impl ReportObject {
@@ -61,6 +64,9 @@ impl ReportObject {
             model: CText::copy(report.model().as_bytes()),
             json: OnceLock::new(),
             text: OnceLock::new(),
+            html: OnceLock::new(),
+            svg: OnceLock::new(),
+            ear_json: OnceLock::new(),
             report,
         }
     }
@@ -228,6 +234,33 @@ pub extern "C" fn pv_report_json(report: *const pv_report) -> *const c_char {
 pub extern "C" fn pv_report_text(report: *const pv_report) -> *const c_char {
     get(report, std::ptr::null(), |report| {
         report.text.get_or_init(|| CText::take(report.report.to_text())).as_ptr()
+    })
+}
+
+/// The report as one HTML page that needs nothing else: no network, no script. Borrowed until
+/// pv_report_free(); NULL if `report` is not a live report.
+#[unsafe(no_mangle)]
+pub extern "C" fn pv_report_html(report: *const pv_report) -> *const c_char {
+    get(report, std::ptr::null(), |report| {
+        report.html.get_or_init(|| CText::take(report.report.to_html())).as_ptr()
+    })
+}
+
+/// The report as a card, one SVG image. Borrowed until pv_report_free(); NULL if `report` is not a
+/// live report.
+#[unsafe(no_mangle)]
+pub extern "C" fn pv_report_svg(report: *const pv_report) -> *const c_char {
+    get(report, std::ptr::null(), |report| {
+        report.svg.get_or_init(|| CText::take(report.report.to_svg())).as_ptr()
+    })
+}
+
+/// The report as an EAT attestation result (draft-ietf-rats-ear-04), compact JSON. Borrowed until
+/// pv_report_free(); NULL if `report` is not a live report.
+#[unsafe(no_mangle)]
+pub extern "C" fn pv_report_ear_json(report: *const pv_report) -> *const c_char {
+    get(report, std::ptr::null(), |report| {
+        report.ear_json.get_or_init(|| CText::take(report.report.to_ear_json())).as_ptr()
     })
 }
 

@@ -33,6 +33,24 @@ impl Report {
     pub fn text(&self) -> Answer<String> {
         answer(|| Ok(self.0.to_text()))
     }
+
+    /// One HTML page.
+    #[napi]
+    pub fn html(&self) -> Answer<String> {
+        answer(|| Ok(self.0.to_html()))
+    }
+
+    /// A card as one SVG image.
+    #[napi]
+    pub fn svg(&self) -> Answer<String> {
+        answer(|| Ok(self.0.to_svg()))
+    }
+
+    /// An EAT attestation result.
+    #[napi]
+    pub fn ear_json(&self) -> Answer<String> {
+        answer(|| Ok(self.0.to_ear_json()))
+    }
 }
 
 /// What the TypeScript class shows of a policy; its JSON form is what crosses back.

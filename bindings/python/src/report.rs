@@ -152,6 +152,21 @@ impl Report {
         guarded(py, || Ok(self.0.to_text()))
     }
 
+    /// One HTML page that needs nothing else: no network, no script, dark and light, for screen and print.
+    fn to_html(&self, py: Python<'_>) -> PyResult<String> {
+        guarded(py, || Ok(self.0.to_html()))
+    }
+
+    /// A card as one SVG image.
+    fn to_svg(&self, py: Python<'_>) -> PyResult<String> {
+        guarded(py, || Ok(self.0.to_svg()))
+    }
+
+    /// An EAT attestation result (draft-ietf-rats-ear-04), compact JSON.
+    fn to_ear_json(&self, py: Python<'_>) -> PyResult<String> {
+        guarded(py, || Ok(self.0.to_ear_json()))
+    }
+
     fn __repr__(&self) -> String {
         format!("<proveil.Report {} {} {}>", self.verdict(), self.0.provider(), self.0.model())
     }
@@ -238,6 +253,12 @@ impl Check {
     #[getter]
     fn found(&self) -> Option<&str> {
         self.0.found_value()
+    }
+
+    /// Where the value comes from that was compared with.
+    #[getter]
+    fn reference(&self) -> Option<&str> {
+        self.0.reference()
     }
 
     fn __repr__(&self) -> String {

@@ -51,6 +51,8 @@ pub struct Check {
     pub expected: Option<String>,
     /// What was there.
     pub found: Option<String>,
+    /// Where the value comes from that was compared with.
+    pub reference: Option<String>,
 }
 
 impl From<&report::Check> for Check {
@@ -69,6 +71,7 @@ impl From<&report::Check> for Check {
             reason: check.reason().map(str::to_owned),
             expected: check.expected().map(str::to_owned),
             found: check.found_value().map(str::to_owned),
+            reference: check.reference().map(str::to_owned),
         }
     }
 }
@@ -147,6 +150,21 @@ impl Report {
     /// For a terminal of 80 columns.
     pub fn to_text(&self) -> Outcome<String> {
         guarded(|| Ok(self.0.to_text()))
+    }
+
+    /// One HTML page that needs nothing else: no network, no script, dark and light, for screen and print.
+    pub fn to_html(&self) -> Outcome<String> {
+        guarded(|| Ok(self.0.to_html()))
+    }
+
+    /// A card as one SVG image.
+    pub fn to_svg(&self) -> Outcome<String> {
+        guarded(|| Ok(self.0.to_svg()))
+    }
+
+    /// An EAT attestation result (draft-ietf-rats-ear-04), compact JSON.
+    pub fn to_ear_json(&self) -> Outcome<String> {
+        guarded(|| Ok(self.0.to_ear_json()))
     }
 }
 

@@ -4,6 +4,7 @@ mod chat;
 mod demo;
 mod explain;
 mod models;
+mod report;
 mod simulate;
 mod verify;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<u8, Stop> {
     match cli.command {
         Command::Models(args) => models::run(&args, output),
         Command::Verify(args) => verify::run(&args, output),
+        Command::Report(args) => report::run(&args, output),
         Command::Chat(args) => chat::run(args, output),
         Command::Demo(args) => demo::run(&args, output),
         Command::Simulate(args) => simulate::run(&args, output),

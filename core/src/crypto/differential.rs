@@ -239,3 +239,29 @@ fn signatures() {
         compare("ed25519", verify, key.verifying_key().as_bytes(), &message, &signature);
     }
 }
+
+#[test]
+fn p256_signatures_are_accepted_by_the_other() {
+    for round in 0..40 {
+        let key = secret("p256 signing", round);
+        let message: [u8; 100] = bytes("p256 message", round);
+        let public = native::p256_public_key(&key).unwrap();
+        assert_eq!(Some(public), portable::p256_public_key(&key));
+        let signatures = [
+            native::p256_sign_fixed(&key, &message).unwrap(),
+            portable::p256_sign_fixed(&key, &message).unwrap(),
+        ];
+        for signature in signatures {
+            assert!(native::p256_verify_fixed(&public, &message, &signature));
+            assert!(portable::p256_verify_fixed(&public, &message, &signature));
+            assert!(!native::p256_verify_fixed(&public, &message[1..], &signature));
+        }
+    }
+    for bad in [[0; 32], [0xff; 32]] {
+        let key = || Secret::take(&mut bad.clone());
+        assert!(native::p256_public_key(&key()).is_none() && portable::p256_public_key(&key()).is_none());
+        assert!(
+            native::p256_sign_fixed(&key(), b"").is_err() && portable::p256_sign_fixed(&key(), b"").is_err()
+        );
+    }
+}

@@ -22,15 +22,15 @@ use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 #[cfg(feature = "native")]
 pub use native::{
-    AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_verify_der, p256_verify_fixed, p384_verify_der,
-    p384_verify_fixed, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256,
-    sha384,
+    AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_public_key, p256_sign_fixed, p256_verify_der,
+    p256_verify_fixed, p384_verify_der, p384_verify_fixed, secp256k1_ecdh_x, secp256k1_parse,
+    secp256k1_public_key, secp256k1_recover, sha256, sha384,
 };
 #[cfg(all(feature = "portable", not(feature = "native")))]
 pub use portable::{
-    AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_verify_der, p256_verify_fixed, p384_verify_der,
-    p384_verify_fixed, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256,
-    sha384,
+    AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_public_key, p256_sign_fixed, p256_verify_der,
+    p256_verify_fixed, p384_verify_der, p384_verify_fixed, secp256k1_ecdh_x, secp256k1_parse,
+    secp256k1_public_key, secp256k1_recover, sha256, sha384,
 };
 
 /// Length of a GCM tag in bytes.

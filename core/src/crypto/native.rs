@@ -181,6 +181,31 @@ pub fn p256_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool 
         && verify(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1, public, message, signature)
 }
 
+/// Public key of a P-256 private key; `None` for zero or a value not below the group order.
+pub fn p256_public_key(key: &Secret<32>) -> Option<[u8; POINT_LEN]> {
+    use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
+    let key = PrivateKey::from_private_key(&ECDH_P256, key.expose()).ok()?;
+    key.compute_public_key().ok()?.as_ref().try_into().ok()
+}
+
+/// Signs with ECDSA P-256 and SHA-256: `r || s`, 64 bytes. The number that ECDSA needs for each signature is drawn inside aws-lc, which
+/// mixes the key and the message into it, so that a weak source of the system does not give the key away.
+/// Fails with `invalid_argument` for a key outside the valid range.
+pub fn p256_sign_fixed(key: &Secret<32>, message: &[u8]) -> Result<[u8; 64]> {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    let refuse = || Error::new(Code::InvalidArgument).at("signing key");
+    let public = p256_public_key(key).ok_or_else(refuse)?;
+    let pair = EcdsaKeyPair::from_private_key_and_public_key(
+        &ECDSA_P256_SHA256_FIXED_SIGNING,
+        key.expose(),
+        &public,
+    )
+    .map_err(|_| refuse())?;
+    let signature =
+        pair.sign(&aws_lc_rs::rand::SystemRandom::new(), message).map_err(|_| Error::new(Code::Internal))?;
+    signature.as_ref().try_into().map_err(|_| Error::new(Code::Internal))
+}
+
 /// ECDSA P-384 with SHA-384, signature `r || s` (96 bytes).
 pub fn p384_verify_fixed(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
     super::is_uncompressed(public, 97)

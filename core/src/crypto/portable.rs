@@ -158,6 +158,22 @@ pub fn p256_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool 
     der_to_fixed::<32>(signature).is_some_and(|fixed| verify_p256(public, message, &fixed).is_some())
 }
 
+/// Public key of a P-256 private key; `None` for zero or a value not below the group order.
+pub fn p256_public_key(key: &Secret<32>) -> Option<[u8; POINT_LEN]> {
+    let key = p256::ecdsa::SigningKey::from_slice(key.expose()).ok()?;
+    key.verifying_key().to_sec1_point(false).as_bytes().try_into().ok()
+}
+
+/// Signs with ECDSA P-256 and SHA-256: `r || s`, 64 bytes; deterministic (RFC 6979).
+/// Fails with `invalid_argument` for a key outside the valid range.
+pub fn p256_sign_fixed(key: &Secret<32>, message: &[u8]) -> Result<[u8; 64]> {
+    use p256::ecdsa::signature::hazmat::PrehashSigner;
+    let refuse = |_| Error::new(Code::InvalidArgument).at("signing key");
+    let key = p256::ecdsa::SigningKey::from_slice(key.expose()).map_err(refuse)?;
+    let signature: p256::ecdsa::Signature = key.sign_prehash(&sha256(&[message])).map_err(refuse)?;
+    Ok(signature.to_bytes().into())
+}
+
 /// ECDSA P-384 with SHA-384, signature `r || s` (96 bytes).
 pub fn p384_verify_fixed(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
     verify_p384(public, message, signature).is_some()

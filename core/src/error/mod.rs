@@ -138,14 +138,19 @@ pub(crate) fn cleaned(text: &str, max: usize) -> String {
             out.push('\u{2026}');
             break;
         }
-        out.push(if c.is_control() || is_format_character(c) { '\u{fffd}' } else { c });
+        out.push(if is_invisible(c) { '\u{fffd}' } else { c });
     }
     out
 }
 
-/// Characters that reorder or hide text on a terminal or page: bidirectional controls and zero-width marks.
-fn is_format_character(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+/// Characters that reorder or hide text on a terminal or page, or that XML does not allow: control characters, bidirectional controls,
+/// zero-width marks, line and paragraph separators, non-characters.
+pub(crate) fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
 }
 
 impl fmt::Display for Error {

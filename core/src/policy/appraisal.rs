@@ -4,7 +4,8 @@
 use super::Policy;
 use crate::error::{Code, Error};
 use crate::report::{
-    Check, Enforcement, Fact, Group, Hop, Level, Outcome, PolicyRef, Report, Roots, Verdict,
+    Check, Document, Enforcement, Fact, Group, Hop, Level, Outcome, Platform, PolicyRef, Report, Roots,
+    SCHEMA, Verdict, reference,
 };
 use crate::wire::hex;
 
@@ -54,12 +55,23 @@ pub(crate) struct Appraisal<'p> {
     policy: &'p Policy,
     checks: Vec<Check>,
     facts: Vec<Fact>,
+    platforms: Vec<Platform>,
+    nonce: Option<String>,
+    recheck: Option<String>,
     first_error: Option<Error>,
 }
 
 impl<'p> Appraisal<'p> {
     pub fn new(policy: &'p Policy) -> Appraisal<'p> {
-        Appraisal { policy, checks: Vec::new(), facts: Vec::new(), first_error: None }
+        Appraisal {
+            policy,
+            checks: Vec::new(),
+            facts: Vec::new(),
+            platforms: Vec::new(),
+            nonce: None,
+            recheck: None,
+            first_error: None,
+        }
     }
 
     pub fn pass(&mut self, scope: &str, id: &str) {
@@ -106,6 +118,21 @@ impl<'p> Appraisal<'p> {
         self.facts.push(Fact { name: name.into(), value: value.into() });
     }
 
+    /// Lists a platform whose evidence verified.
+    pub fn platform(&mut self, platform: Platform) {
+        self.platforms.push(platform);
+    }
+
+    /// States the challenge.
+    pub fn challenge(&mut self, nonce: &[u8]) {
+        self.nonce = Some(hex::encode(nonce));
+    }
+
+    /// States the command that checks the same evidence again.
+    pub fn recheck(&mut self, command: String) {
+        self.recheck = Some(command);
+    }
+
     fn push(&mut self, check: Check, error: Option<Error>) {
         // No policy accepts a platform that Intel revoked (attestation.md 2.4), whatever it says about the check.
         let relaxed = self.policy.is_advisory(check.id()) && check.reason() != Some(REVOKED);
@@ -122,7 +149,7 @@ impl<'p> Appraisal<'p> {
     }
 
     /// Ends the appraisal. An appraisal without any passed check is never verified.
-    pub fn conclude(self, subject: Subject<'_>) -> (Report, Result<Accepted, Error>) {
+    pub fn conclude(mut self, subject: Subject<'_>) -> (Report, Result<Accepted, Error>) {
         let verdict = self.verdict();
         let level = (verdict == Verdict::Verified).then(|| self.level());
         let not_after = subject.inputs_expire.min(subject.at.saturating_add(self.policy.max_age_s()));
@@ -135,8 +162,13 @@ impl<'p> Appraisal<'p> {
             (_, None) => Some(Error::new(Code::RequiredCheckNotMade)),
         };
         let level = level.filter(|_| verdict == Verdict::Verified);
-        let report = Report {
-            schema: "proveil.report/v1",
+        if subject.roots == Roots::Custom {
+            for source in self.checks.iter_mut().filter_map(|check| check.reference.as_mut()) {
+                *source = reference::under_custom_roots(source).to_owned();
+            }
+        }
+        let report = Report::new(Document {
+            schema: SCHEMA,
             verdict,
             level,
             roots: subject.roots,
@@ -158,9 +190,12 @@ impl<'p> Appraisal<'p> {
             not_proven: subject.not_proven,
             checks: self.checks,
             facts: self.facts,
+            platforms: self.platforms,
+            nonce: self.nonce,
             evidence_sha256: subject.evidence_sha256,
-            library: concat!("proveil ", env!("CARGO_PKG_VERSION")),
-        };
+            recheck: self.recheck,
+            library: concat!("proveil ", env!("CARGO_PKG_VERSION")).to_owned(),
+        });
         let accepted = match error {
             None => Ok(Accepted { not_after }),
             Some(error) => Err(error.with_report_json(report.to_json())),
@@ -224,8 +259,12 @@ fn headline(
             super::time::rfc3339(not_after),
         ),
         (_, Some(error)) => {
-            let word = if verdict == Verdict::Refused { "REFUSED" } else { "COULD NOT CHECK" };
-            format!("{word}{roots} ({}): {} Nothing was sent.", error.code().text(), error.message())
+            format!(
+                "{}{roots} ({}): {} Nothing was sent.",
+                verdict.words(),
+                error.code().text(),
+                error.message()
+            )
         }
         (_, None) => format!("COULD NOT CHECK{roots}. Nothing was sent."),
     }

@@ -5,8 +5,8 @@
 
 mod appraisal;
 mod document;
-pub mod time;
 
+pub use crate::wire::time;
 pub use appraisal::Accepted;
 pub(crate) use appraisal::{Appraisal, Subject};
 

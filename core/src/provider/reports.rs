@@ -44,6 +44,9 @@ pub fn appraise_report(
     at: u64,
 ) -> (Report, Result<()>) {
     let mut appraisal = Appraisal::new(policy);
+    if recorded.shape != ReportShape::DstackGuest {
+        appraisal.challenge(&recorded.nonce);
+    }
     let mut expires = u64::MAX;
     match parse(recorded.response) {
         Ok(answer) => {

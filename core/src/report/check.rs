@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::catalogue;
+use super::{catalogue, reference};
 use crate::error::{Class, Error};
 
 /// What a check found.
@@ -45,7 +45,50 @@ pub enum Group {
     Transport,
 }
 
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Outcome; 3] = [Outcome::Pass, Outcome::Fail, Outcome::NotChecked];
+
+    /// `pass`, `fail` or `not_checked`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Pass => "pass",
+            Outcome::Fail => "fail",
+            Outcome::NotChecked => "not_checked",
+        }
+    }
+}
+
+impl Enforcement {
+    /// Both.
+    pub const ALL: [Enforcement; 2] = [Enforcement::Enforced, Enforcement::Advisory];
+
+    /// `enforced` or `advisory`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Enforcement::Enforced => "enforced",
+            Enforcement::Advisory => "advisory",
+        }
+    }
+}
+
 impl Group {
+    /// Every group, in the order of the table.
+    pub const ALL: [Group; 6] =
+        [Group::Hardware, Group::Freshness, Group::KeyBinding, Group::Software, Group::Gpu, Group::Transport];
+
+    /// Name in the JSON form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Hardware => "hardware",
+            Group::Freshness => "freshness",
+            Group::KeyBinding => "key_binding",
+            Group::Software => "software",
+            Group::Gpu => "gpu",
+            Group::Transport => "transport",
+        }
+    }
+
     /// Heading in the table.
     pub const fn heading(self) -> &'static str {
         match self {
@@ -75,6 +118,8 @@ pub struct Check {
     pub(crate) expected: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) found: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<String>,
 }
 
 impl Check {
@@ -94,6 +139,7 @@ impl Check {
             reason: None,
             expected: None,
             found: None,
+            reference: reference::of(id).map(str::to_owned),
         }
     }
 
@@ -177,5 +223,10 @@ impl Check {
     /// What was there.
     pub fn found_value(&self) -> Option<&str> {
         self.found.as_deref()
+    }
+
+    /// Where the value that was compared with came from; `None` where nothing was.
+    pub fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
     }
 }

@@ -2,12 +2,26 @@
 //!
 //! A report says nothing that a check did not show. Its JSON form, `proveil.report/v1`, is deterministic: the same appraisal of the
 //! same evidence at the same time gives the same bytes. A report is a record, never an input: nothing reads one to decide.
+//!
+//! [`Report`] comes out of an appraisal and nowhere else. [`Document`] is what it says: it can also be read from a saved file, and every
+//! form (JSON, text, HTML, SVG, EAR) is rendered from it, so that a saved report looks like a fresh one.
 
 pub mod catalogue;
 mod check;
+mod document;
+mod ear;
+mod escape;
+mod html;
+mod html_sections;
+mod read;
+pub mod reference;
+mod svg;
 mod text;
 
 pub use check::{Check, Enforcement, Group, Outcome};
+pub use document::{Document, Report, SCHEMA};
+pub use ear::EarKey;
+pub use html::Source;
 
 use serde::Serialize;
 
@@ -24,6 +38,18 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Verdict; 3] = [Verdict::Verified, Verdict::Refused, Verdict::Indeterminate];
+
+    /// The verdict in capitals, as headlines begin.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Verdict::Verified => "VERIFIED",
+            Verdict::Refused => "REFUSED",
+            Verdict::Indeterminate => "COULD NOT CHECK",
+        }
+    }
+
     /// `verified`, `refused` or `indeterminate`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -50,6 +76,9 @@ pub enum Level {
 }
 
 impl Level {
+    /// Every level, lowest first.
+    pub const ALL: [Level; 5] = [Level::L0, Level::L1, Level::L2, Level::L3, Level::L4];
+
     /// `L0` to `L4`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -98,6 +127,29 @@ pub enum Standing {
     Unknown,
 }
 
+impl Standing {
+    /// Every standing.
+    pub const ALL: [Standing; 3] = [Standing::Proven, Standing::Asserted, Standing::Unknown];
+
+    /// `proven`, `asserted` or `unknown`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Standing::Proven => "proven",
+            Standing::Asserted => "asserted",
+            Standing::Unknown => "unknown",
+        }
+    }
+
+    /// The same in words for people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Standing::Proven => "proven",
+            Standing::Asserted => "asserted by the provider",
+            Standing::Unknown => "unknown",
+        }
+    }
+}
+
 /// A place that sees the prompt in clear.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Hop {
@@ -119,6 +171,16 @@ pub enum Roots {
     Custom,
 }
 
+impl Roots {
+    /// `vendor` or `custom`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Roots::Vendor => "vendor",
+            Roots::Custom => "custom",
+        }
+    }
+}
+
 /// The policy behind a verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PolicyRef {
@@ -130,6 +192,23 @@ pub struct PolicyRef {
     pub relaxations: Vec<String>,
 }
 
+/// A platform, with what its vendor's signed collateral says about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Platform {
+    /// Which one, e.g. `Intel TDX`, with the scope in front where a document holds several enclaves.
+    pub name: String,
+    /// The vendor's word for the patch state.
+    pub tcb_status: Option<String>,
+    /// Date of the patch level that the platform has reached, in seconds since 1970-01-01T00:00:00Z.
+    pub tcb_date: Option<u64>,
+    /// Ids of the vendor's advisories that apply.
+    pub advisories: Vec<String>,
+    /// Newest issue date among the collateral used, same unit.
+    pub collateral_issued_at: Option<u64>,
+    /// From this second on the collateral used is not to be used any more, same unit.
+    pub collateral_expires_at: Option<u64>,
+}
+
 /// A named fact taken from authenticated evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fact {
@@ -137,122 +216,4 @@ pub struct Fact {
     pub name: String,
     /// Value as text: hex for bytes, RFC 3339 for times.
     pub value: String,
-}
-
-/// The result of one appraisal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
-    pub(crate) schema: &'static str,
-    pub(crate) verdict: Verdict,
-    pub(crate) level: Option<Level>,
-    pub(crate) roots: Roots,
-    pub(crate) headline: String,
-    pub(crate) code: Option<String>,
-    pub(crate) provider: String,
-    pub(crate) model: String,
-    pub(crate) base_url: String,
-    pub(crate) key: Option<String>,
-    pub(crate) checked_at: u64,
-    pub(crate) valid_until: Option<u64>,
-    pub(crate) policy: PolicyRef,
-    pub(crate) missing_to_next_level: Option<String>,
-    pub(crate) who_can_read: Vec<Hop>,
-    pub(crate) not_proven: Vec<String>,
-    pub(crate) checks: Vec<Check>,
-    pub(crate) facts: Vec<Fact>,
-    pub(crate) evidence_sha256: Option<String>,
-    pub(crate) library: &'static str,
-}
-
-impl Report {
-    /// The overall answer.
-    pub const fn verdict(&self) -> Verdict {
-        self.verdict
-    }
-
-    /// The level reached; only for a verified endpoint.
-    pub const fn level(&self) -> Option<Level> {
-        self.level
-    }
-
-    /// Whose signatures were accepted.
-    pub const fn roots(&self) -> Roots {
-        self.roots
-    }
-
-    /// The verdict in one line of words.
-    pub fn headline(&self) -> &str {
-        &self.headline
-    }
-
-    /// The error code of the first enforced check that failed or could not be made.
-    pub fn code(&self) -> Option<&str> {
-        self.code.as_deref()
-    }
-
-    /// Provider name.
-    pub fn provider(&self) -> &str {
-        &self.provider
-    }
-
-    /// Model id.
-    pub fn model(&self) -> &str {
-        &self.model
-    }
-
-    /// When the evidence was appraised, in seconds since 1970-01-01T00:00:00Z.
-    pub const fn checked_at(&self) -> u64 {
-        self.checked_at
-    }
-
-    /// When the proof ends, same unit; only for a verified endpoint.
-    pub const fn valid_until(&self) -> Option<u64> {
-        self.valid_until
-    }
-
-    /// The policy that was applied.
-    pub const fn policy(&self) -> &PolicyRef {
-        &self.policy
-    }
-
-    /// Every check in the order in which it was made.
-    pub fn checks(&self) -> &[Check] {
-        &self.checks
-    }
-
-    /// Facts from authenticated evidence.
-    pub fn facts(&self) -> &[Fact] {
-        &self.facts
-    }
-
-    /// Every place that sees the prompt in clear.
-    pub fn who_can_read(&self) -> &[Hop] {
-        &self.who_can_read
-    }
-
-    /// What nothing in this appraisal shows, in plain words.
-    pub fn not_proven(&self) -> &[String] {
-        &self.not_proven
-    }
-
-    /// What is missing to the next level.
-    pub fn missing_to_next_level(&self) -> Option<&str> {
-        self.missing_to_next_level.as_deref()
-    }
-
-    /// `proveil.report/v1` JSON, pretty-printed, deterministic.
-    pub fn to_json(&self) -> String {
-        // Serialising plain strings and numbers cannot fail; an empty text would be refused by every reader.
-        serde_json::to_string_pretty(self).unwrap_or_default()
-    }
-
-    /// For a terminal of 80 columns, without colour: verdict, who can read, what is not proven, every check.
-    pub fn to_text(&self) -> String {
-        text::render(self, text::Detail::Full)
-    }
-
-    /// The same on one screen: checks that passed are counted per group, the others are listed.
-    pub fn to_summary(&self) -> String {
-        text::render(self, text::Detail::Summary)
-    }
 }

@@ -1,6 +1,7 @@
 //! The report as plain text for a terminal of 80 columns.
 
-use super::{Check, Enforcement, Group, Outcome, Report, Roots};
+use super::{Check, Document, Enforcement, Group, Outcome, Platform, Roots};
+use crate::wire::time::rfc3339;
 
 const WIDTH: usize = 78;
 
@@ -13,7 +14,7 @@ pub(super) enum Detail {
     Summary,
 }
 
-pub(super) fn render(report: &Report, detail: Detail) -> String {
+pub(super) fn render(report: &Document, detail: Detail) -> String {
     let mut out = String::new();
     wrap(&mut out, "", report.headline());
     if report.roots == Roots::Custom {
@@ -26,14 +27,11 @@ pub(super) fn render(report: &Report, detail: Detail) -> String {
             &format!("Level {}: {}. Missing to the next level: {missing}.", level.name(), level.meaning()),
         );
     }
-    section(&mut out, "Who can read your prompt");
+    if !report.who_can_read.is_empty() {
+        section(&mut out, "Who can read your prompt");
+    }
     for hop in &report.who_can_read {
-        let standing = match hop.standing {
-            super::Standing::Proven => "proven",
-            super::Standing::Asserted => "asserted by the provider",
-            super::Standing::Unknown => "unknown",
-        };
-        wrap(&mut out, "  - ", &format!("{} [{standing}]: {}", hop.name, hop.note));
+        wrap(&mut out, "  - ", &format!("{} [{}]: {}", hop.name, hop.standing.words(), hop.note));
     }
     section(&mut out, "Not proven");
     for line in &report.not_proven {
@@ -42,7 +40,7 @@ pub(super) fn render(report: &Report, detail: Detail) -> String {
     if detail == Detail::Summary {
         section(&mut out, "Checks");
     }
-    for group in GROUPS {
+    for group in Group::ALL {
         let checks: Vec<_> = report.checks.iter().filter(|check| check.group() == group).collect();
         if checks.is_empty() {
             continue;
@@ -62,19 +60,77 @@ pub(super) fn render(report: &Report, detail: Detail) -> String {
         }
     }
     section(&mut out, "Policy");
-    wrap(
-        &mut out,
-        "  ",
-        &format!("{} (sha256 {})", report.policy.name, report.policy.sha256.get(..16).unwrap_or_default()),
-    );
+    let sha256 = &report.policy.sha256;
+    match detail {
+        Detail::Full => {
+            wrap(&mut out, "  ", &report.policy.name);
+            wrap(&mut out, "  ", &format!("sha256 {sha256}"));
+        }
+        Detail::Summary => {
+            let short = sha256.get(..16).unwrap_or_default();
+            wrap(&mut out, "  ", &format!("{} (sha256 {short})", report.policy.name));
+        }
+    }
     for relaxation in &report.policy.relaxations {
         wrap(&mut out, "  relaxed: ", relaxation);
+    }
+    if detail == Detail::Full {
+        if report.policy.relaxations.is_empty() {
+            wrap(&mut out, "  ", "Nothing is weaker than the preset standard.");
+        }
+        record(&mut out, report);
     }
     out
 }
 
-const GROUPS: [Group; 6] =
-    [Group::Hardware, Group::Freshness, Group::KeyBinding, Group::Software, Group::Gpu, Group::Transport];
+/// Age of the collateral, identity of the evidence, and how to check it again.
+fn record(out: &mut String, report: &Document) {
+    if !report.platforms.is_empty() {
+        section(out, "Platform and collateral");
+    }
+    for platform in &report.platforms {
+        wrap(out, "  - ", &platform_line(platform));
+    }
+    section(out, "Evidence");
+    wrap(out, "  ", &format!("checked {}", rfc3339(report.checked_at)));
+    if let Some(end) = report.valid_until {
+        wrap(out, "  ", &format!("valid until {}", rfc3339(end)));
+    }
+    for (name, value) in [("challenge", &report.nonce), ("evidence sha256", &report.evidence_sha256)] {
+        if let Some(value) = value {
+            wrap(out, "  ", &format!("{name} {value}"));
+        }
+    }
+    wrap(out, "  ", &report.library);
+    if let Some(command) = &report.recheck {
+        section(out, "Check it again, offline");
+        wrap(out, "  ", command);
+    }
+}
+
+fn platform_line(platform: &Platform) -> String {
+    let mut parts = vec![platform.name.clone()];
+    if let Some(status) = &platform.tcb_status {
+        let date = platform.tcb_date.map(|date| format!(" (level of {})", date_only(date)));
+        parts.push(format!("patch state {status}{}", date.unwrap_or_default()));
+    }
+    parts.push(if platform.advisories.is_empty() {
+        "no advisories".to_owned()
+    } else {
+        format!("advisories {}", platform.advisories.join(" "))
+    });
+    for (what, time) in
+        [("issued", platform.collateral_issued_at), ("expires", platform.collateral_expires_at)]
+    {
+        parts.extend(time.map(|time| format!("collateral {what} {}", rfc3339(time))));
+    }
+    parts.join("; ")
+}
+
+/// The day of a time.
+pub(super) fn date_only(unix_s: u64) -> String {
+    rfc3339(unix_s).chars().take_while(|c| *c != 'T').collect()
+}
 
 fn write_check(out: &mut String, check: &Check) {
     let mark = match check.outcome() {
@@ -97,6 +153,9 @@ fn write_check(out: &mut String, check: &Check) {
     }
     if !detail.is_empty() {
         wrap(out, "               ", &detail.join(" "));
+    }
+    if let Some(reference) = check.reference().filter(|_| check.outcome() == Outcome::Fail) {
+        wrap(out, "               ", &format!("compared with {reference}"));
     }
 }
 

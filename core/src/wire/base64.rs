@@ -13,6 +13,11 @@ pub fn encode(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
+/// URL-safe alphabet without padding, as JOSE writes it (RFC 7515).
+pub fn encode_url(bytes: &[u8]) -> String {
+    ::base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
 /// Bytes of a text in the standard alphabet.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()

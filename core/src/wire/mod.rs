@@ -1,8 +1,8 @@
 //! Bounded readers and writers for the forms that evidence and answers come in.
 //!
 //! Owns: [`Reader`] (little- and big-endian cursor), [`hex`], [`base64`], [`json`] (strict: duplicate members refused, depth
-//! bounded; canonical form), [`raw`] (values as written), [`der`] (definite, shortest lengths). Does not know what the values mean. No
-//! function here panics or allocates more than its input.
+//! bounded; canonical form), [`raw`] (values as written), [`der`] (definite, shortest lengths), [`time`] (times in words). Does not know
+//! what the values mean. No function here panics or allocates more than its input.
 
 pub mod base64;
 pub mod der;
@@ -11,6 +11,7 @@ pub mod json;
 mod nearest;
 pub mod raw;
 mod reader;
+pub mod time;
 
 pub use nearest::nearest;
 pub use reader::Reader;

@@ -9,6 +9,7 @@ use crate::crypto;
 use crate::error::{Code, Error, Result};
 use crate::evidence::{CaKind, TdxCollateral};
 use crate::pki::{Authority, Certificate, Problem, PublicKey, RevocationList, Serial, pem};
+use crate::wire::time::rfc3339;
 
 /// Common name of the signer of TCB info and QE identity.
 const SIGNER_NAME: &str = "Intel SGX TCB Signing";
@@ -215,8 +216,8 @@ fn check_window(tcb_info: &TcbInfo, qe_identity: &QeIdentity, at: u64) -> Result
         if at < issued {
             return Err(Error::new(Code::CollateralNotYetValid)
                 .at(checks::NOT_YET_VALID)
-                .expected(format!("a time from {issued} on"))
-                .found(at.to_string()));
+                .expected(format!("a time from {} on", rfc3339(issued)))
+                .found(rfc3339(at)));
         }
     }
     for end in [tcb_info.next_update, qe_identity.next_update] {
@@ -230,8 +231,8 @@ fn check_window(tcb_info: &TcbInfo, qe_identity: &QeIdentity, at: u64) -> Result
 fn expired(end: u64, at: u64) -> Error {
     Error::new(Code::CollateralExpired)
         .at(checks::EXPIRED)
-        .expected(format!("a time before {end}"))
-        .found(at.to_string())
+        .expected(format!("a time before {}", rfc3339(end)))
+        .found(rfc3339(at))
 }
 
 /// The authority that issued the platform revocation list, from the chain `intermediate, root`.

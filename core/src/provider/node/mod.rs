@@ -20,7 +20,7 @@ use crate::crypto;
 use crate::error::{Code, Error, Result};
 use crate::pki::{Certificate, pem};
 use crate::policy::{Appraisal, Policy, time};
-use crate::report::Check;
+use crate::report::{Check, Platform};
 use crate::wire::hex;
 use crate::wire::json::Json;
 
@@ -276,6 +276,15 @@ pub(crate) fn check_copies(answer: &Json, report_data: &[u8; 64]) -> Result<()> 
 }
 
 fn tdx_facts(appraisal: &mut Appraisal<'_>, scope: &str, claims: &TdxClaims) {
+    let place = scope.trim_end_matches('.');
+    appraisal.platform(Platform {
+        name: if place.is_empty() { "Intel TDX".to_owned() } else { format!("{place}: Intel TDX") },
+        tcb_status: Some(claims.tcb.status.word().to_owned()),
+        tcb_date: Some(claims.tcb.tcb_date),
+        advisories: claims.tcb.advisories.clone(),
+        collateral_issued_at: Some(claims.collateral_issued_at),
+        collateral_expires_at: Some(claims.collateral_expires_at),
+    });
     let mut fact = |name: &str, value: String| appraisal.fact(format!("{scope}tdx.{name}"), value);
     let body = &claims.body;
     fact("mr_td", hex::encode(&body.mr_td));

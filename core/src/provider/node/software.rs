@@ -161,16 +161,21 @@ fn check_references(
         return;
     }
     match compare(references, claims, dstack) {
-        Ok(()) => appraisal.pass(input.scope, ID),
+        Ok(compared) => appraisal.pass_with(input.scope, ID, compared.join(", ")),
         Err(error) => appraisal.fail(input.scope, ID, error),
     }
 }
 
-fn compare(references: &References, claims: &TdxClaims, dstack: Option<&DstackClaims>) -> Result<()> {
+/// The names of the values that were compared and are as expected.
+fn compare(
+    references: &References,
+    claims: &TdxClaims,
+    dstack: Option<&DstackClaims>,
+) -> Result<Vec<&'static str>> {
     let [rtmr0, rtmr1, rtmr2, _] = &claims.body.rtmr;
     let [expected0, expected1, expected2] = &references.rtmr;
     /// Name, accepted values, measured value.
-    type Comparison<'a> = (&'a str, &'a [Vec<u8>], Option<&'a [u8]>);
+    type Comparison<'a> = (&'static str, &'a [Vec<u8>], Option<&'a [u8]>);
     let measured: [Comparison<'_>; 7] = [
         ("MRTD", &references.mr_td, Some(&claims.body.mr_td)),
         ("RTMR0", expected0, Some(rtmr0)),
@@ -184,8 +189,13 @@ fn compare(references: &References, claims: &TdxClaims, dstack: Option<&DstackCl
         ),
         ("app id", &references.app_id, dstack.map(|dstack| dstack.app_id.as_slice())),
     ];
+    let mut compared = Vec::new();
     for (name, accepted, found) in measured {
-        if accepted.is_empty() || found.is_some_and(|found| accepted.iter().any(|value| value == found)) {
+        if accepted.is_empty() {
+            continue;
+        }
+        if found.is_some_and(|found| accepted.iter().any(|value| value == found)) {
+            compared.push(name);
             continue;
         }
         let shown: Vec<String> = accepted.iter().map(|value| hex::short(value)).collect();
@@ -196,5 +206,5 @@ fn compare(references: &References, claims: &TdxClaims, dstack: Option<&DstackCl
             .expected(format!("{name} {}", shown.join(" or ")))
             .found(found.map_or_else(|| "not measured".to_owned(), hex::short)));
     }
-    Ok(())
+    Ok(compared)
 }

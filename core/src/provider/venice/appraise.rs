@@ -36,6 +36,8 @@ pub(crate) struct Appraised {
 /// Appraises one answer.
 pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
     let mut appraisal = Appraisal::new(input.policy);
+    appraisal.challenge(input.nonce);
+    appraisal.recheck(recheck(input));
     let answer = parse(input.response);
     let findings = match answer {
         Ok(answer) => {
@@ -67,6 +69,30 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
         "the protocol does not authenticate who encrypts an answer",
     ));
     conclude(appraisal, input, &findings)
+}
+
+/// The command line that judges the same answer again.
+fn recheck(input: &Input<'_>) -> String {
+    let model = input.model.map(|model| format!(" --model {}", shell_word(model))).unwrap_or_default();
+    // A preset can be named; any other policy is a file.
+    let preset = Policy::preset(input.policy.name()).filter(|preset| preset == input.policy);
+    let policy = preset.as_ref().map_or("POLICY.json", Policy::name);
+    let roots = if input.roots.is_custom() { " --trust-roots ROOTS.json" } else { "" };
+    format!(
+        "proveil verify venice{model} --response RESPONSE.json --nonce {} --collateral COLLATERAL --at {} --policy {policy}{roots}",
+        hex::encode(input.nonce),
+        input.at,
+    )
+}
+
+/// A text as one word for a POSIX shell.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 /// Strict JSON object that is not an error object.
