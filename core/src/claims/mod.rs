@@ -5,6 +5,7 @@
 
 mod dstack;
 mod gpu;
+mod nras;
 mod tdx;
 
 pub use dstack::{DstackClaims, KeyProvider, MrConfig, RuntimeEvent};
@@ -12,6 +13,7 @@ pub use gpu::{
     Architecture, ConfidentialMode, DeviceDetails, DeviceKind, GpuClaims, GpuMode, ReferenceState,
     RevocationState,
 };
+pub use nras::{NrasClaims, NrasDevice};
 pub use tdx::{PckFacts, TcbAssessment, TcbStatus, TdBody, TdxClaims};
 
 use std::fmt;

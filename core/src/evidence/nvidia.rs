@@ -1,5 +1,6 @@
 //! What NVIDIA and its services publish about devices, as received (`protocols/attestation.md` 3.3, 3.4 and 3.6). Nothing in it is verified.
 
+use crate::claims::DeviceKind;
 use crate::error::{Code, Error, Result};
 use crate::limits::RIM_MAX_BYTES;
 use crate::wire::base64;
@@ -40,6 +41,8 @@ impl RimDocument {
 /// An answer of NVIDIA's attestation service with the key list that it is checked with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NrasAnswer {
+    /// Which devices were asked about: the service has one address for GPUs and one for switches.
+    pub kind: DeviceKind,
     /// `[["JWT", overall], {"GPU-0": token, ...}]`.
     pub tokens: Vec<u8>,
     /// The service's key list (JWKS).
@@ -55,7 +58,7 @@ pub struct GpuEndorsements {
     pub ocsp: Vec<Vec<u8>>,
     /// The nonce in the OCSP requests, when they had one: every answer must repeat it.
     pub ocsp_nonce: Option<[u8; 32]>,
-    /// Answers of the attestation service, one for the GPUs and one for the switches.
+    /// Answers of the attestation service, at most one for the GPUs and one for the switches.
     pub nras: Vec<NrasAnswer>,
 }
 

@@ -8,10 +8,15 @@
 
 mod chain;
 mod checks;
+pub mod nras;
 mod opaque;
 mod reference;
 mod report;
+pub mod requests;
+mod revocation;
 mod rim;
+pub mod rules;
+pub mod topology;
 mod xml;
 mod xmldsig;
 
@@ -20,6 +25,7 @@ pub use crate::claims::{
 };
 pub use checks::{CHECKS, NRAS_CHECKS, RIM_CHECKS, position};
 pub use reference::{Comparison, RimId, Rims, check_version, compare, rim_ids};
+pub use revocation::Revocation;
 pub use rim::Rim;
 
 use crate::attest::TrustRoots;
@@ -203,6 +209,19 @@ fn verify_device(
         custom_root: false,
         authorities,
     })
+}
+
+/// The same facts, with the outcome of the comparison that was made with them.
+pub(crate) fn with_reference(claims: Verified<GpuClaims>, reference: ReferenceState) -> Verified<GpuClaims> {
+    claims.map(|claims| GpuClaims { reference, ..claims })
+}
+
+/// The same facts, with what is known of revocation.
+pub(crate) fn with_revocation(
+    claims: Verified<GpuClaims>,
+    revocation: RevocationState,
+) -> Verified<GpuClaims> {
+    claims.map(|claims| GpuClaims { revocation, ..claims })
 }
 
 fn architecture(chip: &str) -> Architecture {

@@ -95,13 +95,13 @@ impl Rims {
         id.names.iter().find_map(named).or_else(nameless).map(|(_, rim)| rim.get())
     }
 
-    /// Compares a device with its manifests; the claims come back with the result.
+    /// Compares a device with its manifests.
     ///
     /// `excused` are indexes whose mismatch the policy accepts. Fails with `collateral_missing` when a manifest is not at hand, with
     /// `collateral_mismatch` when it is of another product or version or two claim one measurement, and with `gpu_measurement`,
     /// naming the indexes, when a measurement differs.
-    pub fn compare(&self, claims: Verified<GpuClaims>, excused: &[u8]) -> Result<Verified<GpuClaims>> {
-        let found = self.manifests(&claims)?;
+    pub fn compare(&self, claims: &GpuClaims, excused: &[u8]) -> Result<ReferenceState> {
+        let found = self.manifests(claims)?;
         let result = compare(&claims.measurements, &found)?;
         let decoder_off = claims.details.nvdec0 == Some(false);
         let (accepted, refused): (Vec<u8>, Vec<u8>) = result
@@ -114,13 +114,12 @@ impl Rims {
                 .expected(found.iter().map(|rim| rim.name()).collect::<Vec<_>>().join(", "))
                 .found(format!("index {}", join(&refused))));
         }
-        let reference = ReferenceState::Matched {
+        Ok(ReferenceState::Matched {
             manifests: found.iter().map(|rim| rim.name()).collect(),
             compared: result.matching.len(),
             uncovered: result.uncovered,
             excused: accepted,
-        };
-        Ok(claims.map(|claims| GpuClaims { reference, ..claims }))
+        })
     }
 
     fn manifests(&self, claims: &GpuClaims) -> Result<Vec<&Rim>> {
