@@ -31,6 +31,32 @@ pub const COMPOSE_MAX_BYTES: usize = 1024 * 1024;
 pub const GPU_REPORT_MAX_BYTES: usize = 64 * 1024;
 /// GPUs in one document.
 pub const GPU_MAX_DEVICES: usize = 16;
+/// Switches in one document (attestation.md general decision 6).
+pub const SWITCH_MAX_DEVICES: usize = 8;
+/// One reference integrity manifest.
+pub const RIM_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Reference integrity manifests in one appraisal: two per device at most.
+pub const RIM_MAX_DOCUMENTS: usize = 48;
+/// Depth of nested XML elements; a manifest has six.
+pub const XML_MAX_DEPTH: usize = 16;
+/// Elements, attributes and texts of one XML document; a manifest has about 700.
+pub const XML_MAX_NODES: usize = 20_000;
+/// Attributes of one XML element.
+pub const XML_MAX_ATTRIBUTES: usize = 128;
+/// One OCSP answer.
+pub const OCSP_MAX_BYTES: usize = 64 * 1024;
+/// OCSP answers in one appraisal: three per device and per manifest.
+pub const OCSP_MAX_ANSWERS: usize = 256;
+/// Longest use of an OCSP answer after its issue, in seconds, whatever it says itself.
+pub const OCSP_MAX_AGE_S: u64 = 7 * 24 * 3600;
+/// An answer of NVIDIA's attestation service with all its tokens.
+pub const NRAS_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// One signed token (attestation.md general decision 6).
+pub const JWT_MAX_BYTES: usize = 1024 * 1024;
+/// A key list in JWKS form.
+pub const JWKS_MAX_BYTES: usize = 1024 * 1024;
+/// Keys of one key list.
+pub const JWKS_MAX_KEYS: usize = 64;
 /// Depth of nested JSON containers.
 pub const JSON_MAX_DEPTH: usize = 64;
 /// Members of one JSON object.

@@ -71,7 +71,7 @@ fn payloads_without_evidence() {
         assert_eq!(error.code(), Code::GpuEvidenceMalformed, "{bad}");
     }
     let device = (vec![0; 4], vec![0; 4]);
-    let many = GpuEvidence::read(Some(&payload(&vec![device; 17]))).unwrap_err();
+    let many = GpuEvidence::read(Some(&payload(&vec![device; 25]))).unwrap_err();
     assert_eq!(many.code(), Code::LimitExceeded);
 }
 
@@ -164,7 +164,10 @@ fn changed_devices_are_refused() {
     };
     for length in (0..report.len()).step_by(7) {
         let found = reason(&report[..length], chain, *at);
-        assert!(["gpu.parse", "gpu.signature"].contains(&found.as_str()), "cut at {length}: {found}");
+        assert!(
+            ["gpu.parse", "gpu.spdm", "gpu.signature"].contains(&found.as_str()),
+            "cut at {length}: {found}"
+        );
     }
     let mut random = Random(0x6e76);
     for _ in 0..200 {
@@ -172,8 +175,11 @@ fn changed_devices_are_refused() {
         let mut changed = report.clone();
         changed[place] ^= 1 << (random.next() % 8);
         let found = reason(&changed, chain, *at);
-        let expected: &[&str] =
-            if (4..36).contains(&place) { &["gpu.nonce"] } else { &["gpu.parse", "gpu.signature"] };
+        let expected: &[&str] = if (4..36).contains(&place) {
+            &["gpu.nonce"]
+        } else {
+            &["gpu.parse", "gpu.spdm", "gpu.signature"]
+        };
         assert!(expected.contains(&found.as_str()), "byte {place}: {found}");
     }
     assert_eq!(reason(&[report.as_slice(), &[0]].concat(), chain, *at), "gpu.parse");

@@ -17,6 +17,7 @@ const ROWS: &[&[&str]] = &[
     &["attest"],
     &["report"],
     &["policy"],
+    &["appraise"],
     &["endpoint"],
     &["seal", "stream"],
     &["openai"],

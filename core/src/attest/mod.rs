@@ -8,6 +8,7 @@ pub mod dstack;
 pub mod nvidia;
 pub mod tdx;
 
+use crate::crypto;
 use crate::error::{Code, Error, Result};
 use crate::limits::CHAIN_MAX_BYTES;
 use crate::pki::{Authority, pem, roots};
@@ -30,6 +31,8 @@ pub struct Check {
 pub struct TrustRoots {
     intel_sgx: Option<Authority>,
     nvidia_device: Option<Authority>,
+    nvidia_rim: Option<Authority>,
+    nvidia_nras: Vec<[u8; 32]>,
     custom: bool,
 }
 
@@ -43,12 +46,15 @@ impl TrustRoots {
             // That the pinned roots parse is shown by a test; a root that did not would be trusted for nothing.
             intel_sgx: Authority::root(roots::INTEL_SGX.der).ok(),
             nvidia_device: Authority::root(roots::NVIDIA_DEVICE.der).ok(),
+            nvidia_rim: Authority::root(roots::NVIDIA_RIM.der).ok(),
+            nvidia_nras: roots::NVIDIA_NRAS.to_vec(),
             custom: false,
         }
     }
 
-    /// Reads a `proveil.trust-roots/v1` file: `{"schema": ..., "intel_sgx_root_pem": ..., "nvidia_device_root_pem": ...}`.
-    /// A vendor whose member is absent has no trusted root: its evidence is refused. Unknown members are refused.
+    /// Reads a `proveil.trust-roots/v1` file: `{"schema": ..., "intel_sgx_root_pem": ..., "nvidia_device_root_pem": ...,
+    /// "nvidia_rim_root_pem": ..., "nvidia_nras_issuers_pem": ...}`. The last may hold several certificates; each other member holds
+    /// one. What has no member has no trusted root: such evidence is refused. Unknown members are refused.
     /// Fails with `trust_roots_invalid`.
     pub fn from_json(bytes: &[u8]) -> Result<TrustRoots> {
         let invalid = |context: &str| Error::new(Code::TrustRootsInvalid).context(context);
@@ -60,17 +66,33 @@ impl TrustRoots {
         if file.get("schema").and_then(Json::as_str) != Some(SCHEMA) {
             return Err(invalid("It has another schema.").at("schema").expected(SCHEMA));
         }
-        let mut roots = TrustRoots { intel_sgx: None, nvidia_device: None, custom: true };
+        let mut roots = TrustRoots {
+            intel_sgx: None,
+            nvidia_device: None,
+            nvidia_rim: None,
+            nvidia_nras: Vec::new(),
+            custom: true,
+        };
         for (name, value) in members {
+            if name == "schema" {
+                continue;
+            }
+            let text = value.as_str().ok_or_else(|| invalid("A root is not a text.").at(name.as_str()));
+            let certificates = || {
+                pem::certificates(text.clone()?.as_bytes())
+                    .map_err(|problem| invalid(&problem.to_string()).at(name.as_str()))
+            };
             let slot = match name.as_str() {
-                "schema" => continue,
                 "intel_sgx_root_pem" => &mut roots.intel_sgx,
                 "nvidia_device_root_pem" => &mut roots.nvidia_device,
+                "nvidia_rim_root_pem" => &mut roots.nvidia_rim,
+                "nvidia_nras_issuers_pem" => {
+                    roots.nvidia_nras = certificates()?.iter().map(|der| crypto::sha256(&[der])).collect();
+                    continue;
+                }
                 _ => return Err(invalid("It has an unknown member.").at("member").found(name.as_str())),
             };
-            let text = value.as_str().ok_or_else(|| invalid("A root is not a text.").at(name.as_str()))?;
-            let certificates = pem::certificates(text.as_bytes())
-                .map_err(|problem| invalid(&problem.to_string()).at(name.as_str()))?;
+            let certificates = certificates()?;
             let [der] = certificates.as_slice() else {
                 return Err(invalid("A root must be exactly one certificate.").at(name.as_str()));
             };
@@ -94,6 +116,16 @@ impl TrustRoots {
     /// Root of NVIDIA's device certificates, if one is trusted.
     pub const fn nvidia_device(&self) -> Option<&Authority> {
         self.nvidia_device.as_ref()
+    }
+
+    /// Root of the signers of NVIDIA's reference manifests, if one is trusted.
+    pub const fn nvidia_rim(&self) -> Option<&Authority> {
+        self.nvidia_rim.as_ref()
+    }
+
+    /// SHA-256 of the certificates whose holders may issue token keys of NVIDIA's attestation service.
+    pub fn nvidia_nras(&self) -> &[[u8; 32]] {
+        &self.nvidia_nras
     }
 }
 
@@ -127,7 +159,17 @@ mod tests {
         let both = format!(
             "{{\"schema\":\"{SCHEMA}\",\"intel_sgx_root_pem\":\"{intel}\",\"nvidia_device_root_pem\":\"{nvidia}\"}}"
         );
-        assert!(TrustRoots::from_json(both.as_bytes()).unwrap().nvidia_device().is_some());
+        let both = TrustRoots::from_json(both.as_bytes()).unwrap();
+        assert!(
+            both.nvidia_device().is_some() && both.nvidia_rim().is_none() && both.nvidia_nras().is_empty()
+        );
+        let rim = pem(roots::NVIDIA_RIM.der);
+        let more = format!(
+            "{{\"schema\":\"{SCHEMA}\",\"nvidia_rim_root_pem\":\"{rim}\",\"nvidia_nras_issuers_pem\":\"{intel}{nvidia}\"}}"
+        );
+        let more = TrustRoots::from_json(more.as_bytes()).unwrap();
+        assert_eq!(more.nvidia_rim(), vendors.nvidia_rim());
+        assert_eq!(more.nvidia_nras(), [roots::INTEL_SGX.sha256, roots::NVIDIA_DEVICE.sha256]);
         for bad in [
             String::from("{}"),
             file.replace("/v1", "/v2"),

@@ -5,10 +5,15 @@
 
 mod dstack;
 mod gpu;
+mod nras;
 mod tdx;
 
 pub use dstack::{DstackClaims, KeyProvider, MrConfig, RuntimeEvent};
-pub use gpu::{Architecture, DeviceKind, GpuClaims};
+pub use gpu::{
+    Architecture, ConfidentialMode, DeviceDetails, DeviceKind, GpuClaims, GpuMode, ReferenceState,
+    RevocationState,
+};
+pub use nras::{NrasClaims, NrasDevice};
 pub use tdx::{PckFacts, TcbAssessment, TcbStatus, TdBody, TdxClaims};
 
 use std::fmt;
@@ -29,6 +34,11 @@ impl<T> Verified<T> {
     /// Marks a value as verified. For `attest` alone.
     pub(crate) const fn new(value: T) -> Verified<T> {
         Verified(value)
+    }
+
+    /// The same facts with more of them known. For `attest` alone.
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Verified<U> {
+        Verified(change(self.0))
     }
 
     /// The facts.

@@ -218,6 +218,15 @@ pub fn p384_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool 
         && verify(&aws_lc_rs::signature::ECDSA_P384_SHA384_ASN1, public, message, signature)
 }
 
+/// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with SHA-256 under a key of exactly 2048 bits with exponent 65537; modulus and signature
+/// are 256 bytes big-endian.
+pub fn rsa_pkcs1_sha256_verify(modulus: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    super::is_rsa_2048(modulus, signature)
+        && aws_lc_rs::signature::RsaPublicKeyComponents { n: modulus, e: &[1, 0, 1] }
+            .verify(&aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256, message, signature)
+            .is_ok()
+}
+
 /// Ed25519 (RFC 8032).
 pub fn ed25519_verify(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
     verify(&aws_lc_rs::signature::ED25519, public, message, signature)

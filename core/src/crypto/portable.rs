@@ -1,4 +1,4 @@
-//! Back ends in pure Rust, without a C compiler: the RustCrypto curves, AES-GCM and hashes, and ed25519-dalek (docs/adr/0003).
+//! Back ends in pure Rust, without a C compiler: the RustCrypto curves, RSA, AES-GCM and hashes, and ed25519-dalek (docs/adr/0003).
 //!
 //! Same functions and same answers as `native`; the tests run both on the same inputs.
 
@@ -227,6 +227,18 @@ fn der_to_fixed<const HALF: usize>(der: &[u8]) -> Option<Vec<u8>> {
         fixed.extend_from_slice(magnitude);
     }
     outer.is_empty().then_some(fixed)
+}
+
+/// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with SHA-256 under a key of exactly 2048 bits with exponent 65537; modulus and signature
+/// are 256 bytes big-endian.
+pub fn rsa_pkcs1_sha256_verify(modulus: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    if !super::is_rsa_2048(modulus, signature) {
+        return false;
+    }
+    let modulus = rsa::BigUint::from_bytes_be(modulus);
+    let padding = rsa::Pkcs1v15Sign::new::<rsa::sha2::Sha256>();
+    rsa::RsaPublicKey::new(modulus, rsa::BigUint::from(65537_u32))
+        .is_ok_and(|key| key.verify(padding, &sha256(&[message]), signature).is_ok())
 }
 
 /// Ed25519 (RFC 8032).

@@ -190,9 +190,15 @@ registry! {
     253 GpuDuplicate "gpu_duplicate" false 403 3 "The same GPU is presented more than once." "Nothing was sent.";
     254 GpuFirmwareId "gpu_firmware_id" false 403 3 "A GPU report's firmware identity differs from its certificate's." "Nothing was sent.";
     255 MissingEvent "missing_event" false 403 3 "The event log lacks an event that must be there." "Nothing was sent.";
+    256 GpuMeasurement "gpu_measurement" false 403 3 "A GPU's measurements differ from NVIDIA's reference values." "Nothing was sent. Unknown firmware, or the GPU is not in confidential mode; the details name the measurements.";
+    257 GpuPolicy "gpu_policy" false 403 3 "A GPU is not one that the policy accepts." "Nothing was sent. Compare the values with the policy.";
+    258 GpuRevoked "gpu_revoked" false 403 3 "NVIDIA has revoked a certificate of a GPU or of a reference manifest's signer." "Nothing was sent. Do not use this device or manifest.";
+    259 GpuTopology "gpu_topology" false 403 3 "The GPUs and switches presented are not those of one system." "Nothing was sent.";
     260 MeasurementRefused "measurement_refused" false 403 3 "The enclave runs software that the policy does not accept." "Nothing was sent. Compare the values; accept the new one only if you know the release.";
     261 TlsKeyMismatch "tls_key_mismatch" false 403 3 "The TLS key of the connection is not the attested one." "Nothing was sent.";
     262 RequiredEvidenceMissing "required_evidence_missing" false 403 3 "The policy requires evidence that the answer does not contain." "Nothing was sent.";
+    290 NrasToken "nras_token" false 403 3 "A token of NVIDIA's attestation service is not genuine or not about this evidence." "Nothing was sent. Do not trust this token.";
+    291 NrasRefused "nras_refused" false 403 3 "NVIDIA's attestation service does not call this evidence right." "Nothing was sent. The details name the claim.";
     // 3xx indeterminate
     301 CollateralExpired "collateral_expired" true 503 4 "Vendor collateral has expired." "Nothing was sent. Fetch newer collateral; also check this machine's clock.";
     302 CollateralNotYetValid "collateral_not_yet_valid" true 503 4 "Vendor collateral is not valid yet." "Nothing was sent. Check this machine's clock.";

@@ -2,6 +2,8 @@
 //!
 //! Owns their file and wire forms and size limits. Nothing here is verified; `attest` does that.
 
+mod nvidia;
 mod tdx;
 
+pub use nvidia::{GpuEndorsements, NrasAnswer, RimDocument};
 pub use tdx::{CaKind, CollateralRequests, PcsResponses, TdxCollateral};

@@ -21,6 +21,33 @@ impl Serial {
         serial.get_mut(place..)?.copy_from_slice(digits);
         Some(Serial(serial))
     }
+
+    /// Content of the INTEGER: shortest form of a positive number.
+    pub fn to_integer(self) -> Vec<u8> {
+        let mut digits: Vec<u8> = self.0.iter().copied().skip_while(|byte| *byte == 0).collect();
+        if digits.first().is_none_or(|first| first & 0x80 != 0) {
+            digits.insert(0, 0);
+        }
+        digits
+    }
+
+    /// The number in decimal digits.
+    pub fn to_decimal(self) -> String {
+        let mut digits: Vec<u8> = vec![0];
+        for byte in self.0 {
+            let mut carry = u32::from(byte);
+            for digit in &mut digits {
+                let value = u32::from(*digit).saturating_mul(256).saturating_add(carry);
+                *digit = u8::try_from(value % 10).unwrap_or(0);
+                carry = value / 10;
+            }
+            while carry > 0 {
+                digits.push(u8::try_from(carry % 10).unwrap_or(0));
+                carry /= 10;
+            }
+        }
+        digits.iter().rev().map(|digit| char::from(digit.saturating_add(b'0'))).collect()
+    }
 }
 
 /// A public key on a named curve, SEC1 uncompressed.
@@ -30,6 +57,8 @@ pub enum PublicKey {
     P256([u8; 65]),
     /// P-384; signs with SHA-384.
     P384([u8; 97]),
+    /// RSA of exactly 2048 bits with exponent 65537: the modulus, big-endian. Signs with PKCS #1 v1.5 and SHA-256.
+    Rsa2048(Box<[u8; 256]>),
 }
 
 /// SubjectPublicKeyInfo up to the first byte of an uncompressed P-256 point (RFC 5480).
@@ -42,6 +71,16 @@ const SPKI_P384: &[u8] = &[
     0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
     0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
 ];
+/// SubjectPublicKeyInfo up to the first byte of a modulus of 2048 bits (RFC 8017 A.1.1; parameters NULL).
+const SPKI_RSA_2048: &[u8] = &[
+    0x30, 0x82, 0x01, 0x22, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
+    0x05, 0x00, 0x03, 0x82, 0x01, 0x0f, 0x00, 0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00,
+];
+/// What follows that modulus: the exponent 65537.
+const SPKI_EXPONENT: &[u8] = &[0x02, 0x03, 0x01, 0x00, 0x01];
+/// AlgorithmIdentifier sha256WithRSAEncryption (RFC 8017 A.2.4; parameters NULL).
+const RSA_SHA256: &[u8] =
+    &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00];
 /// AlgorithmIdentifier ecdsa-with-SHA256 (RFC 5758): without parameters.
 const ECDSA_SHA256: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 /// AlgorithmIdentifier ecdsa-with-SHA384.
@@ -56,18 +95,26 @@ impl PublicKey {
         if let Some(point) = point(SPKI_P384) {
             return point.try_into().map(PublicKey::P384).map_err(|_| Problem::Malformed);
         }
+        let modulus = spki.strip_prefix(SPKI_RSA_2048).and_then(|rest| rest.strip_suffix(SPKI_EXPONENT));
+        if let Some(modulus) = modulus.and_then(|modulus| <&[u8; 256]>::try_from(modulus).ok()) {
+            // The prefix holds a zero byte before the modulus, which is DER only if the modulus starts with a set bit.
+            let exact = modulus.first().is_some_and(|first| first & 0x80 != 0);
+            return if exact { Ok(PublicKey::Rsa2048(Box::new(*modulus))) } else { Err(Problem::Malformed) };
+        }
         Err(Problem::Algorithm)
     }
 
-    /// The point: 65 or 97 bytes.
+    /// The point (65 or 97 bytes), or the modulus of an RSA key (256 bytes).
     pub fn point(&self) -> &[u8] {
         match self {
             PublicKey::P256(point) => point,
             PublicKey::P384(point) => point,
+            PublicKey::Rsa2048(modulus) => modulus.as_slice(),
         }
     }
 
-    /// Checks a DER signature by this key. `algorithm` is the encoded AlgorithmIdentifier; it must be the one of the curve.
+    /// Checks a signature by this key: DER for the curves, 256 bytes for RSA. `algorithm` is the encoded AlgorithmIdentifier; it must
+    /// be the one of the key.
     pub(crate) fn verify(&self, algorithm: &[u8], message: &[u8], signature: &[u8]) -> Result<(), Problem> {
         let valid = match self {
             PublicKey::P256(point) if algorithm == ECDSA_SHA256 => {
@@ -75,6 +122,9 @@ impl PublicKey {
             }
             PublicKey::P384(point) if algorithm == ECDSA_SHA384 => {
                 crypto::p384_verify_der(point, message, signature)
+            }
+            PublicKey::Rsa2048(modulus) if algorithm == RSA_SHA256 => {
+                crypto::rsa_pkcs1_sha256_verify(modulus.as_slice(), message, signature)
             }
             _ => return Err(Problem::Algorithm),
         };
@@ -126,6 +176,7 @@ pub struct Certificate<'a> {
     ca: bool,
     path_length: Option<u32>,
     usage: Option<Usage>,
+    extended_usage: Option<ExtendedUsage>,
     key_id: Option<&'a [u8]>,
     authority_key_id: Option<&'a [u8]>,
     other: Vec<(Vec<u8>, &'a [u8])>,
@@ -138,9 +189,16 @@ struct Usage {
     sign_crls: bool,
 }
 
+/// Extended key usage. A critical one limits what the certificate is for, so it counts only where that purpose is asked for.
+#[derive(Clone, Copy, Debug)]
+struct ExtendedUsage {
+    critical: bool,
+    ocsp_signing: bool,
+}
+
 impl<'a> Certificate<'a> {
-    /// Parses one certificate of at most 16 KiB that takes up all of `der`: version 3, an EC key and ECDSA signature, inner and
-    /// outer algorithm equal, no extension twice, no critical extension other than basicConstraints and keyUsage.
+    /// Parses one certificate of at most 16 KiB that takes up all of `der`: version 3, an EC or RSA-2048 key, inner and outer algorithm
+    /// equal, no extension twice, no critical extension other than basicConstraints, keyUsage and extendedKeyUsage.
     pub fn parse(der: &'a [u8]) -> Result<Certificate<'a>, Problem> {
         if der.len() > CERTIFICATE_MAX_BYTES {
             return Err(Problem::Malformed);
@@ -175,6 +233,7 @@ impl<'a> Certificate<'a> {
             ca: false,
             path_length: None,
             usage: None,
+            extended_usage: None,
             key_id: None,
             authority_key_id: None,
             other: Vec::new(),
@@ -199,6 +258,12 @@ impl<'a> Certificate<'a> {
                         digital_signature: usage.digital_signature(),
                         sign_certificates: usage.key_cert_sign(),
                         sign_crls: usage.crl_sign(),
+                    });
+                }
+                ParsedExtension::ExtendedKeyUsage(usage) => {
+                    self.extended_usage = Some(ExtendedUsage {
+                        critical: extension.critical,
+                        ocsp_signing: usage.ocsp_signing,
                     });
                 }
                 ParsedExtension::ParseError { .. } => return Err(Problem::Malformed),
@@ -226,6 +291,11 @@ impl<'a> Certificate<'a> {
     /// The subject's common name, when it has exactly one.
     pub const fn common_name(&self) -> Option<&'a str> {
         self.common_name
+    }
+
+    /// Encoded subject name.
+    pub const fn subject(&self) -> &'a [u8] {
+        self.subject
     }
 
     /// Serial number.
@@ -261,10 +331,31 @@ impl<'a> Certificate<'a> {
     /// Checks that it is an end entity that may sign data and nothing else. Without a key usage extension any use is allowed
     /// (RFC 5280, 4.2.1.3); a profile that always has one asks with [`Certificate::states_usage`] too.
     pub fn end_entity(&self) -> Result<(), Problem> {
+        if self.limited() {
+            return Err(Problem::Extension);
+        }
+        self.signs_data()
+    }
+
+    /// Checks that it may sign OCSP answers for the authority that issued it (RFC 6960, 4.2.2.2): an end entity with the extended
+    /// key usage for that.
+    pub fn ocsp_signer(&self) -> Result<(), Problem> {
+        if !self.extended_usage.is_some_and(|usage| usage.ocsp_signing) {
+            return Err(Problem::Usage);
+        }
+        self.signs_data()
+    }
+
+    fn signs_data(&self) -> Result<(), Problem> {
         let fits = self
             .usage
             .is_none_or(|usage| usage.digital_signature && !usage.sign_certificates && !usage.sign_crls);
         if fits && !self.ca { Ok(()) } else { Err(Problem::Usage) }
+    }
+
+    /// True when a critical extension limits it to purposes that nobody asked for.
+    fn limited(&self) -> bool {
+        self.extended_usage.is_some_and(|usage| usage.critical)
     }
 
     /// True when it has a key usage extension.
@@ -311,6 +402,12 @@ impl Authority {
         Authority::new(&certificate, certificate.path_length)
     }
 
+    /// An authority that the caller has decided to trust by its bytes, wherever it was issued. Checks only that it may issue.
+    pub fn pinned(der: &[u8]) -> Result<Authority, Problem> {
+        let certificate = Certificate::parse(der)?;
+        Authority::new(&certificate, certificate.path_length)
+    }
+
     /// An authority below `issuer`: checks names, key identifiers, path length, CA flag, key usage, signature and dates.
     pub fn below(issuer: &Authority, certificate: &Certificate<'_>, at: u64) -> Result<Authority, Problem> {
         certificate.valid_at(at)?;
@@ -328,6 +425,9 @@ impl Authority {
     }
 
     fn new(certificate: &Certificate<'_>, path_length: Option<u32>) -> Result<Authority, Problem> {
+        if certificate.limited() {
+            return Err(Problem::Extension);
+        }
         if !certificate.ca || certificate.usage.is_some_and(|usage| !usage.sign_certificates) {
             return Err(Problem::Usage);
         }

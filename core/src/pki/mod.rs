@@ -1,12 +1,14 @@
 //! X.509 certificates, revocation lists and pinned vendor roots, judged at a given time.
 //!
 //! Owns: [`Certificate`] (parsed, not yet trusted), [`Authority`] (a certificate that leads to a trusted root and may issue),
-//! [`RevocationList`], [`pem`], [`time`] and the pinned [`roots`]. Chains are taken as given, in one line from the leaf to a pinned
+//! [`RevocationList`], [`ocsp`], [`jwt`], [`pem`], [`time`] and the pinned [`roots`]. Chains are taken as given, in one line from the leaf to a pinned
 //! root: there is no path building (threats T20, T21). Signatures are checked over the received bytes.
 //! Source: RFC 5280; `protocols/attestation.md` 2.2, 2.3, 3.2 and 5. Knows nothing about a vendor's own extensions.
 
 mod certificate;
 mod crl;
+pub mod jwt;
+pub mod ocsp;
 pub mod pem;
 pub mod roots;
 #[cfg(test)]

@@ -29,8 +29,24 @@ pub const NVIDIA_DEVICE: PinnedRoot = PinnedRoot {
     spki_sha256: digest(b"a90c4eb5acfd3e3d03a25db6a26b84f720ad0503196c627c21ddd48dd85b06a4"),
 };
 
+/// Root of the signers of NVIDIA's reference integrity manifests, P-384, valid 2023-03-16 to 2053-03-08.
+pub const NVIDIA_RIM: PinnedRoot = PinnedRoot {
+    name: "NVIDIA CoRIM signing Root CA",
+    der: include_bytes!("roots/nvidia_corim_signing_root_ca.der"),
+    sha256: digest(b"12977b5115acb0381179279fffeb5a8c4d264971ebb32298023a465fa41df5d1"),
+    spki_sha256: digest(b"dec1dc316477aa851eebdf51327ae9f864bc8d89254657ed1e7eb9168af1e1a3"),
+};
+
 /// Every pinned root.
-pub const PINNED: &[PinnedRoot] = &[INTEL_SGX, NVIDIA_DEVICE];
+pub const PINNED: &[PinnedRoot] = &[INTEL_SGX, NVIDIA_DEVICE, NVIDIA_RIM];
+
+/// SHA-256 of the certificates (DER) of the authorities that issue the token keys of NVIDIA's attestation service:
+/// `NVIDIA Attestation Service GPU Intermediate 004` (RSA-2048) and `003` (P-384), both valid 2025-12-08 to 2029-12-08. The root
+/// above them is not published, so these are pinned themselves and come with the service's key list.
+pub const NVIDIA_NRAS: [[u8; 32]; 2] = [
+    digest(b"2df8907cf4d6c277b855d407ec178a649930a8e73f7294e8fce66e6ee27c5175"),
+    digest(b"c76ceed40610efa606864db52c167fbbd6c819de2c0ea5c01acb47ce9e5dc54d"),
+];
 
 /// Bytes of 64 lowercase hex digits; anything else stops the build.
 const fn digest(hex: &[u8; 64]) -> [u8; 32] {

@@ -39,6 +39,8 @@ pub(crate) struct Subject<'a> {
     pub key: Option<String>,
     /// Hardware in words, e.g. `Intel TDX`.
     pub hardware: &'a str,
+    /// What is shown of hardware that stands for itself, as a sentence without its end; `None` for an endpoint. Levels are of endpoints.
+    pub bare: Option<String>,
     pub roots: Roots,
     pub who_can_read: Vec<Hop>,
     pub not_proven: Vec<String>,
@@ -133,6 +135,12 @@ impl<'p> Appraisal<'p> {
         self.recheck = Some(command);
     }
 
+    /// True when this check passed.
+    pub fn passed(&self, scope: &str, id: &str) -> bool {
+        let id = format!("{scope}{id}");
+        self.checks.iter().any(|check| check.id == id && check.outcome() == Outcome::Pass)
+    }
+
     fn push(&mut self, check: Check, error: Option<Error>) {
         // No policy accepts a platform that Intel revoked (attestation.md 2.4), whatever it says about the check.
         let relaxed = self.policy.is_advisory(check.id()) && check.reason() != Some(REVOKED);
@@ -151,7 +159,7 @@ impl<'p> Appraisal<'p> {
     /// Ends the appraisal. An appraisal without any passed check is never verified.
     pub fn conclude(mut self, subject: Subject<'_>) -> (Report, Result<Accepted, Error>) {
         let verdict = self.verdict();
-        let level = (verdict == Verdict::Verified).then(|| self.level());
+        let level = (verdict == Verdict::Verified && subject.bare.is_none()).then(|| self.level());
         let not_after = subject.inputs_expire.min(subject.at.saturating_add(self.policy.max_age_s()));
         let expired = not_after <= subject.at;
         let verdict = if verdict == Verdict::Verified && expired { Verdict::Indeterminate } else { verdict };
@@ -232,7 +240,7 @@ impl<'p> Appraisal<'p> {
             Level::L1
         } else if !passes("software.reference") {
             Level::L2
-        } else if !(passes("gpu.measurements") && passes("gpu.bound")) {
+        } else if !((passes("gpu.measurements") || passes("gpu.nras.claims")) && passes("gpu.bound")) {
             Level::L3
         } else {
             Level::L4
@@ -248,24 +256,27 @@ fn headline(
     not_after: u64,
 ) -> String {
     let roots = if subject.roots == Roots::Custom { " against CUSTOM roots" } else { "" };
+    let sent = if subject.bare.is_some() { "" } else { " Nothing was sent." };
     match (verdict, error) {
-        (Verdict::Verified, _) => format!(
-            "VERIFIED{roots}, {} - prompts for {} are encrypted to key {} held by an {} enclave; checked {}, valid until {}.",
-            level.map_or("", Level::name),
-            subject.model,
-            subject.key.as_deref().unwrap_or("-"),
-            subject.hardware,
-            super::time::rfc3339(subject.at),
-            super::time::rfc3339(not_after),
-        ),
+        (Verdict::Verified, _) => match &subject.bare {
+            Some(claim) => format!(
+                "VERIFIED{roots} - {claim}; checked {}, valid until {}.",
+                super::time::rfc3339(subject.at),
+                super::time::rfc3339(not_after),
+            ),
+            None => format!(
+                "VERIFIED{roots}, {} - prompts for {} are encrypted to key {} held by an {} enclave; checked {}, valid until {}.",
+                level.map_or("", Level::name),
+                subject.model,
+                subject.key.as_deref().unwrap_or("-"),
+                subject.hardware,
+                super::time::rfc3339(subject.at),
+                super::time::rfc3339(not_after),
+            ),
+        },
         (_, Some(error)) => {
-            format!(
-                "{}{roots} ({}): {} Nothing was sent.",
-                verdict.words(),
-                error.code().text(),
-                error.message()
-            )
+            format!("{}{roots} ({}): {}{sent}", verdict.words(), error.code().text(), error.message())
         }
-        (_, None) => format!("COULD NOT CHECK{roots}. Nothing was sent."),
+        (_, None) => format!("COULD NOT CHECK{roots}.{sent}"),
     }
 }

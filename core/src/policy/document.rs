@@ -1,6 +1,6 @@
 //! The JSON form of a policy: strict reading, canonical writing.
 
-use super::{GpuRule, Policy, References};
+use super::{Policy, References, gpu};
 use crate::attest::tdx::TcbStatus;
 use crate::attest::tdx::rules::TdxPolicy;
 use crate::error::{Code, Error, Result};
@@ -32,11 +32,14 @@ const RELAXABLE: &[&str] = &[
     "ohttp.signature",
     "gpu.missing",
     "gpu.parse",
+    "gpu.spdm",
     "gpu.nonce",
     "gpu.chain",
     "gpu.signature",
+    "gpu.opaque",
     "gpu.fwid",
     "gpu.duplicate",
+    "gpu.topology",
 ];
 
 pub(super) fn read(json: &[u8]) -> Result<Policy> {
@@ -74,7 +77,7 @@ pub(super) fn read(json: &[u8]) -> Result<Policy> {
         read_software(&Members::of(value, "software.")?, &mut policy)?;
     }
     if let Some(value) = top.get("gpu") {
-        read_gpu(&Members::of(value, "gpu.")?, &mut policy)?;
+        gpu::read(&Members::of(value, "gpu.")?, &mut policy)?;
     }
     for id in top.texts("advisory_checks")?.unwrap_or_default() {
         if !RELAXABLE.contains(&id) {
@@ -148,8 +151,10 @@ fn read_software(members: &Members<'_>, policy: &mut Policy) -> Result<()> {
         "compose_hash",
         "os_image_hash",
         "app_id",
+        "enforces_gpu",
     ])?;
     members.flag("require_reference", &mut policy.require_reference)?;
+    members.flag("enforces_gpu", &mut policy.software_enforces_gpu)?;
     let References { mr_td, rtmr: [rtmr0, rtmr1, rtmr2], compose_hash, os_image_hash, app_id } =
         &mut policy.references;
     for (name, list, length) in [
@@ -172,24 +177,6 @@ fn read_software(members: &Members<'_>, policy: &mut Policy) -> Result<()> {
         list.sort();
     }
     Ok(())
-}
-
-fn read_gpu(members: &Members<'_>, policy: &mut Policy) -> Result<()> {
-    members.only(&["evidence", "minimum", "require_measurements"])?;
-    if let Some(name) = members.text("evidence")? {
-        let rules = [GpuRule::Required, GpuRule::IfPresent, GpuRule::Off];
-        policy.gpu = rules
-            .into_iter()
-            .find(|rule| rule.name() == name)
-            .ok_or_else(|| unknown("gpu.evidence", name, &rules.map(GpuRule::name)))?;
-    }
-    if let Some(minimum) = members.number("minimum")? {
-        policy.gpu_minimum = usize::try_from(minimum)
-            .ok()
-            .filter(|minimum| *minimum <= crate::limits::GPU_MAX_DEVICES)
-            .ok_or_else(|| members.invalid("minimum"))?;
-    }
-    members.flag("require_measurements", &mut policy.require_gpu_measurements)
 }
 
 pub(super) fn write(policy: &Policy) -> String {
@@ -229,16 +216,10 @@ pub(super) fn write(policy: &Policy) -> String {
                 ("compose_hash", bytes(compose_hash)),
                 ("os_image_hash", bytes(os_image_hash)),
                 ("app_id", bytes(app_id)),
+                ("enforces_gpu", Json::Bool(policy.software_enforces_gpu)),
             ]),
         ),
-        (
-            "gpu",
-            object(vec![
-                ("evidence", text(policy.gpu.name())),
-                ("minimum", number(u64::try_from(policy.gpu_minimum).unwrap_or(u64::MAX))),
-                ("require_measurements", Json::Bool(policy.require_gpu_measurements)),
-            ]),
-        ),
+        ("gpu", gpu::write(policy)),
         ("advisory_checks", texts(&policy.advisory_checks)),
         (
             "request",
@@ -255,7 +236,7 @@ fn invalid(member: &str) -> Error {
     Error::new(Code::PolicyInvalid).at(member)
 }
 
-fn unknown(member: &str, found: &str, names: &[&str]) -> Error {
+pub(super) fn unknown(member: &str, found: &str, names: &[&str]) -> Error {
     let error = invalid(member).found(found);
     match nearest(found, names.iter().copied()) {
         Some(name) => error.context(format!("Did you mean `{name}`?")),
@@ -264,7 +245,7 @@ fn unknown(member: &str, found: &str, names: &[&str]) -> Error {
 }
 
 /// The members of one object of the document, with the path for messages.
-struct Members<'a> {
+pub(super) struct Members<'a> {
     path: &'static str,
     members: &'a [(String, Json)],
 }
@@ -276,11 +257,11 @@ impl<'a> Members<'a> {
         Ok(Members { path, members })
     }
 
-    fn invalid(&self, name: &str) -> Error {
+    pub(super) fn invalid(&self, name: &str) -> Error {
         invalid(&format!("{}{name}", self.path))
     }
 
-    fn only(&self, names: &[&str]) -> Result<()> {
+    pub(super) fn only(&self, names: &[&str]) -> Result<()> {
         match self.members.iter().find(|(name, _)| !names.contains(&name.as_str())) {
             Some((name, _)) => Err(unknown(&format!("{}{name}", self.path), name, names)),
             None => Ok(()),
@@ -291,25 +272,35 @@ impl<'a> Members<'a> {
         self.members.iter().find(|(member, _)| member == name).map(|(_, value)| value)
     }
 
-    fn text(&self, name: &str) -> Result<Option<&'a str>> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>> {
         self.get(name)
             .map(|value| value.as_str().ok_or_else(|| self.invalid(name).expected("a text")))
             .transpose()
     }
 
-    fn number(&self, name: &str) -> Result<Option<u64>> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>> {
         let wrong = || self.invalid(name).expected("a non-negative integer");
         self.get(name).map(|value| value.as_u64().ok_or_else(wrong)).transpose()
     }
 
-    fn flag(&self, name: &str, target: &mut bool) -> Result<()> {
+    pub(super) fn flag(&self, name: &str, target: &mut bool) -> Result<()> {
         if let Some(value) = self.get(name) {
             *target = value.as_bool().ok_or_else(|| self.invalid(name).expected("true or false"))?;
         }
         Ok(())
     }
 
-    fn texts(&self, name: &str) -> Result<Option<Vec<&'a str>>> {
+    pub(super) fn numbers(&self, name: &str) -> Result<Option<Vec<u64>>> {
+        let wrong = || self.invalid(name).expected("an array of non-negative integers");
+        self.get(name)
+            .map(|value| {
+                let items = value.as_array().ok_or_else(wrong)?;
+                items.iter().map(|item| item.as_u64().ok_or_else(wrong)).collect()
+            })
+            .transpose()
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<&'a str>>> {
         let wrong = || self.invalid(name).expected("an array of texts");
         self.get(name)
             .map(|value| {
@@ -351,6 +342,17 @@ mod tests {
             ),
             ("{\"schema\":\"proveil.policy/v1\",\"software\":{\"mr_td\":[\"00\"]}}", "software.mr_td"),
             ("{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"evidence\":\"maybe\"}}", "gpu.evidence"),
+            ("{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"nras\":\"maybe\"}}", "gpu.nras"),
+            ("{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"require_rims\":true}}", "gpu.require_rims"),
+            (
+                "{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"architectures\":[\"AMPERE\"]}}",
+                "gpu.architectures",
+            ),
+            (
+                "{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"allowed_mismatches\":[255]}}",
+                "gpu.allowed_mismatches",
+            ),
+            ("{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"drivers\":[\"\"]}}", "gpu.drivers"),
             (
                 "{\"schema\":\"proveil.policy/v1\",\"advisory_checks\":[\"tdx.quote_signature\"]}",
                 "advisory_checks",

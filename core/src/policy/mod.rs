@@ -5,11 +5,13 @@
 
 mod appraisal;
 mod document;
+mod gpu;
 
 pub use crate::wire::time;
 pub use appraisal::Accepted;
 pub(crate) use appraisal::{Appraisal, Subject};
 
+use crate::attest::nvidia::rules::GpuPolicy;
 use crate::attest::tdx::TcbStatus;
 use crate::attest::tdx::rules::TdxPolicy;
 use crate::crypto;
@@ -71,9 +73,11 @@ pub struct Policy {
     tdx: TdxPolicy,
     references: References,
     require_reference: bool,
+    software_enforces_gpu: bool,
     gpu: GpuRule,
     gpu_minimum: usize,
     require_gpu_measurements: bool,
+    gpu_rules: GpuPolicy,
     advisory_checks: Vec<String>,
     allow_clear_stop: bool,
     allow_whitespace_plaintext: bool,
@@ -89,9 +93,11 @@ impl Policy {
             tdx: TdxPolicy { min_evaluation_number: MIN_EVALUATION_NUMBER, ..TdxPolicy::default() },
             references: References::default(),
             require_reference: false,
+            software_enforces_gpu: false,
             gpu: GpuRule::Required,
             gpu_minimum: 1,
             require_gpu_measurements: false,
+            gpu_rules: GpuPolicy::default(),
             advisory_checks: Vec::new(),
             allow_clear_stop: false,
             allow_whitespace_plaintext: false,
@@ -159,6 +165,12 @@ impl Policy {
         self.require_reference
     }
 
+    /// Whether the software that the reference values name is known, to whoever wrote the policy, to check its own GPUs and to refuse to
+    /// work without them. Nothing else ties a GPU to an enclave.
+    pub const fn software_enforces_gpu(&self) -> bool {
+        self.software_enforces_gpu
+    }
+
     /// How GPU evidence is treated.
     pub const fn gpu(&self) -> GpuRule {
         self.gpu
@@ -169,9 +181,14 @@ impl Policy {
         self.gpu_minimum
     }
 
-    /// Whether GPU measurements must equal the vendor's.
+    /// Whether GPU measurements must equal the vendor's, compared here or by NVIDIA's attestation service.
     pub const fn require_gpu_measurements(&self) -> bool {
         self.require_gpu_measurements
+    }
+
+    /// Further demands on GPUs.
+    pub const fn gpu_rules(&self) -> &GpuPolicy {
+        &self.gpu_rules
     }
 
     /// Whether `stop` sequences may travel in clear.
@@ -229,6 +246,7 @@ impl Policy {
         if self.gpu_minimum < standard.gpu_minimum {
             out.push("no GPU is asked for".to_owned());
         }
+        out.extend(self.gpu_rules.relaxations());
         if self.allow_clear_stop {
             out.push("stop sequences may travel in clear".to_owned());
         }

@@ -3,7 +3,7 @@
 use super::{Provider, venice};
 use crate::attest::TrustRoots;
 use crate::error::Result;
-use crate::evidence::TdxCollateral;
+use crate::evidence::{GpuEndorsements, TdxCollateral};
 use crate::policy::Policy;
 use crate::report::Report;
 
@@ -30,6 +30,17 @@ pub fn appraise(
     roots: &TrustRoots,
     at: u64,
 ) -> (Report, Result<()>) {
+    appraise_endorsed(input, &GpuEndorsements::default(), policy, roots, at)
+}
+
+/// The same with what NVIDIA said about the GPUs: manifests, OCSP answers, tokens of its attestation service.
+pub fn appraise_endorsed(
+    input: &EvidenceInput<'_>,
+    endorsements: &GpuEndorsements,
+    policy: &Policy,
+    roots: &TrustRoots,
+    at: u64,
+) -> (Report, Result<()>) {
     match input.provider {
         Provider::Venice => {
             let appraised = venice::appraise::appraise(&venice::appraise::Input {
@@ -41,6 +52,7 @@ pub fn appraise(
                 roots,
                 collateral: input.collateral,
                 collateral_failure: None,
+                endorsements,
                 at,
             });
             (appraised.report, appraised.accepted.map(drop))

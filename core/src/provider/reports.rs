@@ -6,7 +6,7 @@ use super::venice::appraise::parse;
 use crate::attest::TrustRoots;
 use crate::crypto;
 use crate::error::{Code, Error, Result};
-use crate::evidence::TdxCollateral;
+use crate::evidence::{GpuEndorsements, TdxCollateral};
 use crate::policy::{Appraisal, Policy, Subject};
 use crate::report::{Report, Roots};
 use crate::wire::hex;
@@ -48,6 +48,7 @@ pub fn appraise_report(
         appraisal.challenge(&recorded.nonce);
     }
     let mut expires = u64::MAX;
+    let endorsements = GpuEndorsements::default();
     match parse(recorded.response) {
         Ok(answer) => {
             appraisal.pass("", "answer.form");
@@ -59,6 +60,7 @@ pub fn appraise_report(
                     nonce: &recorded.nonce,
                     policy,
                     roots,
+                    endorsements: &endorsements,
                     at,
                     has_gpus: scope != "gateway.",
                     seals: false,
@@ -86,6 +88,7 @@ pub fn appraise_report(
         base_url: "",
         key: None,
         hardware: "Intel TDX",
+        bare: None,
         roots: if roots.is_custom() { Roots::Custom } else { Roots::Vendor },
         who_can_read: Vec::new(),
         not_proven: vec![

@@ -27,3 +27,8 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
 pub fn decode_any(text: &str) -> Option<Vec<u8>> {
     decode(text).or_else(|| URL_SAFE.decode(text).ok())
 }
+
+/// Bytes of a text in the URL-safe alphabet without padding, as tokens have it (RFC 7515).
+pub fn decode_url(text: &str) -> Option<Vec<u8>> {
+    if text.contains('=') { None } else { URL_SAFE.decode(text).ok() }
+}

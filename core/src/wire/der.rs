@@ -103,6 +103,18 @@ impl<'a> Der<'a> {
     }
 }
 
+/// One value of at most 65,535 bytes with a tag byte, in its shortest form.
+pub fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let mut out = match (high, low) {
+        (0, 0..=0x7f) => vec![tag, low],
+        (0, _) => vec![tag, 0x81, low],
+        _ => vec![tag, 0x82, high, low],
+    };
+    out.extend_from_slice(content);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +153,17 @@ mod tests {
         ];
         for (bytes, value) in cases {
             assert_eq!(Der::new(bytes).unsigned(INTEGER), *value, "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn written_values_are_read_again() {
+        for length in [0, 1, 127, 128, 255, 256, 65_535] {
+            let content = vec![7; length];
+            let bytes = encode(SEQUENCE, &content);
+            let mut reader = Der::new(&bytes);
+            assert_eq!(reader.expect(SEQUENCE), Some(content.as_slice()), "{length}");
+            assert!(reader.is_empty());
         }
     }
 }

@@ -1,4 +1,5 @@
-//! NVIDIA-shaped GPU evidence: device certificate chain and SPDM 1.1 measurement report (attestation.md 3.1, 3.2; Hopper form).
+//! NVIDIA-shaped GPU evidence: device certificate chain and SPDM 1.1 measurement report (attestation.md 3.1, 3.2): Hopper and Blackwell
+//! GPUs, LS10 switches.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,12 +16,16 @@ use super::x509::{Attribute, CertificateSpec, Extension, name};
 pub const ROOT_CN: &str = "NVIDIA Device Identity CA";
 /// Measurement blocks of a GPU report.
 pub const BLOCKS: u8 = 64;
+/// Measurement blocks of a switch report.
+pub const SWITCH_BLOCKS: u8 = 31;
 
 const OCSP_URL: &str = "http://ocsp.ndis.nvidia.com";
 const CRL_URL: &str = "http://crl.ndis.nvidia.com/crl/";
 const OID_SHA384: &[u32] = &[2, 16, 840, 1, 101, 3, 4, 2, 2];
 /// TCG DICE composite device identifier: carries the firmware identity on Hopper.
 const OID_FWID: &[u32] = &[2, 23, 133, 5, 4, 1];
+/// TCG DiceTcbInfo: carries it on Blackwell.
+const OID_DICE_TCB_INFO: &[u32] = &[2, 23, 133, 5, 4, 1, 1];
 const OID_AUTHORITY_ACCESS: &[u32] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
 const OID_OCSP: &[u32] = &[1, 3, 6, 1, 5, 5, 7, 48, 1];
 const OID_DMTF_DEVICE_INFO: &[u32] = &[1, 3, 6, 1, 4, 1, 412, 274, 1];
@@ -77,11 +82,20 @@ impl NvidiaPki {
         NvidiaPki { root, identity, provisioner }
     }
 
-    /// A GPU with its own boot ROM key, attestation key and firmware identity.
+    /// A Hopper GPU with its own boot ROM key, attestation key and firmware identity.
     pub fn gpu(&self, random: &mut Random) -> Gpu {
+        self.device(random, Model::Hopper)
+    }
+
+    /// A device of this model.
+    pub fn device(&self, random: &mut Random, model: Model) -> Gpu {
+        let Chip { chip, engine, tag } = model.chip();
         let country = (Attribute::Country, "US");
         let organization = (Attribute::Organization, "NVIDIA Corporation");
-        let boot_serial = random.bytes::<9>();
+        let mut boot_serial = random.bytes::<9>();
+        if let Some(first) = boot_serial.first_mut() {
+            *first = tag;
+        }
         let boot_hex = const_hex::encode_upper(boot_serial);
         let boot_key = EcKey::p384(random);
         let boot_spec = CertificateSpec {
@@ -91,7 +105,7 @@ impl NvidiaPki {
                 (Attribute::SerialNumber, &boot_hex),
                 country,
                 organization,
-                (Attribute::CommonName, "GH100 A01 GSP BROM"),
+                (Attribute::CommonName, &format!("{chip} A01 {engine} BROM")),
             ]),
             not_before: self.root.spec.not_before,
             not_after: u64::MAX,
@@ -107,7 +121,7 @@ impl NvidiaPki {
         let key = EcKey::p384(random);
         let firmware_id = random.bytes::<48>();
         let identifier = key.identifier();
-        let device = format!("NVIDIA:GH100:{}", const_hex::encode_upper(random.bytes::<8>()));
+        let device = format!("NVIDIA:{chip}:{}", const_hex::encode_upper(random.bytes::<8>()));
         let leaf_spec = CertificateSpec {
             serial: identifier.to_vec(),
             issuer: boot.spec.subject.clone(),
@@ -115,7 +129,7 @@ impl NvidiaPki {
                 (Attribute::SerialNumber, &const_hex::encode_upper(identifier)),
                 country,
                 organization,
-                (Attribute::CommonName, "GH100 A01 GSP FMC LF"),
+                (Attribute::CommonName, &format!("{chip} A01 {engine} FMC LF")),
             ]),
             not_before: self.root.spec.not_before,
             not_after: u64::MAX,
@@ -125,18 +139,60 @@ impl NvidiaPki {
                 Extension::subject_key_id(&identifier),
                 Extension::authority_key_id(&boot.key.identifier()),
                 device_name(&device),
-                firmware_identity(&boot.key, &firmware_id),
+                firmware_identity(&boot.key, &firmware_id, model),
             ],
         };
         let leaf = Certified::issue(key, leaf_spec, &boot.key);
-        let measurements = (0..BLOCKS)
-            .map(
-                |block| if matches!(block, 1..=7 | 9 | 11 | 12 | 21..=41) { random.bytes() } else { [0; 48] },
-            )
-            .collect();
+        let is_switch = model == Model::Ls10;
+        let measured = |block: u8| is_switch || matches!(block, 1..=7 | 9 | 11 | 12 | 21..=41);
+        let blocks = if is_switch { SWITCH_BLOCKS } else { BLOCKS };
+        let measurements =
+            (0..blocks).map(|block| if measured(block) { random.bytes() } else { [0; 48] }).collect();
+        let mut pdi = [0; 8];
+        pdi.iter_mut().zip(boot_serial.iter().skip(1)).for_each(|(to, from)| *to = *from);
         let chain = [&leaf, &boot, &self.provisioner, &self.identity, &self.root];
         let chain_pem = pem_chain(chain.map(|certified| certified.der.as_slice()));
-        Gpu { leaf, boot, firmware_id, measurements, chain_pem }
+        Gpu {
+            leaf,
+            boot,
+            firmware_id,
+            measurements,
+            chain_pem,
+            model,
+            chip,
+            pdi,
+            driver_version: "570.172.08",
+            vbios_version: if is_switch { "96.10.55.00.01" } else { "96.00.CF.00.02" },
+            links: Vec::new(),
+        }
+    }
+}
+
+/// Model of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Model {
+    /// GH100.
+    Hopper,
+    /// GB100.
+    Blackwell,
+    /// LS10 switch.
+    Ls10,
+}
+
+struct Chip {
+    chip: &'static str,
+    engine: &'static str,
+    /// First byte of a boot ROM's serial number; the identity of the device follows.
+    tag: u8,
+}
+
+impl Model {
+    const fn chip(self) -> Chip {
+        match self {
+            Model::Hopper => Chip { chip: "GH100", engine: "GSP", tag: 0x41 },
+            Model::Blackwell => Chip { chip: "GB100", engine: "GSP", tag: 0x41 },
+            Model::Ls10 => Chip { chip: "LS_10", engine: "FSP", tag: 0x50 },
+        }
     }
 }
 
@@ -151,10 +207,15 @@ fn device_name(text: &str) -> Extension {
     Extension { oid: der::oid(&[2, 5, 29, 17]), critical: false, value }
 }
 
-fn firmware_identity(boot_key: &EcKey, firmware_id: &[u8]) -> Extension {
+fn firmware_identity(boot_key: &EcKey, firmware_id: &[u8], model: Model) -> Extension {
     let measured = der::sequence(&[&der::oid(OID_SHA384), &der::octets(firmware_id)]);
-    let value = der::sequence(&[&der::integer(&[1]), &boot_key.spki(), &measured]);
-    Extension { oid: der::oid(OID_FWID), critical: false, value }
+    let (oid, value) = if model == Model::Blackwell {
+        let vendor = der::tagged(0x80, b"NVIDIA Corporation");
+        (OID_DICE_TCB_INFO, der::sequence(&[&vendor, &der::context(6, &measured)]))
+    } else {
+        (OID_FWID, der::sequence(&[&der::integer(&[1]), &boot_key.spki(), &measured]))
+    };
+    Extension { oid: der::oid(oid), critical: false, value }
 }
 
 /// One device.
@@ -170,6 +231,34 @@ pub struct Gpu {
     pub measurements: Vec<[u8; 48]>,
     /// Leaf to root as PEM.
     pub chain_pem: String,
+    /// Model.
+    pub model: Model,
+    /// Chip in its certificate.
+    pub chip: &'static str,
+    /// Identity (PDI), as a switch states its own.
+    pub pdi: [u8; 8],
+    /// Driver that its reports state.
+    pub driver_version: &'static str,
+    /// Firmware that its reports state.
+    pub vbios_version: &'static str,
+    /// Identities of the switches (of a GPU) or GPUs (of a switch) that it is linked to. GPUs with links are in protected PCIe mode.
+    pub links: Vec<[u8; 8]>,
+}
+
+impl Gpu {
+    /// True for a switch.
+    pub fn is_switch(&self) -> bool {
+        self.model == Model::Ls10
+    }
+
+    /// Chip as manifests name it.
+    pub fn product(&self) -> &'static str {
+        match self.model {
+            Model::Hopper => "GH100",
+            Model::Blackwell => "GB100",
+            Model::Ls10 => "LS10",
+        }
+    }
 }
 
 /// Every field of a measurement report.
@@ -194,8 +283,6 @@ pub struct GpuReportSpec {
 impl GpuReportSpec {
     /// An honest report of `gpu` for `nonce`.
     pub fn new(gpu: &Gpu, nonce: [u8; 32], random: &mut Random) -> GpuReportSpec {
-        let text = |value: &str| [value.as_bytes(), &[0]].concat();
-        let counts: Vec<u8> = (0..BLOCKS).flat_map(|_| 1u32.to_le_bytes()).collect();
         GpuReportSpec {
             nonce,
             request_header: [0x11, 0xe0, 0x01, 0xff],
@@ -203,23 +290,7 @@ impl GpuReportSpec {
             response_header: [0x11, 0x60, 0, 0],
             measurements: gpu.measurements.clone(),
             responder_nonce: random.bytes(),
-            opaque: vec![
-                (6, vec![0x00, 0xcf, 0x00, 0x96, 0x02, 0, 0, 0]),
-                (14, vec![0x3c, 0x05, 0, 0]),
-                (15, b"895\0\0\0\0\0\0".to_vec()),
-                (16, text("0\0\0\0")),
-                (17, text("G520")),
-                (18, text("0280")),
-                (19, vec![0, 0]),
-                (3, text("570.172.08")),
-                (4, vec![0x80, 1, 0, 0, 0, 0, 0, 0]),
-                (12, counts),
-                (13, vec![0, 0x80, 3, 0]),
-                (11, vec![0x55]),
-                (20, gpu.firmware_id.to_vec()),
-                (21, vec![0x55]),
-                (36, vec![0, 0, 0, 0]),
-            ],
+            opaque: if gpu.is_switch() { switch_details(gpu) } else { gpu_details(gpu) },
         }
     }
 
@@ -259,6 +330,63 @@ impl GpuReportSpec {
         out.extend(signature);
         out
     }
+}
+
+/// Opaque data of a GPU.
+fn gpu_details(gpu: &Gpu) -> Vec<(u16, Vec<u8>)> {
+    let text = |value: &str| [value.as_bytes(), &[0]].concat();
+    let counts: Vec<u8> = (0..BLOCKS).flat_map(|_| 1u32.to_le_bytes()).collect();
+    let protected = !gpu.links.is_empty();
+    let mut details = vec![
+        (6, vbios(gpu.vbios_version)),
+        (14, vec![0x3c, 0x05, 0, 0]),
+        (15, b"895\0\0\0\0\0\0".to_vec()),
+        (16, text("0\0\0\0")),
+        (17, text("G520")),
+        (18, text("0280")),
+        (19, vec![0, 0]),
+        (3, text(gpu.driver_version)),
+        (4, vec![0x80, 1, 0, 0, 0, 0, 0, 0]),
+        (12, counts),
+        (13, vec![0, 0x80, 3, 0]),
+        (11, vec![0x55]),
+        (20, gpu.firmware_id.to_vec()),
+        (21, vec![if protected { 0xaa } else { 0x55 }]),
+    ];
+    if protected {
+        // Each switch once per link, from its lowest byte on; a GPU has 18 links.
+        let ids = gpu.links.iter().cycle().take(18).flat_map(|id| id.iter().rev().copied());
+        details.push((22, ids.collect()));
+    }
+    if gpu.model == Model::Blackwell {
+        details.push((35, b"GB100".to_vec()));
+        details.push((34, vec![1, 0]));
+    }
+    details.push((36, vec![if protected { 2 } else { 0 }, 0]));
+    details
+}
+
+/// Opaque data of a switch.
+fn switch_details(switch: &Gpu) -> Vec<(u16, Vec<u8>)> {
+    let mut gpus: Vec<u8> = switch.links.iter().cycle().take(8).flatten().copied().collect();
+    gpus.resize(128, 0xff);
+    vec![
+        (6, switch.vbios_version.as_bytes().to_vec()),
+        (22, switch.pdi.to_vec()),
+        (26, gpus),
+        (23, vec![0xec, 0]),
+        (24, vec![2, 0]),
+        (25, vec![1, 0]),
+    ]
+}
+
+/// `96.00.CF.00.02` as a GPU states it.
+fn vbios(version: &str) -> Vec<u8> {
+    let bytes: Vec<u8> = version.split('.').filter_map(|part| u8::from_str_radix(part, 16).ok()).collect();
+    let low = bytes.iter().take(4).rev();
+    let mut out: Vec<u8> = low.chain(bytes.iter().skip(4)).copied().collect();
+    out.resize(8, 0);
+    out
 }
 
 fn length(bytes: &[u8]) -> [u8; 2] {

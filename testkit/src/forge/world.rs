@@ -1,5 +1,7 @@
 //! A complete throw-away world: both vendors' roots, one platform, one guest with its GPUs.
 
+use proveil_core::claims::DeviceKind;
+use proveil_core::evidence::{GpuEndorsements, NrasAnswer, RimDocument};
 use proveil_core::wire::json::Json;
 use sha2::{Digest, Sha256};
 
@@ -7,10 +9,13 @@ use super::collateral::{Collateral, CollateralSpec};
 use super::der;
 use super::dstack::{AppSpec, EventLog};
 use super::gpu::{Gpu, GpuReportSpec, NvidiaPki, evidence_entry, payload};
-use super::intel::{IntelPki, Platform, PlatformSpec};
+use super::intel::{Certified, IntelPki, Platform, PlatformSpec};
 use super::keys::EcKey;
+use super::nras::{ClaimsVersion, NrasPki, NrasSpec};
+use super::ocsp::{self, OcspSpec};
 use super::quote::{QuoteSpec, TdBody};
 use super::random::Random;
+use super::rim::{DRIVER_INDEXES, RimPki, RimSpec, VBIOS_INDEXES};
 use super::text::{hex, object, pem, pem_chain, string};
 use super::x509::{Attribute, CertificateSpec, Extension, name};
 
@@ -164,6 +169,10 @@ pub struct World {
     pub gpus: Vec<Gpu>,
     /// A key that nobody trusts, for defects.
     pub stranger: EcKey,
+    /// Signers of reference manifests.
+    pub rim: RimPki,
+    /// NVIDIA's attestation service.
+    pub nras: NrasPki,
 }
 
 impl World {
@@ -176,7 +185,10 @@ impl World {
         let app = AppSpec::simulated(random);
         let guest = Guest::generate(random, app);
         let gpus = (0..spec.gpus).map(|_| nvidia.gpu(random)).collect();
-        World { now: spec.now, intel, nvidia, platform, guest, gpus, stranger: EcKey::p256(random) }
+        let stranger = EcKey::p256(random);
+        let rim = RimPki::generate(random, spec.now);
+        let nras = NrasPki::generate(random, spec.now);
+        World { now: spec.now, intel, nvidia, platform, guest, gpus, stranger, rim, nras }
     }
 
     /// `proveil.trust-roots/v1`: what a client has to be told to trust this world.
@@ -185,6 +197,8 @@ impl World {
             ("schema", string("proveil.trust-roots/v1")),
             ("intel_sgx_root_pem", string(pem("CERTIFICATE", &self.intel.root.der))),
             ("nvidia_device_root_pem", string(pem("CERTIFICATE", &self.nvidia.root.der))),
+            ("nvidia_rim_root_pem", string(pem("CERTIFICATE", &self.rim.root.der))),
+            ("nvidia_nras_issuers_pem", string(pem("CERTIFICATE", &self.nras.intermediate.der))),
         ])
         .to_compact()
     }
@@ -212,6 +226,65 @@ impl World {
     /// Signs a quote on this world's platform with the guest's attestation key.
     pub fn sign_quote(&self, spec: &QuoteSpec) -> Vec<u8> {
         spec.sign(&self.platform, &self.guest.attestation_key)
+    }
+
+    /// Honest manifests for devices of one kind and version: of GPUs the driver's and the firmware's, of switches the firmware's.
+    pub fn rim_specs(&self, devices: &[&Gpu]) -> Vec<RimSpec> {
+        let Some(first) = devices.first() else { return Vec::new() };
+        let product = first.product();
+        if first.is_switch() {
+            let all: Vec<usize> = (0..first.measurements.len()).collect();
+            return vec![RimSpec::new(first.vbios_version, product, "SWITCH", devices, &all)];
+        }
+        vec![
+            RimSpec::new(first.driver_version, product, "GPU", devices, &DRIVER_INDEXES),
+            RimSpec::new(first.vbios_version, product, "GPU", devices, &VBIOS_INDEXES),
+        ]
+    }
+
+    /// Signs a manifest.
+    pub fn sign_rim(&self, spec: &RimSpec) -> RimDocument {
+        let xml = spec.sign(&self.rim.signer.key, &self.rim.chain()).into_bytes();
+        RimDocument { id: None, xml }
+    }
+
+    /// Honest OCSP answers about every certificate behind these devices and behind manifests.
+    pub fn ocsp_specs(
+        &self,
+        devices: &[&Gpu],
+        nonce: &[u8; 32],
+        random: &mut Random,
+    ) -> Vec<(OcspSpec, EcKey)> {
+        let nvidia = &self.nvidia;
+        let mut pairs: Vec<(&Certified, &Certified)> =
+            devices.iter().map(|device| (&device.boot, &nvidia.provisioner)).collect();
+        pairs.push((&nvidia.provisioner, &nvidia.identity));
+        pairs.push((&nvidia.identity, &nvidia.root));
+        let rim = &self.rim;
+        pairs.extend([(&rim.signer, &rim.line), (&rim.line, &rim.product), (&rim.product, &rim.root)]);
+        let answer = |(subject, issuer): (&Certified, &Certified)| {
+            let responder = ocsp::responder(issuer, random, self.now);
+            (OcspSpec::new(subject, issuer, &responder, nonce, self.now), responder.key)
+        };
+        pairs.into_iter().map(answer).collect()
+    }
+
+    /// Everything that NVIDIA would say of this world's GPUs: manifests, OCSP answers, a token of its attestation service.
+    pub fn gpu_endorsements(&self, nonce: &[u8; 32], random: &mut Random) -> GpuEndorsements {
+        let devices: Vec<&Gpu> = self.gpus.iter().collect();
+        let ocsp_nonce = random.bytes();
+        let answers = self.ocsp_specs(&devices, &ocsp_nonce, random);
+        let tokens = NrasSpec::new(&self.nras, &devices, nonce, ClaimsVersion::V2, self.now);
+        GpuEndorsements {
+            rims: self.rim_specs(&devices).iter().map(|spec| self.sign_rim(spec)).collect(),
+            ocsp: answers.iter().map(|(spec, key)| spec.sign(key)).collect(),
+            ocsp_nonce: Some(ocsp_nonce),
+            nras: vec![NrasAnswer {
+                kind: DeviceKind::Gpu,
+                tokens: tokens.sign(&self.nras.signer.key).to_compact().into_bytes(),
+                jwks: self.nras.jwks().to_compact().into_bytes(),
+            }],
+        }
     }
 
     /// `evidence_list` with one honest report per GPU.

@@ -5,6 +5,8 @@
 
 pub mod composite;
 pub mod library;
+pub mod nvidia;
+mod nvidia_ops;
 pub mod tdx;
 
 use std::path::{Path, PathBuf};
@@ -125,6 +127,7 @@ pub struct Kind {
 /// Every kind that can be judged.
 pub const KINDS: &[Kind] = &[
     Kind { name: "tdx", judge: tdx::judge, not_judged: |_| Vec::new() },
+    Kind { name: "nvidia", judge: nvidia::judge, not_judged: |_| Vec::new() },
     Kind { name: "composite", judge: composite::judge, not_judged: composite::not_judged },
 ];
 

@@ -1,50 +1,46 @@
-//! NVIDIA GPUs and switches: signed measurement reports that answer our nonce give [`GpuClaims`].
+//! NVIDIA GPUs and switches: signed measurement reports that answer our nonce give [`GpuClaims`]; signed reference manifests, OCSP
+//! answers and tokens of NVIDIA's attestation service say more about them.
 //!
-//! Source: `protocols/attestation.md` 3.1 and 3.2, `protocols/venice.md` 2.6. Not here: reference measurements (RIM), revocation
-//! (OCSP) and NVIDIA's attestation service (NRAS); so the claims never say "in confidential mode" or "not revoked".
+//! Source: `protocols/attestation.md` 3, `protocols/venice.md` 2.6. The parts, in the order in which they are used:
+//! `report` and `opaque` (what a device sent), `chain` (who it is), `rim` with `xmldsig` and `xml` (what NVIDIA says it should
+//! measure), `reference` (the comparison), `topology` (GPUs and switches of one system), `revocation` (OCSP), `nras` (NVIDIA's own
+//! verdict, never mixed with ours), `requests` (what to ask whom), `rules` (what a policy can demand).
 
+mod chain;
+mod checks;
+pub mod nras;
+mod opaque;
+mod reference;
 mod report;
+pub mod requests;
+mod revocation;
+mod rim;
+pub mod rules;
+pub mod topology;
+mod xml;
+mod xmldsig;
 
-pub use crate::claims::{Architecture, DeviceKind, GpuClaims};
+pub use crate::claims::{
+    Architecture, ConfidentialMode, DeviceKind, GpuClaims, GpuMode, ReferenceState, RevocationState,
+};
+pub use checks::{CHECKS, NRAS_CHECKS, RIM_CHECKS, position};
+pub use reference::{Comparison, RimId, Rims, check_version, compare, rim_ids};
+pub use revocation::Revocation;
+pub use rim::Rim;
 
-use crate::attest::{Check, TrustRoots};
+use crate::attest::TrustRoots;
 use crate::claims::Verified;
 use crate::crypto;
 use crate::error::{Code, Error, Result};
-use crate::limits::{ATTESTATION_RESPONSE_MAX_BYTES, GPU_MAX_DEVICES, GPU_REPORT_MAX_BYTES};
-use crate::pki::{Authority, Certificate, Problem, PublicKey, pem};
-use crate::wire::der::{self, Der};
+use crate::limits::{
+    ATTESTATION_RESPONSE_MAX_BYTES, GPU_MAX_DEVICES, GPU_REPORT_MAX_BYTES, SWITCH_MAX_DEVICES,
+};
+use crate::pki::{Authority, Problem, PublicKey, pem};
 use crate::wire::json::Json;
 use crate::wire::{base64, hex};
+use chain::{chain_error, check_firmware_id, verify_chain};
+use checks::{DUPLICATE, MISSING, NONCE, PARSE, SIGNATURE};
 use report::Report;
-
-const MISSING: &str = "gpu.missing";
-pub(super) const PARSE: &str = "gpu.parse";
-const NONCE: &str = "gpu.nonce";
-const CHAIN: &str = "gpu.chain";
-const FIRMWARE_ID: &str = "gpu.fwid";
-const SIGNATURE: &str = "gpu.signature";
-const DUPLICATE: &str = "gpu.duplicate";
-
-/// Every check, in order; see [`crate::attest::tdx::CHECKS`] for how failures relate to it.
-pub static CHECKS: &[Check] = &[
-    Check { id: MISSING, title: "There is GPU evidence" },
-    Check { id: PARSE, title: "Each report has the exact layout of a measurement report" },
-    Check { id: NONCE, title: "Each device answered our nonce" },
-    Check { id: CHAIN, title: "Each device's certificate leads to the trusted NVIDIA root" },
-    Check { id: SIGNATURE, title: "Each device signed its report" },
-    Check { id: FIRMWARE_ID, title: "Each device runs the firmware that its certificate was made for" },
-    Check { id: DUPLICATE, title: "No device is presented twice" },
-];
-
-/// Extension of Hopper leaves: composite device id, whose last 48 bytes are the firmware identity (2.23.133.5.4.1).
-const COMPOSITE_DEVICE_ID: &[u8] = &[0x67, 0x81, 0x05, 0x05, 0x04, 0x01];
-/// Extension of Blackwell leaves: DiceTcbInfo (2.23.133.5.4.1.1).
-const DICE_TCB_INFO: &[u8] = &[0x67, 0x81, 0x05, 0x05, 0x04, 0x01, 0x01];
-/// SHA-384, 2.16.840.1.101.3.4.2.2.
-const SHA384: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02];
-/// Tag `[6]` constructed: the firmware identities in DiceTcbInfo.
-const FIRMWARE_IDS: u8 = 0xa6;
 
 /// GPU evidence as a provider serves it. Nothing in it is verified.
 #[derive(Clone, Debug)]
@@ -89,7 +85,7 @@ impl GpuEvidence {
             Some(Json::Array(list)) => list,
             _ => return Err(malformed("It has no evidence list.")),
         };
-        if list.len() > GPU_MAX_DEVICES {
+        if list.len() > GPU_MAX_DEVICES.saturating_add(SWITCH_MAX_DEVICES) {
             return Err(Error::new(Code::LimitExceeded).at("GPU devices"));
         }
         let nonce = match object.get("nonce") {
@@ -101,6 +97,17 @@ impl GpuEvidence {
         let devices =
             devices.ok_or_else(|| malformed("A device lacks evidence or certificate in base64."))?;
         Ok(GpuEvidence { nonce, devices })
+    }
+
+    /// Evidence of bare devices, without a provider around it. Fails as [`GpuEvidence::read`] does.
+    pub fn of_devices(devices: Vec<Device>) -> Result<GpuEvidence> {
+        if devices.is_empty() {
+            return Err(Error::new(Code::GpuEvidenceMissing).at(MISSING));
+        }
+        if devices.len() > GPU_MAX_DEVICES.saturating_add(SWITCH_MAX_DEVICES) {
+            return Err(Error::new(Code::LimitExceeded).at("GPU devices"));
+        }
+        Ok(GpuEvidence { nonce: None, devices })
     }
 
     /// The devices.
@@ -149,6 +156,10 @@ pub fn verify(
         }
         claims.push(Verified::new(verified));
     }
+    let switches = claims.iter().filter(|device| device.kind == DeviceKind::Switch).count();
+    if switches > SWITCH_MAX_DEVICES || claims.len().saturating_sub(switches) > GPU_MAX_DEVICES {
+        return Err(Error::new(Code::LimitExceeded).at("GPU devices"));
+    }
     if claims.is_empty() {
         return Err(Error::new(Code::GpuEvidenceMissing).at(MISSING));
     }
@@ -170,96 +181,47 @@ fn verify_device(
         return Err(nonce_error(nonce, report.nonce));
     }
     let chain = pem::certificates(&device.chain).map_err(chain_error)?;
-    let leaf = verify_chain(&chain, root, at, known).map_err(chain_error)?;
+    let (leaf, authorities) = verify_chain(&chain, root, at, known).map_err(chain_error)?;
     let PublicKey::P384(key) = leaf.key() else { return Err(chain_error(Problem::Algorithm)) };
     if !crypto::p384_verify_fixed(key, report.signed, report.signature) {
         return Err(Error::new(Code::GpuSignature).at(SIGNATURE));
     }
-    check_firmware_id(&leaf, report.firmware_id)?;
     let chip = leaf.common_name().and_then(|name| name.split(' ').next()).unwrap_or_default();
+    let architecture = architecture(chip);
+    let kind = if architecture == Architecture::Ls10 { DeviceKind::Switch } else { DeviceKind::Gpu };
+    let stated = opaque::read(&report.opaque, kind)?;
+    check_firmware_id(&leaf, stated.firmware_id.as_ref())?;
     Ok(GpuClaims {
-        kind: report.kind,
-        architecture: architecture(chip),
+        kind,
+        architecture,
         chip: chip.to_owned(),
-        driver_version: report.driver_version,
-        vbios_version: report.vbios_version,
-        firmware_id: report.firmware_id.copied(),
-        protected_pcie: report.protected_pcie,
+        driver_version: stated.driver_version,
+        vbios_version: stated.vbios_version,
+        firmware_id: stated.firmware_id,
+        protected_pcie: stated.protected_pcie,
         measurements: report.measurements,
+        details: stated.details,
         device_id: crypto::sha256(&[leaf.der()]),
+        serial: leaf.serial(),
+        reference: ReferenceState::NotChecked,
+        revocation: RevocationState::NotChecked,
         verified_at: at,
         custom_root: false,
+        authorities,
     })
 }
 
-/// Verifies a chain of exactly five certificates: device firmware, device, two intermediates, root. Authorities that were
-/// verified for an earlier device of the same answer are not verified again.
-fn verify_chain<'a>(
-    chain: &'a [Vec<u8>],
-    root: &Authority,
-    at: u64,
-    known: &mut Vec<Authority>,
-) -> std::result::Result<Certificate<'a>, Problem> {
-    let [leaf, authorities @ .., last] = chain else { return Err(Problem::ChainShape) };
-    if authorities.len() != 3 || last != root.der() {
-        return Err(Problem::ChainShape);
-    }
-    root.valid_at(at)?;
-    let mut issuer = root.clone();
-    for der in authorities.iter().rev() {
-        issuer = match known.iter().find(|authority| authority.der() == der.as_slice()) {
-            Some(authority) => authority.clone(),
-            None => {
-                let authority = Authority::below(&issuer, &Certificate::parse(der)?, at)?;
-                known.push(authority.clone());
-                authority
-            }
-        };
-    }
-    let leaf = Certificate::parse(leaf)?;
-    leaf.end_entity()?;
-    leaf.valid_at(at)?;
-    leaf.issued_by(&issuer)?;
-    Ok(leaf)
+/// The same facts, with the outcome of the comparison that was made with them.
+pub(crate) fn with_reference(claims: Verified<GpuClaims>, reference: ReferenceState) -> Verified<GpuClaims> {
+    claims.map(|claims| GpuClaims { reference, ..claims })
 }
 
-/// A firmware identity that the report states must be the one of the certificate.
-fn check_firmware_id(leaf: &Certificate<'_>, stated: Option<&[u8; 48]>) -> Result<()> {
-    let Some(stated) = stated else { return Ok(()) };
-    let certified = match (leaf.extension(DICE_TCB_INFO), leaf.extension(COMPOSITE_DEVICE_ID)) {
-        (Some(content), None) => dice_firmware_id(content),
-        (None, Some(content)) => trailing_firmware_id(content),
-        _ => None,
-    };
-    if certified == Some(stated) {
-        return Ok(());
-    }
-    Err(Error::new(Code::GpuFirmwareId)
-        .at(FIRMWARE_ID)
-        .expected(certified.map_or_else(String::new, |id| hex::short(id)))
-        .found(hex::short(stated)))
-}
-
-/// The first firmware identity of a DiceTcbInfo; it must be a SHA-384 digest.
-fn dice_firmware_id(content: &[u8]) -> Option<&[u8; 48]> {
-    let mut info = Der::new(content).inside(der::SEQUENCE)?;
-    while let Some(field) = info.value() {
-        if field.tag == FIRMWARE_IDS {
-            let mut first = Der::new(field.content).inside(der::SEQUENCE)?;
-            return if first.expect(der::OID)? == SHA384 {
-                first.expect(der::OCTET_STRING)?.try_into().ok()
-            } else {
-                None
-            };
-        }
-    }
-    None
-}
-
-/// The OCTET STRING of 48 bytes that ends a composite device id.
-fn trailing_firmware_id(content: &[u8]) -> Option<&[u8; 48]> {
-    let (head, id) = content.split_last_chunk::<48>()?;
-    head.ends_with(&[der::OCTET_STRING, 48]).then_some(id)
+/// The same facts, with what is known of revocation.
+pub(crate) fn with_revocation(
+    claims: Verified<GpuClaims>,
+    revocation: RevocationState,
+) -> Verified<GpuClaims> {
+    claims.map(|claims| GpuClaims { revocation, ..claims })
 }
 
 fn architecture(chip: &str) -> Architecture {
@@ -271,14 +233,10 @@ fn architecture(chip: &str) -> Architecture {
     }
 }
 
-pub(super) fn malformed(context: &str) -> Error {
+fn malformed(context: &str) -> Error {
     Error::new(Code::GpuEvidenceMalformed).at(PARSE).context(context)
 }
 
 fn nonce_error(expected: &[u8; 32], found: &[u8]) -> Error {
     Error::new(Code::GpuNonceMismatch).at(NONCE).expected(hex::short(expected)).found(hex::short(found))
-}
-
-fn chain_error(problem: Problem) -> Error {
-    Error::new(Code::GpuChain).at(CHAIN).context(problem.to_string())
 }

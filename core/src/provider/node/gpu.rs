@@ -1,13 +1,14 @@
-//! GPU evidence of a node (venice.md 2.6, attestation.md 3): genuine devices that answered our challenge, each once. That they run in
-//! confidential mode, or are attached to this enclave, is not shown by it and is listed as not checked.
+//! GPU evidence of a node (venice.md 2.6, attestation.md 3): genuine devices that answered our challenge, each once. That they are
+//! attached to this enclave is shown by nothing in it: only measured guest software that a reference value names, and that is known
+//! to open its own session with the GPUs, can vouch for that (attestation.md 4.1).
 
-use super::{NodeFindings, NodeInput, list_steps};
+use super::{NodeFindings, NodeInput};
+use crate::appraise::gpu::{self, GpuInput};
 use crate::attest::nvidia::{self, GpuEvidence};
-use crate::claims::{DeviceKind, GpuClaims, Verified};
+use crate::claims::{GpuClaims, Verified};
 use crate::error::{Code, Error, Result};
 use crate::policy::{Appraisal, GpuRule};
 use crate::report::Check;
-use crate::wire::hex;
 use crate::wire::json::Json;
 
 pub(super) fn check(appraisal: &mut Appraisal<'_>, input: &NodeInput<'_>, findings: &mut NodeFindings) {
@@ -21,32 +22,26 @@ pub(super) fn check(appraisal: &mut Appraisal<'_>, input: &NodeInput<'_>, findin
         GpuRule::IfPresent if is_absent(payload) => Some("the answer has no GPU evidence"),
         GpuRule::IfPresent | GpuRule::Required => None,
     };
+    let shared = GpuInput {
+        scope,
+        nonce: input.nonce,
+        policy: input.policy,
+        roots: input.roots,
+        endorsements: input.endorsements,
+        at: input.at,
+    };
     if let Some(why) = skipped {
         for check in nvidia::CHECKS {
             appraisal.advisory(Check::not_checked(scope, check.id, why));
         }
+        gpu::unmade(appraisal, &shared, why);
     } else {
-        let result = verify(payload, input);
-        let failed = result.as_ref().err().map(|error| {
-            let reason = error.check().unwrap_or_default();
-            (error, nvidia::CHECKS.iter().position(|check| check.id == reason).unwrap_or(0))
-        });
-        list_steps(appraisal, scope, nvidia::CHECKS, failed);
-        if let Ok(devices) = result {
-            findings.gpus = devices.len();
-            facts(appraisal, scope, &devices);
+        findings.gpu = gpu::check(appraisal, &shared, verify(payload, input));
+        if let Some(end) = findings.gpu.expires {
+            findings.expires = findings.expires.map(|known| known.min(end));
         }
     }
-    // Reference measurements are not compared by this version. Where a policy requires that, the check counts, and is not made.
-    let unmade = |id| Check::not_checked(scope, id, "reference measurements were not compared");
-    for id in ["gpu.measurements", "gpu.bound"] {
-        if input.policy.require_gpu_measurements() {
-            let error = Error::new(Code::RequiredCheckNotMade).at(id);
-            appraisal.enforced(unmade(id), Some(error));
-        } else {
-            appraisal.advisory(unmade(id));
-        }
-    }
+    check_bound(appraisal, input, findings);
 }
 
 fn is_absent(payload: Option<&Json>) -> bool {
@@ -56,29 +51,34 @@ fn is_absent(payload: Option<&Json>) -> bool {
 fn verify(payload: Option<&Json>, input: &NodeInput<'_>) -> Result<Vec<Verified<GpuClaims>>> {
     let evidence = GpuEvidence::read(payload)?;
     evidence.check_stated_nonce(input.nonce)?;
-    let devices = nvidia::verify(&evidence, input.nonce, input.roots, input.at)?;
-    let gpus = devices.iter().filter(|device| device.kind == DeviceKind::Gpu).count();
-    if gpus < input.policy.gpu_minimum() {
-        return Err(Error::new(Code::GpuEvidenceMissing)
-            .at("gpu.missing")
-            .expected(format!("at least {} GPUs", input.policy.gpu_minimum()))
-            .found(gpus.to_string()));
+    nvidia::verify(&evidence, input.nonce, input.roots, input.at)
+}
+
+/// A GPU that answered the same challenge is not thereby this enclave's. What can show it is measured software that a reference value
+/// names, when the policy says that this software refuses to work without GPUs that it checked itself.
+fn check_bound(appraisal: &mut Appraisal<'_>, input: &NodeInput<'_>, findings: &mut NodeFindings) {
+    const ID: &str = "gpu.bound";
+    let scope = input.scope;
+    let named = appraisal.passed(scope, "software.reference");
+    if input.policy.software_enforces_gpu() && named && findings.gpu.measured() {
+        findings.gpu_bound = true;
+        appraisal.pass_with(scope, ID, "by the measured software, which the policy says checks its own GPUs");
+        return;
     }
-    Ok(devices)
+    let why = match (input.policy.software_enforces_gpu(), named) {
+        (true, false) => "no reference value names the measured software",
+        (true, true) => "the GPUs' measurements are not known to be right",
+        (false, _) => "a genuine GPU answered the same challenge, which a GPU elsewhere could do too",
+    };
+    let check = Check::not_checked(scope, ID, why);
+    if input.policy.require_gpu_measurements() {
+        appraisal.enforced(check, Some(Error::new(Code::RequiredCheckNotMade).at(ID)));
+    } else {
+        appraisal.advisory(check);
+    }
 }
 
 /// What can be said of a payload without verifying it: it is there, and it states our challenge.
 pub(crate) fn check_gpu_payload(answer: &Json, nonce: &[u8; 32]) -> Result<()> {
     GpuEvidence::read(answer.get("nvidia_payload"))?.check_stated_nonce(nonce)
-}
-
-fn facts(appraisal: &mut Appraisal<'_>, scope: &str, devices: &[Verified<GpuClaims>]) {
-    for (i, device) in devices.iter().enumerate() {
-        let mut fact = |name: &str, value: &str| appraisal.fact(format!("{scope}gpu.{i}.{name}"), value);
-        fact("architecture", device.architecture.word());
-        fact("chip", &device.chip);
-        fact("driver", device.driver_version.as_deref().unwrap_or("-"));
-        fact("vbios", device.vbios_version.as_deref().unwrap_or("-"));
-        fact("device_id", &hex::encode(&device.device_id));
-    }
 }

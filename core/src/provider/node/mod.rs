@@ -14,10 +14,12 @@ pub(crate) use collateral::CollateralPool;
 pub(crate) use gpu::check_gpu_payload;
 pub(crate) use identity::{Identity, check_report_data, optional_text};
 
+use crate::appraise::gpu::GpuFindings;
 use crate::attest::{self, TrustRoots, tdx};
 use crate::claims::{TdxClaims, Verified};
 use crate::crypto;
 use crate::error::{Code, Error, Result};
+use crate::evidence::GpuEndorsements;
 use crate::pki::{Certificate, pem};
 use crate::policy::{Appraisal, Policy, time};
 use crate::report::{Check, Platform};
@@ -34,6 +36,8 @@ pub(crate) struct NodeInput<'a> {
     pub nonce: &'a [u8; 32],
     pub policy: &'a Policy,
     pub roots: &'a TrustRoots,
+    /// What NVIDIA says about the GPUs, as far as it was asked.
+    pub endorsements: &'a GpuEndorsements,
     pub at: u64,
     /// Whether GPU evidence is expected of this node.
     pub has_gpus: bool,
@@ -48,8 +52,10 @@ pub(crate) struct NodeFindings {
     pub identity: Option<Identity>,
     /// Earliest expiry of what was used.
     pub expires: Option<u64>,
-    /// Distinct genuine GPUs.
-    pub gpus: usize,
+    /// What the GPU checks found out.
+    pub gpu: GpuFindings,
+    /// Whether measured software ties the GPUs to the enclave.
+    pub gpu_bound: bool,
     /// Whether the event log tied an application description to the quote.
     pub compose_measured: bool,
 }

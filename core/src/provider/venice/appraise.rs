@@ -3,7 +3,7 @@
 use crate::attest::TrustRoots;
 use crate::crypto;
 use crate::error::{Code, Error, Result};
-use crate::evidence::TdxCollateral;
+use crate::evidence::{GpuEndorsements, TdxCollateral};
 use crate::limits::ATTESTATION_RESPONSE_MAX_BYTES;
 use crate::policy::{Accepted, Appraisal, Policy, Subject};
 use crate::provider::node::{CollateralPool, NodeFindings, NodeInput, appraise_node, optional_text};
@@ -24,6 +24,8 @@ pub(crate) struct Input<'a> {
     pub collateral: &'a [TdxCollateral],
     /// Why collateral could not be fetched, if it was tried.
     pub collateral_failure: Option<&'a Error>,
+    /// What NVIDIA says about the GPUs, as far as it was asked.
+    pub endorsements: &'a GpuEndorsements,
     pub at: u64,
 }
 
@@ -52,6 +54,7 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
                 policy: input.policy,
                 at: input.at,
                 roots: input.roots,
+                endorsements: input.endorsements,
                 has_gpus: true,
                 // The protocol seals to a secp256k1 key; a node that proves another kind cannot be used.
                 seals: true,
@@ -172,6 +175,7 @@ fn conclude(appraisal: Appraisal<'_>, input: &Input<'_>, findings: &NodeFindings
         base_url: input.base_url,
         key: findings.identity.as_ref().map(|identity| format!("0x{}", hex::encode(identity.address()))),
         hardware: "Intel TDX",
+        bare: None,
         roots: if input.roots.is_custom() { Roots::Custom } else { Roots::Vendor },
         who_can_read: who_can_read(appraisal.verdict()),
         not_proven: not_proven(input.policy, findings),
@@ -205,6 +209,24 @@ fn who_can_read(verdict: Verdict) -> Vec<Hop> {
     ]
 }
 
+/// What is open about the GPUs. A genuine GPU that answered the same challenge is never called bound to the enclave by that.
+fn gpus_not_proven(findings: &NodeFindings) -> Option<String> {
+    let gpu = &findings.gpu;
+    let shown = match (gpu.gpus, gpu.matched, gpu.vouched, findings.gpu_bound) {
+        (0, ..) => return Some("GPUs: no evidence.".to_owned()),
+        (_, true, _, true) => return None,
+        (_, true, _, false) => "not shown that they are attached to this enclave",
+        (_, false, true, true) => "that they run in confidential mode is NVIDIA's word",
+        (_, false, true, false) => {
+            "that they run in confidential mode is NVIDIA's word, and it is not shown that they are attached to this enclave"
+        }
+        (_, false, false, _) => {
+            "not shown that they run in confidential mode or are attached to this enclave"
+        }
+    };
+    Some(format!("GPUs: genuine NVIDIA devices answered the same challenge; {shown}."))
+}
+
 /// What the protocol and this appraisal leave open (venice.md 0.2, README decision 9).
 fn not_proven(policy: &Policy, findings: &NodeFindings) -> Vec<String> {
     let mut out = vec![
@@ -225,13 +247,7 @@ fn not_proven(policy: &Policy, findings: &NodeFindings) -> Vec<String> {
             "Software identity: no measured application description and no reference value.".to_owned()
         });
     }
-    out.push(if findings.gpus > 0 {
-        "GPUs: genuine NVIDIA devices answered the same challenge; not shown that they run in confidential mode or are \
-         attached to this enclave."
-            .to_owned()
-    } else {
-        "GPUs: no evidence.".to_owned()
-    });
+    out.extend(gpus_not_proven(findings));
     out.push("Attacks on the hardware itself: physical access to the memory bus, leaked attestation keys, side channels.".to_owned());
     out
 }

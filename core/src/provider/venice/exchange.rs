@@ -9,7 +9,7 @@ use crate::attest::tdx::{Platform, Quote, VerifiedCollateral};
 use crate::crypto::SecureRandom;
 use crate::endpoint::{Outcome, VerifiedEndpoint};
 use crate::error::{Code, Error, Result};
-use crate::evidence::{CollateralRequests, PcsResponses, TdxCollateral};
+use crate::evidence::{CollateralRequests, GpuEndorsements, PcsResponses, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, TransportFailure, encode_query};
 use crate::limits;
 use crate::provider::exchange::{ExchangeConfig, Step};
@@ -295,6 +295,8 @@ impl VeniceExchange {
             roots: &self.config.roots,
             collateral: &collateral,
             collateral_failure: self.collateral_failure.as_ref(),
+            // What NVIDIA says is not fetched in an exchange; a policy that requires it ends in `required_check_not_made`.
+            endorsements: &GpuEndorsements::default(),
             at,
         });
         match accepted {
