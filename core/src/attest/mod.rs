@@ -6,11 +6,13 @@
 
 pub mod dstack;
 pub mod nvidia;
+pub mod snp;
 pub mod tdx;
 
+use self::snp::AmdRoots;
 use crate::error::{Code, Error, Result};
 use crate::limits::CHAIN_MAX_BYTES;
-use crate::pki::{Authority, pem, roots};
+use crate::pki::{Authority, Problem, pem, roots};
 use crate::wire::json::Json;
 
 /// A named check, for lists of what was done.
@@ -30,6 +32,7 @@ pub struct Check {
 pub struct TrustRoots {
     intel_sgx: Option<Authority>,
     nvidia_device: Option<Authority>,
+    amd: AmdRoots,
     custom: bool,
 }
 
@@ -43,11 +46,15 @@ impl TrustRoots {
             // That the pinned roots parse is shown by a test; a root that did not would be trusted for nothing.
             intel_sgx: Authority::root(roots::INTEL_SGX.der).ok(),
             nvidia_device: Authority::root(roots::NVIDIA_DEVICE.der).ok(),
+            amd: AmdRoots::vendors(),
             custom: false,
         }
     }
 
-    /// Reads a `proveil.trust-roots/v1` file: `{"schema": ..., "intel_sgx_root_pem": ..., "nvidia_device_root_pem": ...}`.
+    /// Reads a `proveil.trust-roots/v1` file:
+    /// `{"schema": ..., "intel_sgx_root_pem": ..., "nvidia_device_root_pem": ..., "amd_roots_pem": ...}`. The first two are one
+    /// certificate each; the last is one self-signed `ARK-` certificate per product line, and issuers below them that are to be trusted
+    /// without a revocation list.
     /// A vendor whose member is absent has no trusted root: its evidence is refused. Unknown members are refused.
     /// Fails with `trust_roots_invalid`.
     pub fn from_json(bytes: &[u8]) -> Result<TrustRoots> {
@@ -60,23 +67,30 @@ impl TrustRoots {
         if file.get("schema").and_then(Json::as_str) != Some(SCHEMA) {
             return Err(invalid("It has another schema.").at("schema").expected(SCHEMA));
         }
-        let mut roots = TrustRoots { intel_sgx: None, nvidia_device: None, custom: true };
+        let mut roots =
+            TrustRoots { intel_sgx: None, nvidia_device: None, amd: AmdRoots::default(), custom: true };
         for (name, value) in members {
+            if name == "schema" {
+                continue;
+            }
+            if !["intel_sgx_root_pem", "nvidia_device_root_pem", "amd_roots_pem"].contains(&name.as_str()) {
+                return Err(invalid("It has an unknown member.").at("member").found(name.as_str()));
+            }
+            let problem = |problem: Problem| invalid(&problem.to_string()).at(name.as_str());
+            let text = value.as_str().ok_or_else(|| invalid("A root is not a text.").at(name.as_str()))?;
+            let certificates = pem::certificates(text.as_bytes()).map_err(problem)?;
             let slot = match name.as_str() {
-                "schema" => continue,
                 "intel_sgx_root_pem" => &mut roots.intel_sgx,
                 "nvidia_device_root_pem" => &mut roots.nvidia_device,
-                _ => return Err(invalid("It has an unknown member.").at("member").found(name.as_str())),
+                _ => {
+                    roots.amd = AmdRoots::from_certificates(&certificates).map_err(problem)?;
+                    continue;
+                }
             };
-            let text = value.as_str().ok_or_else(|| invalid("A root is not a text.").at(name.as_str()))?;
-            let certificates = pem::certificates(text.as_bytes())
-                .map_err(|problem| invalid(&problem.to_string()).at(name.as_str()))?;
             let [der] = certificates.as_slice() else {
                 return Err(invalid("A root must be exactly one certificate.").at(name.as_str()));
             };
-            *slot = Some(
-                Authority::root(der).map_err(|problem| invalid(&problem.to_string()).at(name.as_str()))?,
-            );
+            *slot = Some(Authority::root(der).map_err(problem)?);
         }
         Ok(roots)
     }
@@ -94,6 +108,11 @@ impl TrustRoots {
     /// Root of NVIDIA's device certificates, if one is trusted.
     pub const fn nvidia_device(&self) -> Option<&Authority> {
         self.nvidia_device.as_ref()
+    }
+
+    /// Roots of AMD's certificates; none is trusted when it is empty.
+    pub const fn amd(&self) -> &AmdRoots {
+        &self.amd
     }
 }
 
@@ -127,7 +146,14 @@ mod tests {
         let both = format!(
             "{{\"schema\":\"{SCHEMA}\",\"intel_sgx_root_pem\":\"{intel}\",\"nvidia_device_root_pem\":\"{nvidia}\"}}"
         );
-        assert!(TrustRoots::from_json(both.as_bytes()).unwrap().nvidia_device().is_some());
+        let both = TrustRoots::from_json(both.as_bytes()).unwrap();
+        assert!(both.nvidia_device().is_some() && both.amd().roots().is_empty());
+
+        let amd = pem(roots::AMD[2].asvk.der) + &pem(roots::AMD[2].ark.der);
+        let amd = format!("{{\"schema\":\"{SCHEMA}\",\"amd_roots_pem\":\"{amd}\"}}");
+        let amd = TrustRoots::from_json(amd.as_bytes()).unwrap();
+        assert_eq!(amd.amd().roots().len(), 1);
+        assert!(amd.is_custom() && amd.intel_sgx().is_none() && vendors.amd().roots().len() == 3);
         for bad in [
             String::from("{}"),
             file.replace("/v1", "/v2"),
@@ -135,6 +161,7 @@ mod tests {
             file.replace(&intel, &format!("{intel}{nvidia}")),
             file.replace(&intel, ""),
             file.replace(&intel, "x"),
+            file.replace("intel_sgx_root_pem", "amd_roots_pem"),
             file.replacen('{', "{\"schema\":\"proveil.trust-roots/v1\",", 1),
         ] {
             assert_eq!(TrustRoots::from_json(bad.as_bytes()).unwrap_err().code(), Code::TrustRootsInvalid);

@@ -193,6 +193,16 @@ pub fn p384_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool 
         && verify(&aws_lc_rs::signature::ECDSA_P384_SHA384_ASN1, public, message, signature)
 }
 
+/// RSASSA-PSS (RFC 8017 section 8.1) with SHA-384, MGF1 with SHA-384, a salt of 48 bytes and trailer 0xbc, under a key of exactly 4096 bits
+/// with exponent 65537; modulus and signature are 512 bytes big-endian.
+pub fn rsa_pss_sha384_verify(modulus: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    const EXPONENT: &[u8] = &[1, 0, 1];
+    super::is_rsa_4096(modulus, signature)
+        && aws_lc_rs::signature::RsaPublicKeyComponents { n: modulus, e: EXPONENT }
+            .verify(&aws_lc_rs::signature::RSA_PSS_2048_8192_SHA384, message, signature)
+            .is_ok()
+}
+
 /// Ed25519 (RFC 8032).
 pub fn ed25519_verify(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
     verify(&aws_lc_rs::signature::ED25519, public, message, signature)

@@ -1,4 +1,4 @@
-//! Back ends in pure Rust, without a C compiler: the RustCrypto curves, AES-GCM and hashes, and ed25519-dalek (docs/adr/0003).
+//! Back ends in pure Rust, without a C compiler: the RustCrypto curves, RSA, AES-GCM and hashes, and ed25519-dalek (docs/adr/0003).
 //!
 //! Same functions and same answers as `native`; the tests run both on the same inputs.
 
@@ -211,6 +211,18 @@ fn der_to_fixed<const HALF: usize>(der: &[u8]) -> Option<Vec<u8>> {
         fixed.extend_from_slice(magnitude);
     }
     outer.is_empty().then_some(fixed)
+}
+
+/// RSASSA-PSS (RFC 8017 section 8.1) with SHA-384, MGF1 with SHA-384, a salt of 48 bytes and trailer 0xbc, under a key of exactly 4096 bits
+/// with exponent 65537; modulus and signature are 512 bytes big-endian.
+pub fn rsa_pss_sha384_verify(modulus: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    if !super::is_rsa_4096(modulus, signature) {
+        return false;
+    }
+    let modulus = rsa::BigUint::from_bytes_be(modulus);
+    let padding = rsa::Pss::new_with_salt::<rsa::sha2::Sha384>(48);
+    rsa::RsaPublicKey::new(modulus, rsa::BigUint::from(65537_u32))
+        .is_ok_and(|key| key.verify(padding, &sha384(&[message]), signature).is_ok())
 }
 
 /// Ed25519 (RFC 8032).

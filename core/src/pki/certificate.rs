@@ -23,13 +23,15 @@ impl Serial {
     }
 }
 
-/// A public key on a named curve, SEC1 uncompressed.
+/// A public key: on a named curve, SEC1 uncompressed, or RSA as AMD uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublicKey {
     /// P-256; signs with SHA-256.
     P256([u8; 65]),
     /// P-384; signs with SHA-384.
     P384([u8; 97]),
+    /// RSA of exactly 4096 bits with exponent 65537: the modulus, big-endian. Signs with RSASSA-PSS, SHA-384 and a salt of 48 bytes.
+    Rsa4096(Box<[u8; 512]>),
 }
 
 /// SubjectPublicKeyInfo up to the first byte of an uncompressed P-256 point (RFC 5480).
@@ -42,10 +44,33 @@ const SPKI_P384: &[u8] = &[
     0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
     0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
 ];
+/// SubjectPublicKeyInfo up to the first byte of a modulus of 4096 bits (RFC 8017 A.1.1; parameters NULL).
+const SPKI_RSA_4096: &[u8] = &[
+    0x30, 0x82, 0x02, 0x22, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
+    0x05, 0x00, 0x03, 0x82, 0x02, 0x0f, 0x00, 0x30, 0x82, 0x02, 0x0a, 0x02, 0x82, 0x02, 0x01, 0x00,
+];
+/// What follows that modulus: the exponent 65537.
+const SPKI_RSA_65537: &[u8] = &[0x02, 0x03, 0x01, 0x00, 0x01];
 /// AlgorithmIdentifier ecdsa-with-SHA256 (RFC 5758): without parameters.
 const ECDSA_SHA256: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 /// AlgorithmIdentifier ecdsa-with-SHA384.
 const ECDSA_SHA384: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03];
+/// AlgorithmIdentifier RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes (RFC 8017 A.2.3), in DER: the trailer field,
+/// which has its default value, is left out.
+const RSA_PSS_SHA384: &[u8] = &[
+    0x30, 0x41, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, 0x34, 0xa0, 0x0f,
+    0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa1, 0x1c,
+    0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, 0x30, 0x0d, 0x06, 0x09,
+    0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa2, 0x03, 0x02, 0x01, 0x30,
+];
+/// The same as AMD's older certificates have it: the trailer field 1 is written out, although DER leaves out defaults.
+const RSA_PSS_SHA384_TRAILER: &[u8] = &[
+    0x30, 0x46, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, 0x39, 0xa0, 0x0f,
+    0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa1, 0x1c,
+    0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, 0x30, 0x0d, 0x06, 0x09,
+    0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa2, 0x03, 0x02, 0x01, 0x30, 0xa3,
+    0x03, 0x02, 0x01, 0x01,
+];
 
 impl PublicKey {
     fn from_spki(spki: &[u8]) -> Result<PublicKey, Problem> {
@@ -56,18 +81,26 @@ impl PublicKey {
         if let Some(point) = point(SPKI_P384) {
             return point.try_into().map(PublicKey::P384).map_err(|_| Problem::Malformed);
         }
+        let modulus = spki.strip_prefix(SPKI_RSA_4096).and_then(|rest| rest.strip_suffix(SPKI_RSA_65537));
+        if let Some(modulus) = modulus.and_then(|modulus| <&[u8; 512]>::try_from(modulus).ok()) {
+            // The prefix holds a zero byte before the modulus, which is DER only if the modulus starts with a set bit: so it has 4096 bits.
+            let exact = modulus.first().is_some_and(|first| first & 0x80 != 0);
+            return if exact { Ok(PublicKey::Rsa4096(Box::new(*modulus))) } else { Err(Problem::Malformed) };
+        }
         Err(Problem::Algorithm)
     }
 
-    /// The point: 65 or 97 bytes.
+    /// The point (65 or 97 bytes), or the modulus of an RSA key (512 bytes).
     pub fn point(&self) -> &[u8] {
         match self {
             PublicKey::P256(point) => point,
             PublicKey::P384(point) => point,
+            PublicKey::Rsa4096(modulus) => modulus.as_slice(),
         }
     }
 
-    /// Checks a DER signature by this key. `algorithm` is the encoded AlgorithmIdentifier; it must be the one of the curve.
+    /// Checks a certificate's or list's signature by this key: DER for the curves, 512 bytes for RSA. `algorithm` is the encoded
+    /// AlgorithmIdentifier; it must be the one of the key.
     pub(crate) fn verify(&self, algorithm: &[u8], message: &[u8], signature: &[u8]) -> Result<(), Problem> {
         let valid = match self {
             PublicKey::P256(point) if algorithm == ECDSA_SHA256 => {
@@ -75,6 +108,11 @@ impl PublicKey {
             }
             PublicKey::P384(point) if algorithm == ECDSA_SHA384 => {
                 crypto::p384_verify_der(point, message, signature)
+            }
+            PublicKey::Rsa4096(modulus)
+                if algorithm == RSA_PSS_SHA384 || algorithm == RSA_PSS_SHA384_TRAILER =>
+            {
+                crypto::rsa_pss_sha384_verify(modulus.as_slice(), message, signature)
             }
             _ => return Err(Problem::Algorithm),
         };
@@ -139,7 +177,7 @@ struct Usage {
 }
 
 impl<'a> Certificate<'a> {
-    /// Parses one certificate of at most 16 KiB that takes up all of `der`: version 3, an EC key and ECDSA signature, inner and
+    /// Parses one certificate of at most 16 KiB that takes up all of `der`: version 3, an EC or RSA-4096 key, inner and
     /// outer algorithm equal, no extension twice, no critical extension other than basicConstraints and keyUsage.
     pub fn parse(der: &'a [u8]) -> Result<Certificate<'a>, Problem> {
         if der.len() > CERTIFICATE_MAX_BYTES {
@@ -228,6 +266,16 @@ impl<'a> Certificate<'a> {
         self.common_name
     }
 
+    /// Encoded issuer name.
+    pub const fn issuer(&self) -> &'a [u8] {
+        self.issuer
+    }
+
+    /// Encoded subject name.
+    pub const fn subject(&self) -> &'a [u8] {
+        self.subject
+    }
+
     /// Serial number.
     pub const fn serial(&self) -> Serial {
         self.serial
@@ -238,6 +286,11 @@ impl<'a> Certificate<'a> {
         &self.key
     }
 
+    /// First second of validity.
+    pub const fn not_before(&self) -> u64 {
+        self.not_before
+    }
+
     /// Last second of validity.
     pub const fn not_after(&self) -> u64 {
         self.not_after
@@ -246,6 +299,11 @@ impl<'a> Certificate<'a> {
     /// True when it is marked as a certification authority.
     pub const fn is_ca(&self) -> bool {
         self.ca
+    }
+
+    /// Every extension that this module does not judge: encoded OID and content (without tag and length), in order.
+    pub fn extensions(&self) -> impl Iterator<Item = (&[u8], &'a [u8])> {
+        self.other.iter().map(|(oid, value)| (oid.as_slice(), *value))
     }
 
     /// Content of the extension with this encoded OID (without tag and length).
@@ -311,6 +369,12 @@ impl Authority {
         Authority::new(&certificate, certificate.path_length)
     }
 
+    /// An authority that the caller has decided to trust by its bytes, wherever it was issued. Checks only that it may issue.
+    pub fn pinned(der: &[u8]) -> Result<Authority, Problem> {
+        let certificate = Certificate::parse(der)?;
+        Authority::new(&certificate, certificate.path_length)
+    }
+
     /// An authority below `issuer`: checks names, key identifiers, path length, CA flag, key usage, signature and dates.
     pub fn below(issuer: &Authority, certificate: &Certificate<'_>, at: u64) -> Result<Authority, Problem> {
         certificate.valid_at(at)?;
@@ -373,6 +437,11 @@ impl Authority {
     /// Subject key identifier.
     pub fn key_id(&self) -> Option<&[u8]> {
         self.key_id.as_deref()
+    }
+
+    /// First second of validity.
+    pub const fn not_before(&self) -> u64 {
+        self.not_before
     }
 
     /// Last second of validity.
