@@ -2,12 +2,13 @@
 //!
 //! The path of a request, top to bottom: [`wire`] and [`crypto`] read and check bytes; [`attest`] turns [`evidence`] into authenticated
 //! [`claims`]; [`policy`] appraises them into a [`report`]; only that gives an [`endpoint`], which seals a request and opens the
-//! answer. [`provider`] says which bytes go where.
+//! answer. [`provider`] says which bytes go where; [`appraise`] judges bare hardware evidence.
 //! Nothing here does I/O, reads a clock or the environment, or has a random source of its own: bytes, time and randomness are
 //! arguments.
 
 #![forbid(unsafe_code)]
 
+pub mod appraise;
 pub mod attest;
 pub mod claims;
 pub mod crypto;

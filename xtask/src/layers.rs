@@ -16,6 +16,7 @@ const ROWS: &[&[&str]] = &[
     &["attest"],
     &["report"],
     &["policy"],
+    &["appraise"],
     &["endpoint"],
     &["seal", "stream"],
     &["openai"],

@@ -2,6 +2,7 @@
 //! witness without which no endpoint can be built.
 
 use super::Policy;
+use crate::attest;
 use crate::error::{Code, Error};
 use crate::report::{
     Check, Enforcement, Fact, Group, Hop, Level, Outcome, PolicyRef, Report, Roots, Verdict,
@@ -46,6 +47,8 @@ pub(crate) struct Subject<'a> {
     pub at: u64,
     /// Earliest expiry of all inputs.
     pub inputs_expire: u64,
+    /// What a verdict says about evidence that no endpoint comes from; `None` for an endpoint.
+    pub statement: Option<String>,
 }
 
 /// The checks of one appraisal, in the order in which they were made.
@@ -106,6 +109,19 @@ impl<'p> Appraisal<'p> {
         self.facts.push(Fact { name: name.into(), value: value.into() });
     }
 
+    /// Lists the steps of a verification that stops at the first failure: passed before it, not reached after it.
+    pub fn steps(&mut self, scope: &str, steps: &[attest::Check], failed: Option<(&Error, usize)>) {
+        for (i, step) in steps.iter().enumerate() {
+            match failed {
+                Some((error, place)) if place == i => self.fail(scope, step.id, error.clone()),
+                Some((_, place)) if place < i => {
+                    self.advisory(Check::not_checked(scope, step.id, "an earlier check did not pass"));
+                }
+                _ => self.pass(scope, step.id),
+            }
+        }
+    }
+
     fn push(&mut self, check: Check, error: Option<Error>) {
         // No policy accepts a platform that Intel revoked (attestation.md 2.4), whatever it says about the check.
         let relaxed = self.policy.is_advisory(check.id()) && check.reason() != Some(REVOKED);
@@ -135,6 +151,7 @@ impl<'p> Appraisal<'p> {
             (_, None) => Some(Error::new(Code::RequiredCheckNotMade)),
         };
         let level = level.filter(|_| verdict == Verdict::Verified);
+        let missing_to_next_level = level.map(|level| missing(&subject, level).to_owned());
         let report = Report {
             schema: "proveil.report/v1",
             verdict,
@@ -153,7 +170,7 @@ impl<'p> Appraisal<'p> {
                 sha256: hex::encode(&self.policy.sha256()),
                 relaxations: self.policy.relaxations(),
             },
-            missing_to_next_level: level.map(|level| level.missing().to_owned()),
+            missing_to_next_level,
             who_can_read: subject.who_can_read,
             not_proven: subject.not_proven,
             checks: self.checks,
@@ -188,10 +205,10 @@ impl<'p> Appraisal<'p> {
         };
         let passes =
             |id| self.checks.iter().any(|check| check.id() == id && check.outcome() == Outcome::Pass);
-        if !(group_passes(Group::Freshness)
-            && group_passes(Group::KeyBinding)
-            && passes("tdx.quote_signature"))
-        {
+        // For bare evidence the expected report data stands for key and challenge: the caller made it from them.
+        let bound =
+            (group_passes(Group::Freshness) && group_passes(Group::KeyBinding)) || passes("snp.report_data");
+        if !(bound && (passes("tdx.quote_signature") || passes("snp.signature"))) {
             Level::L0
         } else if !group_passes(Group::Hardware) {
             Level::L1
@@ -205,6 +222,16 @@ impl<'p> Appraisal<'p> {
     }
 }
 
+/// What is missing to the next level.
+fn missing(subject: &Subject<'_>, level: Level) -> &'static str {
+    match level {
+        Level::L0 if subject.statement.is_some() => {
+            "expected report data, which ties the evidence to a challenge or key of yours"
+        }
+        _ => level.missing(),
+    }
+}
+
 fn headline(
     subject: &Subject<'_>,
     verdict: Verdict,
@@ -213,6 +240,13 @@ fn headline(
     not_after: u64,
 ) -> String {
     let roots = if subject.roots == Roots::Custom { " against CUSTOM roots" } else { "" };
+    if let (Verdict::Verified, Some(statement)) = (verdict, &subject.statement) {
+        let level = level.map_or("", Level::name);
+        return format!(
+            "VERIFIED{roots}, {level} - {statement}; judged as of {}.",
+            super::time::rfc3339(subject.at)
+        );
+    }
     match (verdict, error) {
         (Verdict::Verified, _) => format!(
             "VERIFIED{roots}, {} - prompts for {} are encrypted to key {} held by an {} enclave; checked {}, valid until {}.",
@@ -225,7 +259,8 @@ fn headline(
         ),
         (_, Some(error)) => {
             let word = if verdict == Verdict::Refused { "REFUSED" } else { "COULD NOT CHECK" };
-            format!("{word}{roots} ({}): {} Nothing was sent.", error.code().text(), error.message())
+            let sent = if subject.statement.is_some() { "" } else { " Nothing was sent." };
+            format!("{word}{roots} ({}): {}{sent}", error.code().text(), error.message())
         }
         (_, None) => format!("COULD NOT CHECK{roots}. Nothing was sent."),
     }

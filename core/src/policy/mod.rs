@@ -10,6 +10,7 @@ pub mod time;
 pub use appraisal::Accepted;
 pub(crate) use appraisal::{Appraisal, Subject};
 
+use crate::attest::snp::rules::SnpPolicy;
 use crate::attest::tdx::TcbStatus;
 use crate::attest::tdx::rules::TdxPolicy;
 use crate::crypto;
@@ -69,6 +70,7 @@ pub struct Policy {
     name: String,
     max_age_s: u64,
     tdx: TdxPolicy,
+    snp: SnpPolicy,
     references: References,
     require_reference: bool,
     gpu: GpuRule,
@@ -87,6 +89,7 @@ impl Policy {
             name: "standard".to_owned(),
             max_age_s: VERDICT_MAX_AGE_S,
             tdx: TdxPolicy { min_evaluation_number: MIN_EVALUATION_NUMBER, ..TdxPolicy::default() },
+            snp: SnpPolicy::default(),
             references: References::default(),
             require_reference: false,
             gpu: GpuRule::Required,
@@ -102,6 +105,7 @@ impl Policy {
     pub fn strict() -> Policy {
         Policy {
             name: "strict".to_owned(),
+            snp: SnpPolicy::strict(),
             require_reference: true,
             require_gpu_measurements: true,
             ..Policy::standard()
@@ -147,6 +151,11 @@ impl Policy {
     /// Rules for Intel TDX.
     pub const fn tdx(&self) -> &TdxPolicy {
         &self.tdx
+    }
+
+    /// Rules for AMD SEV-SNP.
+    pub const fn snp(&self) -> &SnpPolicy {
+        &self.snp
     }
 
     /// Reference values for the software.
@@ -223,6 +232,7 @@ impl Policy {
                 out.push(words.to_owned());
             }
         }
+        out.extend(document::snp::relaxations(&self.snp));
         if self.gpu != GpuRule::Required {
             out.push(format!("GPU evidence is {}", self.gpu.name()));
         }

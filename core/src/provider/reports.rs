@@ -91,6 +91,7 @@ pub fn appraise_report(
         evidence_sha256: Some(hex::encode(&crypto::sha256(&[recorded.response]))),
         at,
         inputs_expire: expires,
+        statement: None,
     });
     (report, accepted.map(drop))
 }

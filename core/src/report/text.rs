@@ -26,7 +26,9 @@ pub(super) fn render(report: &Report, detail: Detail) -> String {
             &format!("Level {}: {}. Missing to the next level: {missing}.", level.name(), level.meaning()),
         );
     }
-    section(&mut out, "Who can read your prompt");
+    if !report.who_can_read.is_empty() {
+        section(&mut out, "Who can read your prompt");
+    }
     for hop in &report.who_can_read {
         let standing = match hop.standing {
             super::Standing::Proven => "proven",

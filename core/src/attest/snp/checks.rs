@@ -13,7 +13,6 @@ pub(super) const VEK_MISSING: &str = "snp.vek.missing";
 pub(super) const CHAIN_PARSE: &str = "snp.chain.parse";
 pub(super) const CHAIN_ROOT: &str = "snp.chain.root";
 pub(super) const CHAIN_SIGNATURE: &str = "snp.chain.signature";
-pub(super) const CHAIN_EXPIRED: &str = "snp.chain.expired";
 pub(super) const CHAIN_PROFILE: &str = "snp.chain.profile";
 pub(super) const CRL_SIGNATURE: &str = "snp.crl.signature";
 pub(super) const REVOKED: &str = "snp.chain.revoked";
@@ -21,6 +20,7 @@ pub(super) const PRODUCT_MISMATCH: &str = "snp.product.mismatch";
 pub(super) const SIGNER_MISMATCH: &str = "snp.signer_mismatch";
 pub(super) const SIGNATURE_FORMAT: &str = "snp.signature_format";
 pub(super) const SIGNATURE: &str = "snp.signature";
+pub(super) const CHAIN_EXPIRED: &str = "snp.chain.expired";
 pub(super) const TCB_RESERVED: &str = "snp.tcb.reserved";
 pub(super) const TCB_MISMATCH: &str = "snp.tcb.mismatch";
 pub(super) const CHIP_ID_MISMATCH: &str = "snp.chip_id.mismatch";
@@ -61,7 +61,6 @@ pub static CHECKS: &[Check] = &[
     check(CHAIN_PARSE, "The certificates are well-formed"),
     check(CHAIN_ROOT, "The certificates end at the trusted AMD root"),
     check(CHAIN_SIGNATURE, "Each certificate is signed by the next"),
-    check(CHAIN_EXPIRED, "Each certificate is inside its validity"),
     check(CHAIN_PROFILE, "Each certificate has the form that AMD gives it"),
     check(CRL_SIGNATURE, "The revocation list is well-formed and signed by the root"),
     check(REVOKED, "The issuer of the signing key is not revoked"),
@@ -69,6 +68,7 @@ pub static CHECKS: &[Check] = &[
     check(SIGNER_MISMATCH, "Report and certificate are of the same kind of key"),
     check(SIGNATURE_FORMAT, "The signature has no bytes that are not part of it"),
     check(SIGNATURE, "The signing key signed the report"),
+    check(CHAIN_EXPIRED, "Each certificate is inside its validity"),
     check(TCB_RESERVED, "Reserved bytes of the TCB versions are zero"),
     check(TCB_MISMATCH, "The certificate is for the reported TCB"),
     check(CHIP_ID_MISMATCH, "The certificate is for the report's chip"),

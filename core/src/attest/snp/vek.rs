@@ -44,6 +44,19 @@ impl VerifiedVek {
         roots: &TrustRoots,
         at: u64,
     ) -> Result<VerifiedVek> {
+        let vek = VerifiedVek::undated(endorsements, kind, roots, at)?;
+        vek.check_dates(at)?;
+        Ok(vek)
+    }
+
+    /// The same without the validity of leaf, pinned issuer and root, which a report is judged by after its signature: so a certificate
+    /// of another machine is called that, and not expired.
+    pub(super) fn undated(
+        endorsements: &SnpEndorsements,
+        kind: SigningKey,
+        roots: &TrustRoots,
+        at: u64,
+    ) -> Result<VerifiedVek> {
         let (wanted, other) = match kind {
             SigningKey::Vlek => (&endorsements.vlek, &endorsements.vcek),
             SigningKey::Vcek | SigningKey::None => (&endorsements.vcek, &endorsements.vlek),
@@ -57,9 +70,6 @@ impl VerifiedVek {
         let amd = roots.amd();
         let link = Link::find(endorsements, &leaf, amd, at)?;
         leaf.issued_by(&link.issuer).map_err(chain_error)?;
-        for validity in [leaf.valid_at(at), link.issuer.valid_at(at), link.root.ark().valid_at(at)] {
-            validity.map_err(chain_error)?;
-        }
         let profile = Profile::read(&leaf, &link.issuer)?;
         if profile.product != link.root.product() {
             return Err(profile_error("Issuer and root are of different products."));
@@ -99,11 +109,16 @@ impl VerifiedVek {
         self.facts.not_after.min(self.facts.list_expires_at.unwrap_or(u64::MAX))
     }
 
-    /// Refuses when it was verified under a root that is not among `roots`, or is used outside of its validity.
-    pub(super) fn check_use(&self, roots: &TrustRoots, at: u64) -> Result<()> {
-        if !roots.amd().roots().iter().any(|root| *root.ark() == self.root) {
-            return Err(root_error("It was verified under another root."));
+    /// Refuses when it was verified under a root that is not among `roots`.
+    pub(super) fn check_root(&self, roots: &TrustRoots) -> Result<()> {
+        if roots.amd().roots().iter().any(|root| *root.ark() == self.root) {
+            return Ok(());
         }
+        Err(root_error("It was verified under another root."))
+    }
+
+    /// Refuses outside of the chain's common validity, both ends included.
+    pub(super) fn check_dates(&self, at: u64) -> Result<()> {
         if at < self.facts.not_before {
             return Err(chain_error(Problem::NotYetValid));
         }

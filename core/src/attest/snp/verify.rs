@@ -19,7 +19,7 @@ use crate::wire::hex;
 pub fn verify(report: &[u8], vek: &VerifiedVek, roots: &TrustRoots, at: u64) -> Result<Verified<SnpClaims>> {
     let report = Report::parse(report)?;
     let product = report.product()?;
-    vek.check_use(roots, at)?;
+    vek.check_root(roots)?;
     judge(&report, product, vek, roots, at)
 }
 
@@ -33,11 +33,11 @@ pub fn verify_with_raw_endorsements(
 ) -> Result<Verified<SnpClaims>> {
     let report = Report::parse(report)?;
     let product = report.product()?;
-    let vek = VerifiedVek::verify(endorsements, report.fields().signing_key, roots, at)?;
+    let vek = VerifiedVek::undated(endorsements, report.fields().signing_key, roots, at)?;
     judge(&report, product, &vek, roots, at)
 }
 
-/// Judges a report by a certificate that is good at this time. `product` is the one that the report names.
+/// Judges a report by a certificate that leads to a trusted root. `product` is the one that the report names.
 fn judge(
     report: &Report<'_>,
     product: Option<Product>,
@@ -63,6 +63,7 @@ fn judge(
     if !crypto::p384_verify_fixed(&vek.key, report.signed(), &report.signature()?) {
         return Err(Error::new(Code::SnpSignature).at(checks::SIGNATURE));
     }
+    vek.check_dates(at)?;
     let tcb = tcb_versions(vek.product, fields)?;
     if tcb.reported != vek.tcb {
         return Err(mismatch(checks::TCB_MISMATCH, parts_text(&tcb.reported), parts_text(&vek.tcb)));

@@ -1,7 +1,7 @@
 //! GPU evidence of a node (venice.md 2.6, attestation.md 3): genuine devices that answered our challenge, each once. That they run in
 //! confidential mode, or are attached to this enclave, is not shown by it and is listed as not checked.
 
-use super::{NodeFindings, NodeInput, list_steps};
+use super::{NodeFindings, NodeInput};
 use crate::attest::nvidia::{self, GpuEvidence};
 use crate::claims::{DeviceKind, GpuClaims, Verified};
 use crate::error::{Code, Error, Result};
@@ -31,7 +31,7 @@ pub(super) fn check(appraisal: &mut Appraisal<'_>, input: &NodeInput<'_>, findin
             let reason = error.check().unwrap_or_default();
             (error, nvidia::CHECKS.iter().position(|check| check.id == reason).unwrap_or(0))
         });
-        list_steps(appraisal, scope, nvidia::CHECKS, failed);
+        appraisal.steps(scope, nvidia::CHECKS, failed);
         if let Ok(devices) = result {
             findings.gpus = devices.len();
             facts(appraisal, scope, &devices);

@@ -149,6 +149,7 @@ fn conclude(appraisal: Appraisal<'_>, input: &Input<'_>, findings: &NodeFindings
         evidence_sha256: Some(hex::encode(&crypto::sha256(&[input.response]))),
         at: input.at,
         inputs_expire: findings.expires.unwrap_or(0),
+        statement: None,
     };
     let (report, accepted) = appraisal.conclude(subject);
     let accepted = accepted
