@@ -264,6 +264,30 @@
 #define PV_ERR_TLS_KEY_MISMATCH 261
 /** PV-262: The policy requires evidence that the answer does not contain. */
 #define PV_ERR_REQUIRED_EVIDENCE_MISSING 262
+/** PV-270: The report does not have the exact layout of an SEV-SNP attestation report. */
+#define PV_ERR_SNP_REPORT_MALFORMED 270
+/** PV-271: The report's certificate chain does not lead to the trusted AMD root. */
+#define PV_ERR_SNP_CHAIN 271
+/** PV-272: The issuer of the report's certificate has been revoked by AMD. */
+#define PV_ERR_SNP_REVOKED 272
+/** PV-273: The report's signature is wrong. */
+#define PV_ERR_SNP_SIGNATURE 273
+/** PV-274: The report was not signed, or by another kind of key than the certificate's. */
+#define PV_ERR_SNP_SIGNER_MISMATCH 274
+/** PV-275: The report is of an unknown processor, or of another one than the certificate. */
+#define PV_ERR_SNP_PRODUCT 275
+/** PV-276: The certificate is for another chip or patch level than the report states. */
+#define PV_ERR_SNP_CERTIFICATE_MISMATCH 276
+/** PV-277: The platform's firmware or microcode is not accepted by the policy. */
+#define PV_ERR_SNP_TCB_REFUSED 277
+/** PV-278: The guest or its platform was started in a way that the policy does not accept. */
+#define PV_ERR_SNP_GUEST_POLICY 278
+/** PV-279: The report was asked for from a privilege level that the policy does not accept. */
+#define PV_ERR_SNP_VMPL 279
+/** PV-280: The platform is not one that the policy names. */
+#define PV_ERR_PLATFORM_NOT_ALLOWED 280
+/** PV-281: The signed report data is not the expected one. */
+#define PV_ERR_REPORT_DATA_MISMATCH 281
 /** PV-301: Vendor collateral has expired. */
 #define PV_ERR_COLLATERAL_EXPIRED 301
 /** PV-302: Vendor collateral is not valid yet. */

@@ -164,6 +164,30 @@ pub enum Code {
     TlsKeyMismatch,
     /// PV-262: The policy requires evidence that the answer does not contain.
     RequiredEvidenceMissing,
+    /// PV-270: The report does not have the exact layout of an SEV-SNP attestation report.
+    SnpReportMalformed,
+    /// PV-271: The report's certificate chain does not lead to the trusted AMD root.
+    SnpChain,
+    /// PV-272: The issuer of the report's certificate has been revoked by AMD.
+    SnpRevoked,
+    /// PV-273: The report's signature is wrong.
+    SnpSignature,
+    /// PV-274: The report was not signed, or by another kind of key than the certificate's.
+    SnpSignerMismatch,
+    /// PV-275: The report is of an unknown processor, or of another one than the certificate.
+    SnpProduct,
+    /// PV-276: The certificate is for another chip or patch level than the report states.
+    SnpCertificateMismatch,
+    /// PV-277: The platform's firmware or microcode is not accepted by the policy.
+    SnpTcbRefused,
+    /// PV-278: The guest or its platform was started in a way that the policy does not accept.
+    SnpGuestPolicy,
+    /// PV-279: The report was asked for from a privilege level that the policy does not accept.
+    SnpVmpl,
+    /// PV-280: The platform is not one that the policy names.
+    PlatformNotAllowed,
+    /// PV-281: The signed report data is not the expected one.
+    ReportDataMismatch,
     /// PV-301: Vendor collateral has expired.
     CollateralExpired,
     /// PV-302: Vendor collateral is not valid yet.
@@ -350,6 +374,18 @@ impl From<core::Code> for Code {
             core::Code::MeasurementRefused => Code::MeasurementRefused,
             core::Code::TlsKeyMismatch => Code::TlsKeyMismatch,
             core::Code::RequiredEvidenceMissing => Code::RequiredEvidenceMissing,
+            core::Code::SnpReportMalformed => Code::SnpReportMalformed,
+            core::Code::SnpChain => Code::SnpChain,
+            core::Code::SnpRevoked => Code::SnpRevoked,
+            core::Code::SnpSignature => Code::SnpSignature,
+            core::Code::SnpSignerMismatch => Code::SnpSignerMismatch,
+            core::Code::SnpProduct => Code::SnpProduct,
+            core::Code::SnpCertificateMismatch => Code::SnpCertificateMismatch,
+            core::Code::SnpTcbRefused => Code::SnpTcbRefused,
+            core::Code::SnpGuestPolicy => Code::SnpGuestPolicy,
+            core::Code::SnpVmpl => Code::SnpVmpl,
+            core::Code::PlatformNotAllowed => Code::PlatformNotAllowed,
+            core::Code::ReportDataMismatch => Code::ReportDataMismatch,
             core::Code::CollateralExpired => Code::CollateralExpired,
             core::Code::CollateralNotYetValid => Code::CollateralNotYetValid,
             core::Code::CollateralMissing => Code::CollateralMissing,

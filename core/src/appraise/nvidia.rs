@@ -6,7 +6,7 @@ use crate::attest::nvidia::{self, Device, GpuEvidence};
 use crate::crypto;
 use crate::error::Result;
 use crate::evidence::GpuEndorsements;
-use crate::policy::{Appraisal, Policy, Subject};
+use crate::policy::{Appraisal, Bare, Policy, Subject};
 use crate::report::{Report, Roots};
 use crate::wire::hex;
 
@@ -43,7 +43,7 @@ pub fn appraise_nvidia(
         base_url: "",
         key: None,
         hardware: "NVIDIA",
-        bare: Some(claim(&findings)),
+        bare: Some(Bare::Devices(claim(&findings))),
         roots: if roots.is_custom() { Roots::Custom } else { Roots::Vendor },
         who_can_read: Vec::new(),
         not_proven: not_proven(&findings),

@@ -6,12 +6,14 @@
 
 pub mod dstack;
 pub mod nvidia;
+pub mod snp;
 pub mod tdx;
 
+use self::snp::AmdRoots;
 use crate::crypto;
 use crate::error::{Code, Error, Result};
 use crate::limits::CHAIN_MAX_BYTES;
-use crate::pki::{Authority, pem, roots};
+use crate::pki::{Authority, Problem, pem, roots};
 use crate::wire::json::Json;
 
 /// A named check, for lists of what was done.
@@ -33,11 +35,20 @@ pub struct TrustRoots {
     nvidia_device: Option<Authority>,
     nvidia_rim: Option<Authority>,
     nvidia_nras: Vec<[u8; 32]>,
+    amd: AmdRoots,
     custom: bool,
 }
 
 /// Schema name of the file form.
 const SCHEMA: &str = "proveil.trust-roots/v1";
+/// Its members beside the schema.
+const MEMBERS: [&str; 5] = [
+    "intel_sgx_root_pem",
+    "nvidia_device_root_pem",
+    "nvidia_rim_root_pem",
+    "nvidia_nras_issuers_pem",
+    "amd_roots_pem",
+];
 
 impl TrustRoots {
     /// The pinned vendor roots.
@@ -48,13 +59,16 @@ impl TrustRoots {
             nvidia_device: Authority::root(roots::NVIDIA_DEVICE.der).ok(),
             nvidia_rim: Authority::root(roots::NVIDIA_RIM.der).ok(),
             nvidia_nras: roots::NVIDIA_NRAS.to_vec(),
+            amd: AmdRoots::vendors(),
             custom: false,
         }
     }
 
     /// Reads a `proveil.trust-roots/v1` file: `{"schema": ..., "intel_sgx_root_pem": ..., "nvidia_device_root_pem": ...,
-    /// "nvidia_rim_root_pem": ..., "nvidia_nras_issuers_pem": ...}`. The last may hold several certificates; each other member holds
-    /// one. What has no member has no trusted root: such evidence is refused. Unknown members are refused.
+    /// "nvidia_rim_root_pem": ..., "nvidia_nras_issuers_pem": ..., "amd_roots_pem": ...}`. The `..._root_pem` members hold one certificate
+    /// each. `nvidia_nras_issuers_pem` holds any number; `amd_roots_pem` one self-signed `ARK-` certificate per product line, and issuers
+    /// below them that are to be trusted without a revocation list.
+    /// What has no member has no trusted root: such evidence is refused. Unknown members are refused.
     /// Fails with `trust_roots_invalid`.
     pub fn from_json(bytes: &[u8]) -> Result<TrustRoots> {
         let invalid = |context: &str| Error::new(Code::TrustRootsInvalid).context(context);
@@ -71,34 +85,36 @@ impl TrustRoots {
             nvidia_device: None,
             nvidia_rim: None,
             nvidia_nras: Vec::new(),
+            amd: AmdRoots::default(),
             custom: true,
         };
         for (name, value) in members {
             if name == "schema" {
                 continue;
             }
-            let text = value.as_str().ok_or_else(|| invalid("A root is not a text.").at(name.as_str()));
-            let certificates = || {
-                pem::certificates(text.clone()?.as_bytes())
-                    .map_err(|problem| invalid(&problem.to_string()).at(name.as_str()))
-            };
+            if !MEMBERS.contains(&name.as_str()) {
+                return Err(invalid("It has an unknown member.").at("member").found(name.as_str()));
+            }
+            let problem = |problem: Problem| invalid(&problem.to_string()).at(name.as_str());
+            let text = value.as_str().ok_or_else(|| invalid("A root is not a text.").at(name.as_str()))?;
+            let certificates = pem::certificates(text.as_bytes()).map_err(problem)?;
             let slot = match name.as_str() {
                 "intel_sgx_root_pem" => &mut roots.intel_sgx,
                 "nvidia_device_root_pem" => &mut roots.nvidia_device,
                 "nvidia_rim_root_pem" => &mut roots.nvidia_rim,
                 "nvidia_nras_issuers_pem" => {
-                    roots.nvidia_nras = certificates()?.iter().map(|der| crypto::sha256(&[der])).collect();
+                    roots.nvidia_nras = certificates.iter().map(|der| crypto::sha256(&[der])).collect();
                     continue;
                 }
-                _ => return Err(invalid("It has an unknown member.").at("member").found(name.as_str())),
+                _ => {
+                    roots.amd = AmdRoots::from_certificates(&certificates).map_err(problem)?;
+                    continue;
+                }
             };
-            let certificates = certificates()?;
             let [der] = certificates.as_slice() else {
                 return Err(invalid("A root must be exactly one certificate.").at(name.as_str()));
             };
-            *slot = Some(
-                Authority::root(der).map_err(|problem| invalid(&problem.to_string()).at(name.as_str()))?,
-            );
+            *slot = Some(Authority::root(der).map_err(problem)?);
         }
         Ok(roots)
     }
@@ -126,6 +142,11 @@ impl TrustRoots {
     /// SHA-256 of the certificates whose holders may issue token keys of NVIDIA's attestation service.
     pub fn nvidia_nras(&self) -> &[[u8; 32]] {
         &self.nvidia_nras
+    }
+
+    /// Roots of AMD's certificates; none is trusted when it is empty.
+    pub const fn amd(&self) -> &AmdRoots {
+        &self.amd
     }
 }
 
@@ -170,6 +191,13 @@ mod tests {
         let more = TrustRoots::from_json(more.as_bytes()).unwrap();
         assert_eq!(more.nvidia_rim(), vendors.nvidia_rim());
         assert_eq!(more.nvidia_nras(), [roots::INTEL_SGX.sha256, roots::NVIDIA_DEVICE.sha256]);
+        assert!(both.nvidia_device().is_some() && both.amd().roots().is_empty());
+
+        let amd = pem(roots::AMD[2].asvk.der) + &pem(roots::AMD[2].ark.der);
+        let amd = format!("{{\"schema\":\"{SCHEMA}\",\"amd_roots_pem\":\"{amd}\"}}");
+        let amd = TrustRoots::from_json(amd.as_bytes()).unwrap();
+        assert_eq!(amd.amd().roots().len(), 1);
+        assert!(amd.is_custom() && amd.intel_sgx().is_none() && vendors.amd().roots().len() == 3);
         for bad in [
             String::from("{}"),
             file.replace("/v1", "/v2"),
@@ -177,6 +205,7 @@ mod tests {
             file.replace(&intel, &format!("{intel}{nvidia}")),
             file.replace(&intel, ""),
             file.replace(&intel, "x"),
+            file.replace("intel_sgx_root_pem", "amd_roots_pem"),
             file.replacen('{', "{\"schema\":\"proveil.trust-roots/v1\",", 1),
         ] {
             assert_eq!(TrustRoots::from_json(bad.as_bytes()).unwrap_err().code(), Code::TrustRootsInvalid);

@@ -1,11 +1,12 @@
 //! Authenticated facts: what signed evidence says, once every signature in it led to a trusted root.
 //!
-//! Owns the vocabulary ([`TdxClaims`], [`DstackClaims`], [`GpuClaims`]) and [`Verified`], the mark that a value came out of `attest`. Whether the facts are
+//! Owns the vocabulary ([`TdxClaims`], [`SnpClaims`], [`DstackClaims`], [`GpuClaims`]) and [`Verified`], the mark that a value came out of `attest`. Whether the facts are
 //! acceptable is not decided here: that is policy.
 
 mod dstack;
 mod gpu;
 mod nras;
+mod snp;
 mod tdx;
 
 pub use dstack::{DstackClaims, KeyProvider, MrConfig, RuntimeEvent};
@@ -14,6 +15,10 @@ pub use gpu::{
     RevocationState,
 };
 pub use nras::{NrasClaims, NrasDevice};
+pub use snp::{
+    Cpuid, FirmwareVersion, Product, Revocation, SigningKey, SnpClaims, SnpReport, SnpSigner, SnpTcb,
+    TcbParts, VekFacts,
+};
 pub use tdx::{PckFacts, TcbAssessment, TcbStatus, TdBody, TdxClaims};
 
 use std::fmt;

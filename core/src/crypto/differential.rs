@@ -265,3 +265,108 @@ fn p256_signatures_are_accepted_by_the_other() {
         );
     }
 }
+
+/// RSA-4096 with PSS; keys are made anew in each run. Wrong salts, hashes and padding, and numbers from the modulus on.
+#[test]
+fn rsa_pss() {
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use aws_lc_rs::signature::{
+        KeyPair as _, RSA_PKCS1_SHA384, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
+    };
+    let key = KeyPair::generate(KeySize::Rsa4096).unwrap();
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    let sign = |padding, message: &[u8]| {
+        let mut signature = vec![0; 512];
+        key.sign(padding, &random, message, &mut signature).unwrap();
+        signature
+    };
+    // SEQUENCE { INTEGER 0x00 n, INTEGER e }: n is at a fixed place.
+    let modulus = key.public_key().as_ref()[9..521].to_vec();
+    let verify: (Verify, Verify) = (native::rsa_pss_sha384_verify, portable::rsa_pss_sha384_verify);
+    let both = |modulus: &[u8], message: &[u8], signature: &[u8]| {
+        let found = (verify.0(modulus, message, signature), verify.1(modulus, message, signature));
+        assert_eq!(found.0, found.1, "{modulus:02x?} {message:02x?} {signature:02x?}");
+        found.0
+    };
+    for length in [0, 1, 300] {
+        let message = &bytes::<300>("rsa", 0)[..length];
+        let signature = sign(&RSA_PSS_SHA384, message);
+        assert!(both(&modulus, message, &signature));
+        for bit in (0..4096).step_by(if length == 1 { 37 } else { 509 }) {
+            let mut changed = [modulus.clone(), signature.clone()];
+            for part in &mut changed {
+                part[bit / 8] ^= 1 << (bit % 8);
+            }
+            assert!(
+                !both(&changed[0], message, &signature) && !both(&modulus, message, &changed[1]),
+                "{bit}"
+            );
+        }
+        for padding in
+            [&RSA_PKCS1_SHA384 as &dyn aws_lc_rs::signature::RsaEncoding, &RSA_PSS_SHA256, &RSA_PSS_SHA512]
+        {
+            assert!(!both(&modulus, message, &sign(padding, message)), "{padding:?}");
+        }
+    }
+    let message = b"message";
+    let signature = sign(&RSA_PSS_SHA384, message);
+    // The same number modulo n, where it still fits: a second signature of the same message in a lax verifier.
+    let mut carried = 0u16;
+    let mut above = signature.clone();
+    for (digit, add) in above.iter_mut().rev().zip(modulus.iter().rev()) {
+        let sum = u16::from(*digit) + u16::from(*add) + carried;
+        (*digit, carried) = ((sum & 0xff) as u8, sum >> 8);
+    }
+    if carried == 0 {
+        assert!(!both(&modulus, message, &above));
+    }
+    for (modulus, signature) in [
+        (&modulus[..], &[&signature[..], &[0]].concat()[..]),
+        (&modulus[..], &[&[0], &signature[..]].concat()[..]),
+        (&modulus[..], &signature[..511]),
+        (&modulus[..], &[]),
+        (&modulus[..], &[0; 512]),
+        (&modulus[..], &modulus[..]),
+        (&modulus[1..], &signature[..]),
+        (&[&[0], &modulus[..]].concat()[..], &signature[..]),
+        (&[], &signature[..]),
+    ] {
+        assert!(!both(modulus, message, signature));
+    }
+    // Salts of other lengths than the hash's.
+    let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&key).unwrap();
+    let private = <rsa::RsaPrivateKey as rsa::pkcs8::DecodePrivateKey>::from_pkcs8_der(der.as_ref()).unwrap();
+    for salt in [0, 32, 47, 48, 49, 64, 462] {
+        let mut filler = Filler(0);
+        let padding = rsa::Pss::new_with_salt::<rsa::sha2::Sha384>(salt);
+        let signature = private.sign_with_rng(&mut filler, padding, &native::sha384(&[message])).unwrap();
+        assert_eq!(both(&modulus, message, &signature), salt == 48, "salt of {salt} bytes");
+    }
+}
+
+/// Random bytes for `rsa`, which is of an older generation of traits.
+struct Filler(u32);
+
+impl rsa::rand_core::RngCore for Filler {
+    fn next_u32(&mut self) -> u32 {
+        rsa::rand_core::impls::next_u32_via_fill(self)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        rsa::rand_core::impls::next_u64_via_fill(self)
+    }
+
+    fn fill_bytes(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(32) {
+            self.0 += 1;
+            chunk.copy_from_slice(&bytes::<32>("filler", self.0)[..chunk.len()]);
+        }
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), rsa::rand_core::Error> {
+        self.fill_bytes(out);
+        Ok(())
+    }
+}
+
+impl rsa::rand_core::CryptoRng for Filler {}

@@ -23,14 +23,14 @@ use crate::secret::Secret;
 #[cfg(feature = "native")]
 pub use native::{
     AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_public_key, p256_sign_fixed, p256_verify_der,
-    p256_verify_fixed, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify, secp256k1_ecdh_x,
-    secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
+    p256_verify_fixed, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify, rsa_pss_sha384_verify,
+    secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
 };
 #[cfg(all(feature = "portable", not(feature = "native")))]
 pub use portable::{
     AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_public_key, p256_sign_fixed, p256_verify_der,
-    p256_verify_fixed, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify, secp256k1_ecdh_x,
-    secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
+    p256_verify_fixed, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify, rsa_pss_sha384_verify,
+    secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
 };
 
 /// Length of a GCM tag in bytes.
@@ -39,6 +39,12 @@ pub const GCM_TAG_LEN: usize = 16;
 pub const GCM_NONCE_LEN: usize = 12;
 /// Length of an uncompressed secp256k1 or P-256 point in bytes.
 pub const POINT_LEN: usize = 65;
+
+/// Length of the modulus and of a signature of RSA-2048 in bytes.
+pub const RSA_2048_LEN: usize = 256;
+
+/// Length of the modulus and of a signature of RSA-4096 in bytes.
+pub const RSA_4096_LEN: usize = 512;
 
 /// A source of random bytes, given by the caller.
 ///
@@ -76,11 +82,11 @@ fn is_uncompressed(point: &[u8], length: usize) -> bool {
     point.len() == length && point.first() == Some(&4)
 }
 
-/// True for an RSA modulus of exactly 2048 bits and a signature that is a number below it, both 256 bytes big-endian. The libraries
-/// differ on other sizes, on even moduli and on numbers from the modulus on.
-fn is_rsa_2048(modulus: &[u8], signature: &[u8]) -> bool {
-    modulus.len() == 256
-        && signature.len() == 256
+/// True for an RSA modulus of exactly `length` bytes with its first bit set and a signature that is a number below it, both of that
+/// length big-endian. The libraries differ on other sizes, on even moduli and on numbers from the modulus on.
+fn is_rsa(length: usize, modulus: &[u8], signature: &[u8]) -> bool {
+    modulus.len() == length
+        && signature.len() == length
         && modulus.first().is_some_and(|byte| byte & 0x80 != 0)
         && modulus.last().is_some_and(|byte| byte & 1 == 1)
         && signature < modulus

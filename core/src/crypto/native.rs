@@ -221,10 +221,27 @@ pub fn p384_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool 
 /// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with SHA-256 under a key of exactly 2048 bits with exponent 65537; modulus and signature
 /// are 256 bytes big-endian.
 pub fn rsa_pkcs1_sha256_verify(modulus: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    super::is_rsa_2048(modulus, signature)
-        && aws_lc_rs::signature::RsaPublicKeyComponents { n: modulus, e: &[1, 0, 1] }
-            .verify(&aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256, message, signature)
-            .is_ok()
+    super::is_rsa(super::RSA_2048_LEN, modulus, signature)
+        && rsa_verify(&aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256, modulus, message, signature)
+}
+
+/// RSASSA-PSS (RFC 8017 section 8.1) with SHA-384, MGF1 with SHA-384, a salt of 48 bytes and trailer 0xbc, under a key of exactly 4096 bits
+/// with exponent 65537; modulus and signature are 512 bytes big-endian.
+pub fn rsa_pss_sha384_verify(modulus: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    super::is_rsa(super::RSA_4096_LEN, modulus, signature)
+        && rsa_verify(&aws_lc_rs::signature::RSA_PSS_2048_8192_SHA384, modulus, message, signature)
+}
+
+fn rsa_verify(
+    algorithm: &'static aws_lc_rs::signature::RsaParameters,
+    modulus: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    const EXPONENT: &[u8] = &[1, 0, 1];
+    aws_lc_rs::signature::RsaPublicKeyComponents { n: modulus, e: EXPONENT }
+        .verify(algorithm, message, signature)
+        .is_ok()
 }
 
 /// Ed25519 (RFC 8032).

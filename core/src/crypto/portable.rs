@@ -232,13 +232,28 @@ fn der_to_fixed<const HALF: usize>(der: &[u8]) -> Option<Vec<u8>> {
 /// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with SHA-256 under a key of exactly 2048 bits with exponent 65537; modulus and signature
 /// are 256 bytes big-endian.
 pub fn rsa_pkcs1_sha256_verify(modulus: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    if !super::is_rsa_2048(modulus, signature) {
-        return false;
-    }
-    let modulus = rsa::BigUint::from_bytes_be(modulus);
     let padding = rsa::Pkcs1v15Sign::new::<rsa::sha2::Sha256>();
+    super::is_rsa(super::RSA_2048_LEN, modulus, signature)
+        && rsa_verify(padding, modulus, &sha256(&[message]), signature)
+}
+
+/// RSASSA-PSS (RFC 8017 section 8.1) with SHA-384, MGF1 with SHA-384, a salt of 48 bytes and trailer 0xbc, under a key of exactly 4096 bits
+/// with exponent 65537; modulus and signature are 512 bytes big-endian.
+pub fn rsa_pss_sha384_verify(modulus: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let padding = rsa::Pss::new_with_salt::<rsa::sha2::Sha384>(48);
+    super::is_rsa(super::RSA_4096_LEN, modulus, signature)
+        && rsa_verify(padding, modulus, &sha384(&[message]), signature)
+}
+
+fn rsa_verify(
+    padding: impl rsa::traits::SignatureScheme,
+    modulus: &[u8],
+    digest: &[u8],
+    signature: &[u8],
+) -> bool {
+    let modulus = rsa::BigUint::from_bytes_be(modulus);
     rsa::RsaPublicKey::new(modulus, rsa::BigUint::from(65537_u32))
-        .is_ok_and(|key| key.verify(padding, &sha256(&[message]), signature).is_ok())
+        .is_ok_and(|key| key.verify(padding, digest, signature).is_ok())
 }
 
 /// Ed25519 (RFC 8032).

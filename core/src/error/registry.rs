@@ -197,6 +197,18 @@ registry! {
     260 MeasurementRefused "measurement_refused" false 403 3 "The enclave runs software that the policy does not accept." "Nothing was sent. Compare the values; accept the new one only if you know the release.";
     261 TlsKeyMismatch "tls_key_mismatch" false 403 3 "The TLS key of the connection is not the attested one." "Nothing was sent.";
     262 RequiredEvidenceMissing "required_evidence_missing" false 403 3 "The policy requires evidence that the answer does not contain." "Nothing was sent.";
+    270 SnpReportMalformed "snp_report_malformed" false 403 3 "The report does not have the exact layout of an SEV-SNP attestation report." "Nothing was sent.";
+    271 SnpChain "snp_chain" false 403 3 "The report's certificate chain does not lead to the trusted AMD root." "Nothing was sent. A lab or simulator needs its own root: `--trust-roots`.";
+    272 SnpRevoked "snp_revoked" false 403 3 "The issuer of the report's certificate has been revoked by AMD." "Nothing was sent. Do not use this certificate.";
+    273 SnpSignature "snp_signature" false 403 3 "The report's signature is wrong." "Nothing was sent. The report was altered or forged, or the certificate is another machine's.";
+    274 SnpSignerMismatch "snp_signer_mismatch" false 403 3 "The report was not signed, or by another kind of key than the certificate's." "Nothing was sent.";
+    275 SnpProduct "snp_product" false 403 3 "The report is of an unknown processor, or of another one than the certificate." "Nothing was sent.";
+    276 SnpCertificateMismatch "snp_certificate_mismatch" false 403 3 "The certificate is for another chip or patch level than the report states." "Fetch the certificate of this chip and reported TCB.";
+    277 SnpTcbRefused "snp_tcb_refused" false 403 3 "The platform's firmware or microcode is not accepted by the policy." "Nothing was sent. The operator must update the platform.";
+    278 SnpGuestPolicy "snp_guest_policy" false 403 3 "The guest or its platform was started in a way that the policy does not accept." "Nothing was sent.";
+    279 SnpVmpl "snp_vmpl" false 403 3 "The report was asked for from a privilege level that the policy does not accept." "Name the level in the policy if the guest runs under a paravisor that you trust.";
+    280 PlatformNotAllowed "platform_not_allowed" false 403 3 "The platform is not one that the policy names." "Nothing was sent.";
+    281 ReportDataMismatch "report_data_mismatch" false 403 3 "The signed report data is not the expected one." "The evidence was made for something else. Nothing was sent.";
     290 NrasToken "nras_token" false 403 3 "A token of NVIDIA's attestation service is not genuine or not about this evidence." "Nothing was sent. Do not trust this token.";
     291 NrasRefused "nras_refused" false 403 3 "NVIDIA's attestation service does not call this evidence right." "Nothing was sent. The details name the claim.";
     // 3xx indeterminate

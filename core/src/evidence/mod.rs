@@ -3,7 +3,9 @@
 //! Owns their file and wire forms and size limits. Nothing here is verified; `attest` does that.
 
 mod nvidia;
+mod snp;
 mod tdx;
 
 pub use nvidia::{GpuEndorsements, NrasAnswer, RimDocument};
+pub use snp::{KdsRequests, SnpEndorsements};
 pub use tdx::{CaKind, CollateralRequests, PcsResponses, TdxCollateral};

@@ -50,7 +50,7 @@ impl Serial {
     }
 }
 
-/// A public key on a named curve, SEC1 uncompressed.
+/// A public key: on a named curve, SEC1 uncompressed, or RSA as AMD and NVIDIA use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublicKey {
     /// P-256; signs with SHA-256.
@@ -59,6 +59,8 @@ pub enum PublicKey {
     P384([u8; 97]),
     /// RSA of exactly 2048 bits with exponent 65537: the modulus, big-endian. Signs with PKCS #1 v1.5 and SHA-256.
     Rsa2048(Box<[u8; 256]>),
+    /// RSA of exactly 4096 bits with exponent 65537: the modulus, big-endian. Signs with RSASSA-PSS, SHA-384 and a salt of 48 bytes.
+    Rsa4096(Box<[u8; 512]>),
 }
 
 /// SubjectPublicKeyInfo up to the first byte of an uncompressed P-256 point (RFC 5480).
@@ -76,7 +78,12 @@ const SPKI_RSA_2048: &[u8] = &[
     0x30, 0x82, 0x01, 0x22, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
     0x05, 0x00, 0x03, 0x82, 0x01, 0x0f, 0x00, 0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00,
 ];
-/// What follows that modulus: the exponent 65537.
+/// The same for 4096 bits.
+const SPKI_RSA_4096: &[u8] = &[
+    0x30, 0x82, 0x02, 0x22, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
+    0x05, 0x00, 0x03, 0x82, 0x02, 0x0f, 0x00, 0x30, 0x82, 0x02, 0x0a, 0x02, 0x82, 0x02, 0x01, 0x00,
+];
+/// What follows either modulus: the exponent 65537.
 const SPKI_EXPONENT: &[u8] = &[0x02, 0x03, 0x01, 0x00, 0x01];
 /// AlgorithmIdentifier sha256WithRSAEncryption (RFC 8017 A.2.4; parameters NULL).
 const RSA_SHA256: &[u8] =
@@ -85,6 +92,22 @@ const RSA_SHA256: &[u8] =
 const ECDSA_SHA256: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 /// AlgorithmIdentifier ecdsa-with-SHA384.
 const ECDSA_SHA384: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03];
+/// AlgorithmIdentifier RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes (RFC 8017 A.2.3), in DER: the trailer field,
+/// which has its default value, is left out.
+const RSA_PSS_SHA384: &[u8] = &[
+    0x30, 0x41, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, 0x34, 0xa0, 0x0f,
+    0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa1, 0x1c,
+    0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, 0x30, 0x0d, 0x06, 0x09,
+    0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa2, 0x03, 0x02, 0x01, 0x30,
+];
+/// The same as AMD's older certificates have it: the trailer field 1 is written out, although DER leaves out defaults.
+const RSA_PSS_SHA384_TRAILER: &[u8] = &[
+    0x30, 0x46, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, 0x39, 0xa0, 0x0f,
+    0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa1, 0x1c,
+    0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, 0x30, 0x0d, 0x06, 0x09,
+    0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa2, 0x03, 0x02, 0x01, 0x30, 0xa3,
+    0x03, 0x02, 0x01, 0x01,
+];
 
 impl PublicKey {
     fn from_spki(spki: &[u8]) -> Result<PublicKey, Problem> {
@@ -95,26 +118,27 @@ impl PublicKey {
         if let Some(point) = point(SPKI_P384) {
             return point.try_into().map(PublicKey::P384).map_err(|_| Problem::Malformed);
         }
-        let modulus = spki.strip_prefix(SPKI_RSA_2048).and_then(|rest| rest.strip_suffix(SPKI_EXPONENT));
-        if let Some(modulus) = modulus.and_then(|modulus| <&[u8; 256]>::try_from(modulus).ok()) {
-            // The prefix holds a zero byte before the modulus, which is DER only if the modulus starts with a set bit.
-            let exact = modulus.first().is_some_and(|first| first & 0x80 != 0);
-            return if exact { Ok(PublicKey::Rsa2048(Box::new(*modulus))) } else { Err(Problem::Malformed) };
+        if let Some(modulus) = modulus(spki, SPKI_RSA_2048)? {
+            return Ok(PublicKey::Rsa2048(modulus));
+        }
+        if let Some(modulus) = modulus(spki, SPKI_RSA_4096)? {
+            return Ok(PublicKey::Rsa4096(modulus));
         }
         Err(Problem::Algorithm)
     }
 
-    /// The point (65 or 97 bytes), or the modulus of an RSA key (256 bytes).
+    /// The point (65 or 97 bytes), or the modulus of an RSA key (256 or 512 bytes).
     pub fn point(&self) -> &[u8] {
         match self {
             PublicKey::P256(point) => point,
             PublicKey::P384(point) => point,
             PublicKey::Rsa2048(modulus) => modulus.as_slice(),
+            PublicKey::Rsa4096(modulus) => modulus.as_slice(),
         }
     }
 
-    /// Checks a signature by this key: DER for the curves, 256 bytes for RSA. `algorithm` is the encoded AlgorithmIdentifier; it must
-    /// be the one of the key.
+    /// Checks a signature by this key: DER for the curves, as long as the modulus for RSA. `algorithm` is the encoded
+    /// AlgorithmIdentifier; it must be the one of the key.
     pub(crate) fn verify(&self, algorithm: &[u8], message: &[u8], signature: &[u8]) -> Result<(), Problem> {
         let valid = match self {
             PublicKey::P256(point) if algorithm == ECDSA_SHA256 => {
@@ -126,10 +150,26 @@ impl PublicKey {
             PublicKey::Rsa2048(modulus) if algorithm == RSA_SHA256 => {
                 crypto::rsa_pkcs1_sha256_verify(modulus.as_slice(), message, signature)
             }
+            PublicKey::Rsa4096(modulus)
+                if algorithm == RSA_PSS_SHA384 || algorithm == RSA_PSS_SHA384_TRAILER =>
+            {
+                crypto::rsa_pss_sha384_verify(modulus.as_slice(), message, signature)
+            }
             _ => return Err(Problem::Algorithm),
         };
         if valid { Ok(()) } else { Err(Problem::Signature) }
     }
+}
+
+/// The modulus of an RSA key whose SubjectPublicKeyInfo starts in this way, when it has exactly `N` bytes.
+fn modulus<const N: usize>(spki: &[u8], prefix: &[u8]) -> Result<Option<Box<[u8; N]>>, Problem> {
+    let modulus = spki.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(SPKI_EXPONENT));
+    let Some(modulus) = modulus.and_then(|modulus| <&[u8; N]>::try_from(modulus).ok()) else {
+        return Ok(None);
+    };
+    // The prefix holds a zero byte before the modulus, which is DER only if the modulus starts with a set bit: so it has 8 N bits.
+    let exact = modulus.first().is_some_and(|first| first & 0x80 != 0);
+    if exact { Ok(Some(Box::new(*modulus))) } else { Err(Problem::Malformed) }
 }
 
 /// The three parts of a signed X.509 object, as received.
@@ -197,8 +237,8 @@ struct ExtendedUsage {
 }
 
 impl<'a> Certificate<'a> {
-    /// Parses one certificate of at most 16 KiB that takes up all of `der`: version 3, an EC or RSA-2048 key, inner and outer algorithm
-    /// equal, no extension twice, no critical extension other than basicConstraints, keyUsage and extendedKeyUsage.
+    /// Parses one certificate of at most 16 KiB that takes up all of `der`: version 3, an EC, RSA-2048 or RSA-4096 key, inner and outer
+    /// algorithm equal, no extension twice, no critical extension other than basicConstraints, keyUsage and extendedKeyUsage.
     pub fn parse(der: &'a [u8]) -> Result<Certificate<'a>, Problem> {
         if der.len() > CERTIFICATE_MAX_BYTES {
             return Err(Problem::Malformed);
@@ -293,6 +333,11 @@ impl<'a> Certificate<'a> {
         self.common_name
     }
 
+    /// Encoded issuer name.
+    pub const fn issuer(&self) -> &'a [u8] {
+        self.issuer
+    }
+
     /// Encoded subject name.
     pub const fn subject(&self) -> &'a [u8] {
         self.subject
@@ -308,6 +353,11 @@ impl<'a> Certificate<'a> {
         &self.key
     }
 
+    /// First second of validity.
+    pub const fn not_before(&self) -> u64 {
+        self.not_before
+    }
+
     /// Last second of validity.
     pub const fn not_after(&self) -> u64 {
         self.not_after
@@ -316,6 +366,11 @@ impl<'a> Certificate<'a> {
     /// True when it is marked as a certification authority.
     pub const fn is_ca(&self) -> bool {
         self.ca
+    }
+
+    /// Every extension that this module does not judge: encoded OID and content (without tag and length), in order.
+    pub fn extensions(&self) -> impl Iterator<Item = (&[u8], &'a [u8])> {
+        self.other.iter().map(|(oid, value)| (oid.as_slice(), *value))
     }
 
     /// Content of the extension with this encoded OID (without tag and length).
@@ -473,6 +528,11 @@ impl Authority {
     /// Subject key identifier.
     pub fn key_id(&self) -> Option<&[u8]> {
         self.key_id.as_deref()
+    }
+
+    /// First second of validity.
+    pub const fn not_before(&self) -> u64 {
+        self.not_before
     }
 
     /// Last second of validity.

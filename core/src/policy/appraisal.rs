@@ -2,6 +2,7 @@
 //! witness without which no endpoint can be built.
 
 use super::Policy;
+use crate::attest;
 use crate::error::{Code, Error};
 use crate::report::{
     Check, Document, Enforcement, Fact, Group, Hop, Level, Outcome, Platform, PolicyRef, Report, Roots,
@@ -39,8 +40,8 @@ pub(crate) struct Subject<'a> {
     pub key: Option<String>,
     /// Hardware in words, e.g. `Intel TDX`.
     pub hardware: &'a str,
-    /// What is shown of hardware that stands for itself, as a sentence without its end; `None` for an endpoint. Levels are of endpoints.
-    pub bare: Option<String>,
+    /// What is shown of hardware that stands for itself; `None` for an endpoint.
+    pub bare: Option<Bare>,
     pub roots: Roots,
     pub who_can_read: Vec<Hop>,
     pub not_proven: Vec<String>,
@@ -49,6 +50,15 @@ pub(crate) struct Subject<'a> {
     pub at: u64,
     /// Earliest expiry of all inputs.
     pub inputs_expire: u64,
+}
+
+/// What is shown of hardware without a provider around it, as a sentence without its end.
+#[derive(Debug, Clone)]
+pub(crate) enum Bare {
+    /// Of an enclave. It has a level, like one behind an endpoint.
+    Enclave(String),
+    /// Of devices alone. Levels are of enclaves.
+    Devices(String),
 }
 
 /// The checks of one appraisal, in the order in which they were made.
@@ -141,6 +151,19 @@ impl<'p> Appraisal<'p> {
         self.checks.iter().any(|check| check.id == id && check.outcome() == Outcome::Pass)
     }
 
+    /// Lists the steps of a verification that stops at the first failure: passed before it, not reached after it.
+    pub fn steps(&mut self, scope: &str, steps: &[attest::Check], failed: Option<(&Error, usize)>) {
+        for (i, step) in steps.iter().enumerate() {
+            match failed {
+                Some((error, place)) if place == i => self.fail(scope, step.id, error.clone()),
+                Some((_, place)) if place < i => {
+                    self.advisory(Check::not_checked(scope, step.id, "an earlier check did not pass"));
+                }
+                _ => self.pass(scope, step.id),
+            }
+        }
+    }
+
     fn push(&mut self, check: Check, error: Option<Error>) {
         // No policy accepts a platform that Intel revoked (attestation.md 2.4), whatever it says about the check.
         let relaxed = self.policy.is_advisory(check.id()) && check.reason() != Some(REVOKED);
@@ -159,7 +182,8 @@ impl<'p> Appraisal<'p> {
     /// Ends the appraisal. An appraisal without any passed check is never verified.
     pub fn conclude(mut self, subject: Subject<'_>) -> (Report, Result<Accepted, Error>) {
         let verdict = self.verdict();
-        let level = (verdict == Verdict::Verified && subject.bare.is_none()).then(|| self.level());
+        let level = (verdict == Verdict::Verified && !matches!(subject.bare, Some(Bare::Devices(_))))
+            .then(|| self.level());
         let not_after = subject.inputs_expire.min(subject.at.saturating_add(self.policy.max_age_s()));
         let expired = not_after <= subject.at;
         let verdict = if verdict == Verdict::Verified && expired { Verdict::Indeterminate } else { verdict };
@@ -170,6 +194,7 @@ impl<'p> Appraisal<'p> {
             (_, None) => Some(Error::new(Code::RequiredCheckNotMade)),
         };
         let level = level.filter(|_| verdict == Verdict::Verified);
+        let missing_to_next_level = level.map(|level| missing(&subject, level).to_owned());
         if subject.roots == Roots::Custom {
             for source in self.checks.iter_mut().filter_map(|check| check.reference.as_mut()) {
                 *source = reference::under_custom_roots(source).to_owned();
@@ -193,7 +218,7 @@ impl<'p> Appraisal<'p> {
                 sha256: hex::encode(&self.policy.sha256()),
                 relaxations: self.policy.relaxations(),
             },
-            missing_to_next_level: level.map(|level| level.missing().to_owned()),
+            missing_to_next_level,
             who_can_read: subject.who_can_read,
             not_proven: subject.not_proven,
             checks: self.checks,
@@ -231,10 +256,10 @@ impl<'p> Appraisal<'p> {
         };
         let passes =
             |id| self.checks.iter().any(|check| check.id() == id && check.outcome() == Outcome::Pass);
-        if !(group_passes(Group::Freshness)
-            && group_passes(Group::KeyBinding)
-            && passes("tdx.quote_signature"))
-        {
+        // For bare evidence the expected report data stands for key and challenge: the caller made it from them.
+        let bound =
+            (group_passes(Group::Freshness) && group_passes(Group::KeyBinding)) || passes("snp.report_data");
+        if !(bound && (passes("tdx.quote_signature") || passes("snp.signature"))) {
             Level::L0
         } else if !group_passes(Group::Hardware) {
             Level::L1
@@ -245,6 +270,16 @@ impl<'p> Appraisal<'p> {
         } else {
             Level::L4
         }
+    }
+}
+
+/// What is missing to the next level.
+fn missing(subject: &Subject<'_>, level: Level) -> &'static str {
+    match level {
+        Level::L0 if subject.bare.is_some() => {
+            "expected report data, which ties the evidence to a challenge or key of yours"
+        }
+        _ => level.missing(),
     }
 }
 
@@ -259,7 +294,12 @@ fn headline(
     let sent = if subject.bare.is_some() { "" } else { " Nothing was sent." };
     match (verdict, error) {
         (Verdict::Verified, _) => match &subject.bare {
-            Some(claim) => format!(
+            Some(Bare::Enclave(claim)) => format!(
+                "VERIFIED{roots}, {} - {claim}; judged as of {}.",
+                level.map_or("", Level::name),
+                super::time::rfc3339(subject.at),
+            ),
+            Some(Bare::Devices(claim)) => format!(
                 "VERIFIED{roots} - {claim}; checked {}, valid until {}.",
                 super::time::rfc3339(subject.at),
                 super::time::rfc3339(not_after),

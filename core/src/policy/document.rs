@@ -1,5 +1,7 @@
 //! The JSON form of a policy: strict reading, canonical writing.
 
+pub(super) mod snp;
+
 use super::{Policy, References, gpu};
 use crate::attest::tdx::TcbStatus;
 use crate::attest::tdx::rules::TdxPolicy;
@@ -18,6 +20,7 @@ const RELAXABLE: &[&str] = &[
     "tdx.attributes.sept_ve_disable",
     "tdx.attributes.perfmon",
     "tdx.service_td",
+    "snp.crl",
     "eventlog.parse",
     "eventlog.digest",
     "eventlog.replay",
@@ -51,6 +54,7 @@ pub(super) fn read(json: &[u8]) -> Result<Policy> {
         "extends",
         "max_age_s",
         "tdx",
+        "snp",
         "software",
         "gpu",
         "advisory_checks",
@@ -72,6 +76,9 @@ pub(super) fn read(json: &[u8]) -> Result<Policy> {
     }
     if let Some(value) = top.get("tdx") {
         read_tdx(&Members::of(value, "tdx.")?, &mut policy.tdx)?;
+    }
+    if let Some(value) = top.get("snp") {
+        snp::read(&Members::of(value, "snp.")?, &mut policy.snp)?;
     }
     if let Some(value) = top.get("software") {
         read_software(&Members::of(value, "software.")?, &mut policy)?;
@@ -166,16 +173,24 @@ fn read_software(members: &Members<'_>, policy: &mut Policy) -> Result<()> {
         ("os_image_hash", os_image_hash, 32),
         ("app_id", app_id, 20),
     ] {
-        for text in members.texts(name)?.unwrap_or_default() {
-            let value = hex::decode_prefixed(text)
-                .filter(|value| value.len() == length)
-                .ok_or_else(|| members.invalid(name).expected(format!("{length} bytes in hex")))?;
-            if !list.contains(&value) {
-                list.push(value);
-            }
-        }
-        list.sort();
+        hex_values(members, name, &[length], list)?;
     }
+    Ok(())
+}
+
+/// Adds the values of a list of hex texts, each of one of these lengths in bytes; sorted, each once.
+fn hex_values(members: &Members<'_>, name: &str, lengths: &[usize], list: &mut Vec<Vec<u8>>) -> Result<()> {
+    for text in members.texts(name)?.unwrap_or_default() {
+        let value = hex::decode_prefixed(text).filter(|value| lengths.contains(&value.len()));
+        let value = value.ok_or_else(|| {
+            let lengths: Vec<String> = lengths.iter().map(usize::to_string).collect();
+            members.invalid(name).expected(format!("{} bytes in hex", lengths.join(" or ")))
+        })?;
+        if !list.contains(&value) {
+            list.push(value);
+        }
+    }
+    list.sort();
     Ok(())
 }
 
@@ -205,6 +220,7 @@ pub(super) fn write(policy: &Policy) -> String {
                 ("allow_service_td", Json::Bool(policy.tdx.allow_service_td)),
             ]),
         ),
+        ("snp", object(snp::write(&policy.snp))),
         (
             "software",
             object(vec![

@@ -9,9 +9,10 @@ mod gpu;
 
 pub use crate::wire::time;
 pub use appraisal::Accepted;
-pub(crate) use appraisal::{Appraisal, Subject};
+pub(crate) use appraisal::{Appraisal, Bare, Subject};
 
 use crate::attest::nvidia::rules::GpuPolicy;
+use crate::attest::snp::rules::SnpPolicy;
 use crate::attest::tdx::TcbStatus;
 use crate::attest::tdx::rules::TdxPolicy;
 use crate::crypto;
@@ -71,6 +72,7 @@ pub struct Policy {
     name: String,
     max_age_s: u64,
     tdx: TdxPolicy,
+    snp: SnpPolicy,
     references: References,
     require_reference: bool,
     software_enforces_gpu: bool,
@@ -91,6 +93,7 @@ impl Policy {
             name: "standard".to_owned(),
             max_age_s: VERDICT_MAX_AGE_S,
             tdx: TdxPolicy { min_evaluation_number: MIN_EVALUATION_NUMBER, ..TdxPolicy::default() },
+            snp: SnpPolicy::default(),
             references: References::default(),
             require_reference: false,
             software_enforces_gpu: false,
@@ -108,6 +111,7 @@ impl Policy {
     pub fn strict() -> Policy {
         Policy {
             name: "strict".to_owned(),
+            snp: SnpPolicy::strict(),
             require_reference: true,
             require_gpu_measurements: true,
             ..Policy::standard()
@@ -153,6 +157,11 @@ impl Policy {
     /// Rules for Intel TDX.
     pub const fn tdx(&self) -> &TdxPolicy {
         &self.tdx
+    }
+
+    /// Rules for AMD SEV-SNP.
+    pub const fn snp(&self) -> &SnpPolicy {
+        &self.snp
     }
 
     /// Reference values for the software.
@@ -240,6 +249,7 @@ impl Policy {
                 out.push(words.to_owned());
             }
         }
+        out.extend(document::snp::relaxations(&self.snp));
         if self.gpu != GpuRule::Required {
             out.push(format!("GPU evidence is {}", self.gpu.name()));
         }

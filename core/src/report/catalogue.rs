@@ -4,7 +4,7 @@
 //! front (`cm.`, `gateway.`, `model.0.`) says which enclave of a document is meant and is not part of the id here.
 
 use super::check::{Enforcement, Group};
-use crate::attest::tdx;
+use crate::attest::{snp, tdx};
 
 /// What is known about a check.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,8 @@ pub struct Entry {
 
 macro_rules! entries {
     ($( $group:ident $enforcement:ident $id:literal $title:literal $meaning:literal $source:literal ; )+) => {
-        /// The entries of checks that are not a quote's own (those are listed in `attest::tdx::CHECKS`).
+        /// The entries of checks that are not a quote's or report's own (those are listed in `attest::tdx::CHECKS` and
+        /// `attest::snp::CHECKS`).
         pub static ENTRIES: &[Entry] = &[ $( Entry {
             id: $id, group: Group::$group, enforcement: Enforcement::$enforcement, title: $title, meaning: $meaning, source: $source,
         }, )+ ];
@@ -155,6 +156,145 @@ const TDX_MEANINGS: &[(&str, &str, &str)] = &[
     ("tdx", "Altered, old or foreign evidence and collateral can hide a weakness.", "attestation.md 2.1-2.3"),
 ];
 
+/// The same for an SEV-SNP report, with the group that each belongs to.
+const SNP_MEANINGS: &[(&str, Group, &str, &str)] = &[
+    (
+        "snp.report_data",
+        Group::KeyBinding,
+        "The evidence was made for another challenge or key than yours.",
+        "attestation.md 1.7",
+    ),
+    ("snp.measurement", Group::Software, "The guest was started from other software.", "attestation.md 1.7"),
+    (
+        "snp.host_data",
+        Group::Software,
+        "The host started the guest for something else.",
+        "attestation.md 1.7",
+    ),
+    (
+        "snp.id_key",
+        Group::Software,
+        "The guest was not released by a publisher that you named.",
+        "attestation.md 1.7",
+    ),
+    (
+        "snp.author_key",
+        Group::Software,
+        "The guest was not released by an author that you named.",
+        "attestation.md 1.7",
+    ),
+    (
+        "snp.guest_svn",
+        Group::Software,
+        "An older release of the guest may have known weaknesses.",
+        "attestation.md 1.7",
+    ),
+    (
+        "snp.policy.debug",
+        Group::Hardware,
+        "In debug mode the operator can read the guest's memory.",
+        "attestation.md 1.3, 1.8",
+    ),
+    (
+        "snp.policy.migrate_ma",
+        Group::Hardware,
+        "A migration agent can move the guest, with its secrets, to another machine.",
+        "attestation.md 1.3, 1.8",
+    ),
+    (
+        "snp.policy",
+        Group::Hardware,
+        "The guest was started in a way that weakens its protection.",
+        "attestation.md 1.3, 1.8",
+    ),
+    (
+        "snp.platform",
+        Group::Hardware,
+        "Published attacks work on platforms without this protection.",
+        "attestation.md 1.3, 1.8",
+    ),
+    (
+        "snp.vmpl",
+        Group::Hardware,
+        "Code at another privilege level of the guest asked for the report.",
+        "attestation.md 1.8",
+    ),
+    (
+        "snp.tcb.minimum",
+        Group::Hardware,
+        "Firmware below an accepted patch level has published vulnerabilities. Without a minimum nothing is known about them.",
+        "attestation.md 1.8",
+    ),
+    (
+        "snp.firmware.minimum",
+        Group::Hardware,
+        "Firmware below an accepted version has published vulnerabilities. Without a minimum nothing is known about them.",
+        "attestation.md 1.8",
+    ),
+    (
+        "snp.tcb.provisional",
+        Group::Hardware,
+        "The operator can still go back to firmware with known vulnerabilities.",
+        "attestation.md 1.7",
+    ),
+    (
+        "snp.tcb.inconsistent",
+        Group::Hardware,
+        "No genuine firmware states such levels.",
+        "attestation.md 1.7",
+    ),
+    (
+        "snp.tcb",
+        Group::Hardware,
+        "The key that signed is of another patch level than the report states.",
+        "attestation.md 1.2, 1.4",
+    ),
+    (
+        "snp.chip_id.allowed",
+        Group::Hardware,
+        "Only a list of known machines helps against keys that were taken out of a chip.",
+        "attestation.md 4.2 item 9",
+    ),
+    (
+        "snp.chip_id",
+        Group::Hardware,
+        "The key that signed is of another chip than the report names.",
+        "attestation.md 1.4",
+    ),
+    (
+        "snp.vlek",
+        Group::Hardware,
+        "A cloud provider's key shows whose platform it is and not which machine.",
+        "attestation.md 1.8",
+    ),
+    ("snp.crl", Group::Hardware, "A revoked issuer may have lost its key.", "attestation.md 1.6"),
+    (
+        "snp.chain",
+        Group::Hardware,
+        "A report from anything but a genuine AMD platform ends here.",
+        "attestation.md 1.4, 1.6",
+    ),
+    (
+        "snp.vek",
+        Group::Hardware,
+        "Without the signing key's certificate nothing is proven.",
+        "attestation.md 1.5",
+    ),
+    (
+        "snp.product",
+        Group::Hardware,
+        "Each product has its own root and its own layout.",
+        "attestation.md 1.2",
+    ),
+    ("snp.signature", Group::Hardware, "The report was altered or forged.", "attestation.md 1.1"),
+    (
+        "snp",
+        Group::Hardware,
+        "Altered or foreign reports are refused before any field is used.",
+        "attestation.md 1.1",
+    ),
+];
+
 /// The entry of a check id without scope; an id that nobody listed is enforced.
 pub fn entry(id: &str) -> Entry {
     find(id).unwrap_or(UNKNOWN)
@@ -165,11 +305,19 @@ pub fn find(id: &str) -> Option<Entry> {
     if let Some(entry) = ENTRIES.iter().find(|entry| entry.id == id) {
         return Some(*entry);
     }
-    let check = tdx::CHECKS.iter().find(|check| check.id == id)?;
-    let (_, meaning, source) = TDX_MEANINGS.iter().find(|(prefix, _, _)| check.id.starts_with(prefix))?;
+    let (check, group, meaning, source) = if let Some(check) = tdx::CHECKS.iter().find(|check| check.id == id)
+    {
+        let (_, meaning, source) = TDX_MEANINGS.iter().find(|(prefix, ..)| check.id.starts_with(prefix))?;
+        (check, Group::Hardware, meaning, source)
+    } else {
+        let check = snp::CHECKS.iter().find(|check| check.id == id)?;
+        let (_, group, meaning, source) =
+            SNP_MEANINGS.iter().find(|(prefix, ..)| check.id.starts_with(prefix))?;
+        (check, *group, meaning, source)
+    };
     Some(Entry {
         id: check.id,
-        group: Group::Hardware,
+        group,
         enforcement: Enforcement::Enforced,
         title: check.title,
         meaning,
@@ -179,7 +327,8 @@ pub fn find(id: &str) -> Option<Entry> {
 
 /// Every id that has an entry.
 pub fn ids() -> impl Iterator<Item = &'static str> {
-    ENTRIES.iter().map(|entry| entry.id).chain(tdx::CHECKS.iter().map(|check| check.id))
+    let checks = tdx::CHECKS.iter().chain(snp::CHECKS);
+    ENTRIES.iter().map(|entry| entry.id).chain(checks.map(|check| check.id))
 }
 
 #[cfg(test)]

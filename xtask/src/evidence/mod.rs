@@ -3,10 +3,12 @@
 //! A library is a directory with `index.json` (samples), and mostly `mutations.json` and `synthetic.json`. One module per kind of
 //! evidence turns a library into [`Row`]s; [`KINDS`] lists them. To add a kind: one module with a `judge` function, one line there.
 
+pub mod change;
 pub mod composite;
 pub mod library;
 pub mod nvidia;
 mod nvidia_ops;
+pub mod snp;
 pub mod tdx;
 
 use std::path::{Path, PathBuf};
@@ -126,6 +128,7 @@ pub struct Kind {
 
 /// Every kind that can be judged.
 pub const KINDS: &[Kind] = &[
+    Kind { name: "snp", judge: snp::judge, not_judged: |_| Vec::new() },
     Kind { name: "tdx", judge: tdx::judge, not_judged: |_| Vec::new() },
     Kind { name: "nvidia", judge: nvidia::judge, not_judged: |_| Vec::new() },
     Kind { name: "composite", judge: composite::judge, not_judged: composite::not_judged },

@@ -6,6 +6,7 @@ use proveil_core::pki::{Certificate, pem};
 use proveil_core::wire::json::Json;
 use proveil_core::wire::{base64, hex};
 
+use super::change;
 use super::library::{Library, number, text};
 use super::nvidia::{Case, Devices, Service};
 
@@ -52,24 +53,8 @@ fn change_devices(
     operation: &Json,
     name: &str,
 ) -> Result<(), String> {
-    let bytes = || hex::decode(text(operation, "bytes")?).ok_or_else(|| String::from("bytes"));
-    let offset = || place(operation, "offset");
     match name {
-        "xor" => xor(&mut devices.report, offset()?, &bytes()?),
-        "set" => {
-            let (offset, new) = (offset()?, bytes()?);
-            let slot = devices.report.get_mut(offset..).and_then(|rest| rest.get_mut(..new.len()));
-            slot.ok_or("outside")?.copy_from_slice(&new);
-            Ok(())
-        }
-        "truncate" => {
-            devices.report.truncate(place(operation, "length")?);
-            Ok(())
-        }
-        "append" => {
-            devices.report.extend(bytes()?);
-            Ok(())
-        }
+        _ if change::apply(&mut devices.report, operation)? => Ok(()),
         "replace_file" => {
             devices.chain =
                 library.file(library.sample(text(operation, "sample")?)?, text(operation, "role")?)?;
@@ -112,11 +97,10 @@ fn change_service(
     let target = || text(operation, "target");
     match name {
         "jwt_sig_xor" => {
-            let mask = hex::decode(text(operation, "bytes")?).ok_or("bytes")?;
-            let offset = place(operation, "offset")?;
+            let (offset, mask) = (change::offset(operation)?, change::bytes(operation)?);
             change_token(&mut service.tokens, target()?, |parts| {
                 let mut signature = base64::decode_url(&parts[2]).ok_or("signature")?;
-                xor(&mut signature, offset, &mask)?;
+                change::xor(&mut signature, offset, &mask)?;
                 parts[2] = base64::encode_url(&signature);
                 Ok(())
             })
@@ -285,14 +269,4 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
 
 fn to_pem(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", base64::encode(der))
-}
-
-fn place(operation: &Json, name: &str) -> Result<usize, String> {
-    usize::try_from(number(operation, name)?).map_err(|_| name.into())
-}
-
-fn xor(target: &mut [u8], offset: usize, mask: &[u8]) -> Result<(), String> {
-    let place = target.get_mut(offset..).filter(|place| place.len() >= mask.len()).ok_or("outside")?;
-    place.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
-    Ok(())
 }

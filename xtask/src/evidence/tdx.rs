@@ -13,7 +13,7 @@ use proveil_core::wire::json::Json;
 use proveil_core::wire::{base64, hex};
 
 use super::library::{Library, expected, number, text};
-use super::{Got, Group, Row};
+use super::{Got, Group, Row, change};
 
 /// One case as a verifier gets it.
 #[derive(Clone, Debug)]
@@ -225,15 +225,10 @@ fn apply(library: &Library, case: &mut Case, operation: &Json) -> Result<(), Str
     let name = text(operation, "op")?;
     let field = || text(operation, "field");
     match name {
-        "xor" => xor(&mut case.quote, offset(operation)?, &bytes(operation)?),
-        "set" => overwrite(&mut case.quote, offset(operation)?, &bytes(operation)?),
-        "truncate" => {
-            case.quote.truncate(usize::try_from(number(operation, "length")?).map_err(|_| "length")?);
-            Ok(())
-        }
+        _ if change::apply(&mut case.quote, operation)? => Ok(()),
         "xor_hex_field" => {
             let mut content = hex::decode(text(&case.collateral, field()?)?).ok_or("not hex")?;
-            xor(&mut content, offset(operation)?, &bytes(operation)?)?;
+            change::xor(&mut content, change::offset(operation)?, &change::bytes(operation)?)?;
             set(&mut case.collateral, field()?, Json::String(hex::encode(&content)))
         }
         "replace_text" => {
@@ -278,7 +273,7 @@ fn pem_xor(case: &mut Case, operation: &Json, field: &str) -> Result<(), String>
     } else {
         usize::try_from(offset).ok()
     };
-    xor(der, place.ok_or("offset")?, &bytes(operation)?)?;
+    change::xor(der, place.ok_or("offset")?, &change::bytes(operation)?)?;
     let pem: String = chain
         .iter()
         .map(|der| {
@@ -314,26 +309,6 @@ fn set_policy(policy: &mut TdxPolicy, changes: &Json) -> Result<(), String> {
             }
         }
     }
-    Ok(())
-}
-
-fn offset(operation: &Json) -> Result<usize, String> {
-    usize::try_from(number(operation, "offset")?).map_err(|_| "offset".into())
-}
-
-fn bytes(operation: &Json) -> Result<Vec<u8>, String> {
-    hex::decode(text(operation, "bytes")?).ok_or_else(|| "bytes are not hex".into())
-}
-
-fn xor(target: &mut [u8], offset: usize, mask: &[u8]) -> Result<(), String> {
-    let place = target.get_mut(offset..).filter(|place| place.len() >= mask.len()).ok_or("outside")?;
-    place.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
-    Ok(())
-}
-
-fn overwrite(target: &mut [u8], offset: usize, new: &[u8]) -> Result<(), String> {
-    let place = target.get_mut(offset..).filter(|place| place.len() >= new.len()).ok_or("outside")?;
-    place.iter_mut().zip(new).for_each(|(byte, new)| *byte = *new);
     Ok(())
 }
 

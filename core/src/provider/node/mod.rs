@@ -22,7 +22,7 @@ use crate::error::{Code, Error, Result};
 use crate::evidence::GpuEndorsements;
 use crate::pki::{Certificate, pem};
 use crate::policy::{Appraisal, Policy, time};
-use crate::report::{Check, Platform};
+use crate::report::Platform;
 use crate::wire::hex;
 use crate::wire::json::Json;
 
@@ -161,7 +161,7 @@ fn check_quote(
         .as_ref()
         .err()
         .map(|error| (error, tdx::position(error.check().unwrap_or_default(), error.code()).unwrap_or(0)));
-    list_steps(appraisal, input.scope, quote_steps(), failed);
+    appraisal.steps(input.scope, quote_steps(), failed);
     let claims = result.ok()?;
     for finding in tdx::rules::evaluate(&claims, input.policy.tdx()) {
         if finding.passed {
@@ -174,24 +174,6 @@ fn check_quote(
     }
     tdx_facts(appraisal, input.scope, &claims);
     Some(claims)
-}
-
-/// The steps of a verification that stops at the first failure: passed before it, not reached after it.
-pub(super) fn list_steps(
-    appraisal: &mut Appraisal<'_>,
-    scope: &str,
-    steps: &[attest::Check],
-    failed: Option<(&Error, usize)>,
-) {
-    for (i, step) in steps.iter().enumerate() {
-        match failed {
-            Some((error, place)) if place == i => appraisal.fail(scope, step.id, error.clone()),
-            Some((_, place)) if place < i => {
-                appraisal.advisory(Check::not_checked(scope, step.id, "an earlier check did not pass"));
-            }
-            _ => appraisal.pass(scope, step.id),
-        }
-    }
 }
 
 /// The checks of a quote that are made before the policy's rules.

@@ -1,6 +1,6 @@
 //! What runs inside: event log, application description, copies of measurements, reference values (venice.md 2.8, attestation.md 4.2).
 
-use super::{NodeFindings, NodeInput, list_steps, optional_text};
+use super::{NodeFindings, NodeInput, optional_text};
 use crate::attest::dstack::{self, EventLog, Evidence};
 use crate::claims::{DstackClaims, TdxClaims, Verified};
 use crate::error::{Code, Error, Result};
@@ -40,7 +40,7 @@ fn check_event_log(
         return None;
     };
     let result = verify_log(input.answer, log, claims);
-    list_steps(appraisal, scope, dstack::CHECKS, result.as_ref().err().map(|error| (error, log_step(error))));
+    appraisal.steps(scope, dstack::CHECKS, result.as_ref().err().map(|error| (error, log_step(error))));
     let verified = result.ok()?;
     let mut fact = |name: &str, value: Option<&[u8]>| {
         if let Some(value) = value {
