@@ -160,6 +160,10 @@
 #define PV_ERR_USAGE 135
 /** PV-136: A URL cannot be used. */
 #define PV_ERR_INVALID_URL 136
+/** PV-137: The file is not a report that this version can show. */
+#define PV_ERR_REPORT_INVALID 137
+/** PV-138: A file cannot be written. */
+#define PV_ERR_FILE_UNWRITABLE 138
 /** PV-201: The attestation answers another challenge than ours. */
 #define PV_ERR_NONCE_ECHO_MISMATCH 201
 /** PV-202: The signed report data does not carry our nonce. */
@@ -258,6 +262,14 @@
 #define PV_ERR_GPU_FIRMWARE_ID 254
 /** PV-255: The event log lacks an event that must be there. */
 #define PV_ERR_MISSING_EVENT 255
+/** PV-256: A GPU's measurements differ from NVIDIA's reference values. */
+#define PV_ERR_GPU_MEASUREMENT 256
+/** PV-257: A GPU is not one that the policy accepts. */
+#define PV_ERR_GPU_POLICY 257
+/** PV-258: NVIDIA has revoked a certificate of a GPU or of a reference manifest's signer. */
+#define PV_ERR_GPU_REVOKED 258
+/** PV-259: The GPUs and switches presented are not those of one system. */
+#define PV_ERR_GPU_TOPOLOGY 259
 /** PV-260: The enclave runs software that the policy does not accept. */
 #define PV_ERR_MEASUREMENT_REFUSED 260
 /** PV-261: The TLS key of the connection is not the attested one. */
@@ -288,6 +300,10 @@
 #define PV_ERR_PLATFORM_NOT_ALLOWED 280
 /** PV-281: The signed report data is not the expected one. */
 #define PV_ERR_REPORT_DATA_MISMATCH 281
+/** PV-290: A token of NVIDIA's attestation service is not genuine or not about this evidence. */
+#define PV_ERR_NRAS_TOKEN 290
+/** PV-291: NVIDIA's attestation service does not call this evidence right. */
+#define PV_ERR_NRAS_REFUSED 291
 /** PV-301: Vendor collateral has expired. */
 #define PV_ERR_COLLATERAL_EXPIRED 301
 /** PV-302: Vendor collateral is not valid yet. */
@@ -909,6 +925,24 @@ const char *pv_report_json(const pv_report *report);
  * `report` is not a live report.
  */
 const char *pv_report_text(const pv_report *report);
+
+/**
+ * The report as one HTML page that needs nothing else: no network, no script. Borrowed until
+ * pv_report_free(); NULL if `report` is not a live report.
+ */
+const char *pv_report_html(const pv_report *report);
+
+/**
+ * The report as a card, one SVG image. Borrowed until pv_report_free(); NULL if `report` is not a
+ * live report.
+ */
+const char *pv_report_svg(const pv_report *report);
+
+/**
+ * The report as an EAT attestation result (draft-ietf-rats-ear-04), compact JSON. Borrowed until
+ * pv_report_free(); NULL if `report` is not a live report.
+ */
+const char *pv_report_ear_json(const pv_report *report);
 
 /**
  * Frees a report. NULL is accepted.

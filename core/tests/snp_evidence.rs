@@ -165,8 +165,8 @@ fn kept_certificates_end_with_their_dates() {
     let roots = TrustRoots::default();
     for sample in samples(&dir) {
         let kept = sample.kept();
-        let (from, to) = (kept.facts().not_before, kept.facts().not_after);
-        assert!(from < sample.at && sample.at < to && kept.expires_at() == to, "{}", sample.id);
+        let (from, to) = kept.validity();
+        assert!(from < sample.at && sample.at < to, "{}", sample.id);
         for (at, good) in [(from - 1, false), (from, true), (to, true), (to + 1, false)] {
             let again = verify(&sample.report, &kept, &roots, at);
             let fresh = verify_with_raw_endorsements(&sample.report, &sample.endorsements, &roots, at);
@@ -240,6 +240,23 @@ fn captured_revocation_lists() {
         }
     }
     let mut sample = sample(&dir, "milan-v5-gcp");
+    // A kept certificate does not keep its list current: 2025-05-06T12:39:06Z to 2026-05-12T00:00:00Z.
+    sample.endorsements.crl = Some(list("milan_vcek.crl"));
+    let kept = sample.kept();
+    for (at, expected) in [
+        (1_746_535_145, Revocation::Pinned),
+        (1_746_535_146, Revocation::List),
+        (1_778_543_999, Revocation::List),
+        (1_778_544_000, Revocation::Pinned),
+    ] {
+        let facts = kept.facts_at(at);
+        assert_eq!(
+            (facts.revocation, facts.list_expires_at.is_some()),
+            (expected, expected == Revocation::List)
+        );
+    }
+    let late = verify(&sample.report, &kept, &roots, 1_778_544_000).unwrap();
+    assert_eq!(late.vek.revocation, Revocation::Pinned);
     for length in (0..700).step_by(7) {
         sample.endorsements.crl = Some(list("milan_vcek.crl")[..length].to_vec());
         let result = verify_with_raw_endorsements(&sample.report, &sample.endorsements, &roots, sample.at);

@@ -5,12 +5,14 @@
 
 use std::sync::OnceLock;
 
+use proveil_core::appraise::{SnpExpectations, appraise_snp};
 use proveil_core::attest::TrustRoots;
 use proveil_core::attest::dstack::{self, EventLog, Evidence};
+use proveil_core::attest::snp::{self, REPORT_LEN, Report, VerifiedVek};
 use proveil_core::attest::tdx::{self, Quote, VerifiedCollateral, decode_quote_text, rules};
-use proveil_core::claims::TdBody;
+use proveil_core::claims::{SigningKey, SnpReport, TdBody};
 use proveil_core::endpoint::{Event, Receipt};
-use proveil_core::evidence::TdxCollateral;
+use proveil_core::evidence::{SnpEndorsements, TdxCollateral};
 use proveil_core::http::ResponseHead;
 use proveil_core::policy::Policy;
 use proveil_core::provider::{EvidenceInput, Provider, appraise, inspect, opener_for_key};
@@ -20,7 +22,7 @@ use proveil_core::wire::hex;
 use proveil_core::wire::json::Json;
 use proveil_core::{Code, Error};
 
-use super::seeds::{CLIENT_KEY, NONCE, NOW, Scene};
+use super::seeds::{self, CLIENT_KEY, NONCE, NOW, Scene};
 
 /// What every run compares with; made once.
 struct Fixture {
@@ -70,6 +72,64 @@ pub fn tdx_quote(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = decode_quote_text(text);
     }
+}
+
+/// What SEV-SNP reports are compared with; made once. Its RSA keys are new in each process.
+struct SnpFixture {
+    roots: TrustRoots,
+    endorsements: SnpEndorsements,
+    vek: VerifiedVek,
+    honest: SnpReport,
+    policy: Policy,
+}
+
+fn snp_fixture() -> &'static SnpFixture {
+    static FIXTURE: OnceLock<SnpFixture> = OnceLock::new();
+    FIXTURE.get_or_init(|| {
+        let evidence = seeds::snp_evidence();
+        let roots = TrustRoots::from_json(evidence.trust_roots_json.as_bytes()).expect("forged roots");
+        let endorsements = evidence.endorsements;
+        let vek =
+            VerifiedVek::verify(&endorsements, SigningKey::Vcek, &roots, NOW).expect("a forged certificate");
+        let honest = Report::parse(&evidence.report).expect("a forged report").fields().clone();
+        SnpFixture { roots, endorsements, vek, honest, policy: Policy::standard() }
+    })
+}
+
+/// An SEV-SNP report, and behind its 1184 bytes a file or table with certificates; without one the honest ones are taken. What is
+/// accepted says exactly what was signed.
+pub fn snp_report(data: &[u8]) {
+    let fixture = snp_fixture();
+    let (report, rest) = data.split_at_checked(REPORT_LEN).unwrap_or((data, &[]));
+    if let Ok(report) = Report::parse(report) {
+        let _ = (report.product(), report.kds_requests(None));
+    }
+    let given = SnpEndorsements::from_files([rest]);
+    let _ = SnpEndorsements::from_certificate_table(rest);
+    let endorsements = match &given {
+        Ok(given) if !rest.is_empty() => given,
+        _ => &fixture.endorsements,
+    };
+    let kept = snp::verify(report, &fixture.vek, &fixture.roots, NOW);
+    let fresh = snp::verify_with_raw_endorsements(report, endorsements, &fixture.roots, NOW);
+    if rest.is_empty() {
+        assert_eq!(kept.as_ref().err(), fresh.as_ref().err());
+    }
+    for claims in [&kept, &fresh].into_iter().flatten() {
+        assert_eq!(claims.report, fixture.honest);
+    }
+    let expected =
+        SnpExpectations { report_data: Some(fixture.honest.report_data), ..SnpExpectations::default() };
+    let (judged, result) =
+        appraise_snp(report, endorsements, &expected, &fixture.policy, &fixture.roots, NOW);
+    assert_eq!(result.is_ok(), judged.verdict() == Verdict::Verified);
+    assert!(result.is_err() || fresh.is_ok());
+    assert!(Json::parse(judged.to_json().as_bytes()).is_ok());
+    let vendors = TrustRoots::vendors();
+    assert!(
+        snp::verify_with_raw_endorsements(report, endorsements, &vendors, NOW).is_err(),
+        "forged for other roots"
+    );
 }
 
 /// An event stream; the first byte says how it is cut into reads. Any cut gives what one read gives.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use proveil_core::claims::Product;
 use proveil_core::crypto::secp256k1_public_key;
 use proveil_core::secret::Secret;
-use proveil_testkit::forge::{EnclaveKey, Random, World, WorldSpec};
+use proveil_testkit::forge::{EnclaveKey, Random, SnpEvidence, SnpSpec, World, WorldSpec};
 use proveil_testkit::sim::envelope;
 use proveil_testkit::sim::models::{self, Model};
 use proveil_testkit::sim::{Attestation, QuoteEncoding, Shape};
@@ -65,6 +66,11 @@ impl Default for Scene {
     }
 }
 
+/// An SEV-SNP report of a pinned issuer's key. The report is the same in every run; its certificates are of this process.
+pub fn snp_evidence() -> SnpEvidence {
+    SnpSpec::new(Product::Genoa, &mut Random::from_seed([0x4a; 32]), NOW).sign()
+}
+
 /// Target, name, content.
 pub type Seed = (&'static str, &'static str, Vec<u8>);
 
@@ -72,9 +78,14 @@ pub type Seed = (&'static str, &'static str, Vec<u8>);
 pub fn all() -> Vec<Seed> {
     let scene = Scene::new();
     let log = scene.world.guest.log.to_json().to_compact();
+    let snp = snp_evidence();
+    let vcek = snp.endorsements.vcek.clone().unwrap_or_default();
     vec![
         ("tdx_quote", "v4", scene.quote(4)),
         ("tdx_quote", "v5", scene.quote(5)),
+        ("snp_report", "report", snp.report.clone()),
+        ("snp_report", "table", [snp.report.as_slice(), &snp.certificate_table()].concat()),
+        ("snp_report", "der", [snp.report.as_slice(), &vcek].concat()),
         ("sse_answer", "plain", [&[7], answer("\n").as_slice()].concat()),
         ("sse_answer", "crlf", [&[64], answer("\r\n").as_slice()].concat()),
         ("event_log", "log", log.into_bytes()),

@@ -21,11 +21,12 @@ use proveil_testkit::forge::Random;
 type Entry = fn(&[u8]);
 
 /// Target, function, changed seeds per seed, noises.
-const TARGETS: [(&str, Entry, usize, usize); 4] = [
+const TARGETS: [(&str, Entry, usize, usize); 5] = [
     ("tdx_quote", entries::tdx_quote, 300, 200),
     ("sse_answer", entries::sse_answer, 150, 200),
     ("event_log", entries::event_log, 300, 200),
     ("attestation_answer", entries::attestation_answer, 120, 100),
+    ("snp_report", entries::snp_report, 200, 200),
 ];
 
 /// Pieces that the formats give a meaning to.
@@ -145,6 +146,11 @@ fn attestation_answer() {
     run(3);
 }
 
+#[test]
+fn snp_report() {
+    run(4);
+}
+
 /// The seeds reach the end of what they start: otherwise the targets would only test refusals.
 #[test]
 fn seeds_are_accepted() {
@@ -175,6 +181,15 @@ fn seeds_are_accepted() {
                 };
                 let policy = proveil_core::policy::Policy::standard();
                 proveil_core::provider::appraise(&input, &policy, &roots, seeds::NOW).1.unwrap();
+            }
+            "snp_report" => {
+                use proveil_core::attest::snp;
+                let (report, rest) = bytes.split_at(snp::REPORT_LEN);
+                let evidence = seeds::snp_evidence();
+                let roots = TrustRoots::from_json(evidence.trust_roots_json.as_bytes()).unwrap();
+                let given = proveil_core::evidence::SnpEndorsements::from_files([rest]);
+                let endorsements = if rest.is_empty() { evidence.endorsements } else { given.unwrap() };
+                snp::verify_with_raw_endorsements(report, &endorsements, &roots, seeds::NOW).unwrap();
             }
             _ => entries::sse_is_whole(&bytes[1..]),
         }

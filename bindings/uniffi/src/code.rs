@@ -60,6 +60,10 @@ pub enum Code {
     Usage,
     /// PV-136: A URL cannot be used.
     InvalidUrl,
+    /// PV-137: The file is not a report that this version can show.
+    ReportInvalid,
+    /// PV-138: A file cannot be written.
+    FileUnwritable,
     /// PV-201: The attestation answers another challenge than ours.
     NonceEchoMismatch,
     /// PV-202: The signed report data does not carry our nonce.
@@ -158,6 +162,14 @@ pub enum Code {
     GpuFirmwareId,
     /// PV-255: The event log lacks an event that must be there.
     MissingEvent,
+    /// PV-256: A GPU's measurements differ from NVIDIA's reference values.
+    GpuMeasurement,
+    /// PV-257: A GPU is not one that the policy accepts.
+    GpuPolicy,
+    /// PV-258: NVIDIA has revoked a certificate of a GPU or of a reference manifest's signer.
+    GpuRevoked,
+    /// PV-259: The GPUs and switches presented are not those of one system.
+    GpuTopology,
     /// PV-260: The enclave runs software that the policy does not accept.
     MeasurementRefused,
     /// PV-261: The TLS key of the connection is not the attested one.
@@ -188,6 +200,10 @@ pub enum Code {
     PlatformNotAllowed,
     /// PV-281: The signed report data is not the expected one.
     ReportDataMismatch,
+    /// PV-290: A token of NVIDIA's attestation service is not genuine or not about this evidence.
+    NrasToken,
+    /// PV-291: NVIDIA's attestation service does not call this evidence right.
+    NrasRefused,
     /// PV-301: Vendor collateral has expired.
     CollateralExpired,
     /// PV-302: Vendor collateral is not valid yet.
@@ -322,6 +338,8 @@ impl From<core::Code> for Code {
             core::Code::FileUnreadable => Code::FileUnreadable,
             core::Code::Usage => Code::Usage,
             core::Code::InvalidUrl => Code::InvalidUrl,
+            core::Code::ReportInvalid => Code::ReportInvalid,
+            core::Code::FileUnwritable => Code::FileUnwritable,
             core::Code::NonceEchoMismatch => Code::NonceEchoMismatch,
             core::Code::ReportDataNonceMismatch => Code::ReportDataNonceMismatch,
             core::Code::ServerSaysUnverified => Code::ServerSaysUnverified,
@@ -371,6 +389,10 @@ impl From<core::Code> for Code {
             core::Code::GpuDuplicate => Code::GpuDuplicate,
             core::Code::GpuFirmwareId => Code::GpuFirmwareId,
             core::Code::MissingEvent => Code::MissingEvent,
+            core::Code::GpuMeasurement => Code::GpuMeasurement,
+            core::Code::GpuPolicy => Code::GpuPolicy,
+            core::Code::GpuRevoked => Code::GpuRevoked,
+            core::Code::GpuTopology => Code::GpuTopology,
             core::Code::MeasurementRefused => Code::MeasurementRefused,
             core::Code::TlsKeyMismatch => Code::TlsKeyMismatch,
             core::Code::RequiredEvidenceMissing => Code::RequiredEvidenceMissing,
@@ -386,6 +408,8 @@ impl From<core::Code> for Code {
             core::Code::SnpVmpl => Code::SnpVmpl,
             core::Code::PlatformNotAllowed => Code::PlatformNotAllowed,
             core::Code::ReportDataMismatch => Code::ReportDataMismatch,
+            core::Code::NrasToken => Code::NrasToken,
+            core::Code::NrasRefused => Code::NrasRefused,
             core::Code::CollateralExpired => Code::CollateralExpired,
             core::Code::CollateralNotYetValid => Code::CollateralNotYetValid,
             core::Code::CollateralMissing => Code::CollateralMissing,

@@ -215,4 +215,7 @@ fn facts(appraisal: &mut Appraisal<'_>, claims: &SnpClaims) {
     if let Some(expires) = claims.vek.list_expires_at {
         fact("revocation_list_expires", time::rfc3339(expires));
     }
+    if let Some(number) = &claims.vek.list_number {
+        fact("revocation_list_number", hex::encode(number));
+    }
 }

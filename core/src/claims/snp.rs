@@ -231,6 +231,8 @@ pub struct VekFacts {
     pub revocation: Revocation,
     /// From this second on, the revocation list that was used is not to be used any more.
     pub list_expires_at: Option<u64>,
+    /// Number of that list, big-endian, for comparison with one seen earlier: an older list may lack a revocation.
+    pub list_number: Option<Vec<u8>>,
 }
 
 /// What a verified report says. Signatures are done and the certificate is the report's; acceptance is policy.

@@ -28,6 +28,9 @@ const fn guid(hex: &[u8; 32]) -> [u8; 16] {
     bytes
 }
 
+/// Tag `[0]` constructed: the version of a certificate.
+const CERTIFICATE_TAG: u8 = 0xa0;
+
 /// Where a certificate belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
@@ -93,7 +96,11 @@ impl SnpEndorsements {
             return chain.iter().try_for_each(|der| self.put_named(der));
         }
         if file.first() == Some(&der::SEQUENCE) {
-            return if is_certificate(file) { self.put_named(file) } else { self.put_crl(file) };
+            return match first_tag(file) {
+                Some(CERTIFICATE_TAG) => self.put_named(file),
+                Some(der::INTEGER) => self.put_crl(file),
+                _ => Err(malformed("A file is neither a certificate nor a revocation list.")),
+            };
         }
         read_table(file)?.into_iter().try_for_each(|(slot, certificate)| self.put(slot, certificate))
     }
@@ -147,10 +154,12 @@ impl SnpEndorsements {
     }
 }
 
-/// The signed part of a version 3 certificate starts with `[0]`, that of a revocation list with an INTEGER.
-fn is_certificate(file: &[u8]) -> bool {
-    let signed = Der::new(file).inside(der::SEQUENCE).and_then(|mut outer| outer.inside(der::SEQUENCE));
-    signed.and_then(|inner| inner.peek()) == Some(0xa0)
+/// Tag of the first value in the signed part of one signed object that takes up the whole file: `[0]` in a version 3 certificate, INTEGER
+/// in a revocation list.
+fn first_tag(file: &[u8]) -> Option<u8> {
+    let mut whole = Der::new(file);
+    let signed = whole.inside(der::SEQUENCE)?.inside(der::SEQUENCE)?;
+    if whole.is_empty() { signed.peek() } else { None }
 }
 
 /// Takes a table apart: entries of GUID, offset and length, ended by one of zeros; offsets are from the start of the table.

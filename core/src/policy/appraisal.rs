@@ -70,7 +70,9 @@ pub(crate) struct Appraisal<'p> {
     platforms: Vec<Platform>,
     nonce: Option<String>,
     recheck: Option<String>,
-    first_error: Option<Error>,
+    /// The first check that counts and failed, and the first that counts and could not be made.
+    first_failed: Option<Error>,
+    first_open: Option<Error>,
 }
 
 impl<'p> Appraisal<'p> {
@@ -82,7 +84,8 @@ impl<'p> Appraisal<'p> {
             platforms: Vec::new(),
             nonce: None,
             recheck: None,
-            first_error: None,
+            first_failed: None,
+            first_open: None,
         }
     }
 
@@ -169,12 +172,14 @@ impl<'p> Appraisal<'p> {
         let relaxed = self.policy.is_advisory(check.id()) && check.reason() != Some(REVOKED);
         let check = if relaxed { check.advisory() } else { check };
         let counts = check.enforcement() == Enforcement::Enforced && check.outcome() != Outcome::Pass;
-        if counts && self.first_error.is_none() {
+        let first =
+            if check.outcome() == Outcome::Fail { &mut self.first_failed } else { &mut self.first_open };
+        if counts && first.is_none() {
             let error = error.unwrap_or_else(|| {
                 Error::new(Code::RequiredCheckNotMade).found(check.reason().unwrap_or_default())
             });
             let error = if error.check().is_none() { error.at(check.id()) } else { error };
-            self.first_error = Some(error);
+            *first = Some(error);
         }
         self.checks.push(check);
     }
@@ -187,7 +192,8 @@ impl<'p> Appraisal<'p> {
         let not_after = subject.inputs_expire.min(subject.at.saturating_add(self.policy.max_age_s()));
         let expired = not_after <= subject.at;
         let verdict = if verdict == Verdict::Verified && expired { Verdict::Indeterminate } else { verdict };
-        let error = match (verdict, self.first_error) {
+        // The code says what the verdict says: a refusal is never explained by a check that could not be made.
+        let error = match (verdict, self.first_failed.or(self.first_open)) {
             (Verdict::Verified, _) => None,
             (_, Some(error)) => Some(error),
             (_, None) if expired => Some(Error::new(Code::ProofExpired)),

@@ -10,6 +10,8 @@ pub enum Attribute {
     CommonName,
     /// O
     Organization,
+    /// OU
+    OrganizationalUnit,
     /// L
     Locality,
     /// ST
@@ -29,6 +31,7 @@ impl Attribute {
             Attribute::Locality => 7,
             Attribute::State => 8,
             Attribute::Organization => 10,
+            Attribute::OrganizationalUnit => 11,
         }
     }
 }
@@ -46,6 +49,24 @@ pub fn name(attributes: &[(Attribute, &str)]) -> Vec<u8> {
         })
         .collect();
     der::tagged(0x30, &sets.concat())
+}
+
+/// A key that signs certificates and revocation lists.
+pub trait IssuerKey {
+    /// AlgorithmIdentifier of its signatures, DER.
+    fn algorithm(&self) -> Vec<u8>;
+    /// Signature over the content, as it stands in the BIT STRING.
+    fn sign_content(&self, content: &[u8]) -> Vec<u8>;
+}
+
+impl IssuerKey for EcKey {
+    fn algorithm(&self) -> Vec<u8> {
+        self.signature_algorithm()
+    }
+
+    fn sign_content(&self, content: &[u8]) -> Vec<u8> {
+        self.sign_der(content)
+    }
 }
 
 /// One certificate or CRL extension.
@@ -127,8 +148,8 @@ pub struct CertificateSpec {
 
 impl CertificateSpec {
     /// The certificate, DER, signed by `issuer_key`.
-    pub fn sign(&self, issuer_key: &EcKey) -> Vec<u8> {
-        let algorithm = issuer_key.signature_algorithm();
+    pub fn sign(&self, issuer_key: &impl IssuerKey) -> Vec<u8> {
+        let algorithm = issuer_key.algorithm();
         let validity = der::sequence(&[&der::time(self.not_before), &der::time(self.not_after)]);
         let tbs = der::sequence(&[
             &der::context(0, &der::integer(&[2])),
@@ -163,8 +184,8 @@ pub struct CrlSpec {
 
 impl CrlSpec {
     /// The list, DER, signed by `issuer_key`.
-    pub fn sign(&self, issuer_key: &EcKey) -> Vec<u8> {
-        let algorithm = issuer_key.signature_algorithm();
+    pub fn sign(&self, issuer_key: &impl IssuerKey) -> Vec<u8> {
+        let algorithm = issuer_key.algorithm();
         let next_update = self.next_update.map(der::time).unwrap_or_default();
         let reason = Extension::standard(21, false, der::enumerated(1));
         let entries: Vec<Vec<u8>> = self
@@ -198,7 +219,7 @@ fn extensions(list: &[Extension]) -> Vec<u8> {
     der::tagged(0x30, &encoded.concat())
 }
 
-fn signed(tbs: Vec<u8>, algorithm: &[u8], key: &EcKey) -> Vec<u8> {
-    let signature = der::bits(&key.sign_der(&tbs));
+fn signed(tbs: Vec<u8>, algorithm: &[u8], key: &impl IssuerKey) -> Vec<u8> {
+    let signature = der::bits(&key.sign_content(&tbs));
     der::sequence(&[&tbs, algorithm, &signature])
 }

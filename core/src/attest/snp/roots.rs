@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::claims::{Product, SigningKey};
-use crate::pki::{Authority, Certificate, Problem, roots};
+use crate::pki::{Authority, Certificate, Problem, PublicKey, roots};
 
 /// The trusted root of one product line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,9 @@ impl AmdRoots {
             let product = product_of_root(ark.common_name()).ok_or(Problem::Name)?;
             if roots.iter().any(|root| root.product == product) {
                 return Err(Problem::ChainShape);
+            }
+            if !matches!(ark.key(), PublicKey::Rsa4096(_)) {
+                return Err(Problem::Algorithm);
             }
             certificate.issued_by(&ark)?;
             roots.push(AmdRoot { product, ark, issuers: Vec::new() });

@@ -23,15 +23,25 @@ const NAME_TAIL: [(u8, &str); 5] =
 const COMMON_NAME: u8 = 3;
 
 /// The certificate of a signing key that led to a trusted root at a given time. Kept, it serves every report of the same chip (or
-/// provider) and TCB until [`VerifiedVek::expires_at`].
+/// provider) and TCB inside [`VerifiedVek::validity`].
 #[derive(Clone, Debug)]
 pub struct VerifiedVek {
     pub(super) product: Product,
     pub(super) kind: SigningKey,
     pub(super) key: [u8; 97],
     pub(super) tcb: TcbParts,
-    pub(super) facts: VekFacts,
-    root: Authority,
+    facts: VekFacts,
+    pinned: bool,
+    list: Option<List>,
+    root: AmdRoot,
+}
+
+/// A revocation list that is signed by the root and does not name the issuer.
+#[derive(Clone, Debug)]
+struct List {
+    this_update: u64,
+    next_update: u64,
+    number: Vec<u8>,
 }
 
 impl VerifiedVek {
@@ -74,15 +84,16 @@ impl VerifiedVek {
         if profile.product != link.root.product() {
             return Err(profile_error("Issuer and root are of different products."));
         }
-        let (revocation, list_expires_at) = link.revocation(endorsements.crl.as_deref(), at)?;
+        let list = link.list(endorsements.crl.as_deref())?;
         let ark = link.root.ark();
         let facts = VekFacts {
             signer: profile.signer,
             certificate_sha256: crypto::sha256(&[leaf.der()]),
             not_before: leaf.not_before().max(link.issuer.not_before()).max(ark.not_before()),
             not_after: leaf.not_after().min(link.issuer.not_after()).min(ark.not_after()),
-            revocation,
-            list_expires_at,
+            revocation: Revocation::Unknown,
+            list_expires_at: None,
+            list_number: None,
         };
         Ok(VerifiedVek {
             product: profile.product,
@@ -90,7 +101,9 @@ impl VerifiedVek {
             key: profile.key,
             tcb: profile.tcb,
             facts,
-            root: ark.clone(),
+            pinned: link.pinned,
+            list,
+            root: link.root.clone(),
         })
     }
 
@@ -99,19 +112,35 @@ impl VerifiedVek {
         self.product
     }
 
-    /// Facts of the certificates.
-    pub const fn facts(&self) -> &VekFacts {
-        &self.facts
+    /// Facts of the certificates at a time: the list counts only while it is current.
+    pub fn facts_at(&self, at: u64) -> VekFacts {
+        let current = self.list.as_ref().filter(|list| list.this_update <= at && at < list.next_update);
+        let revocation = match current {
+            Some(_) => Revocation::List,
+            None if self.pinned => Revocation::Pinned,
+            None => Revocation::Unknown,
+        };
+        VekFacts {
+            revocation,
+            list_expires_at: current.map(|list| list.next_update),
+            list_number: current.map(|list| list.number.clone()),
+            ..self.facts.clone()
+        }
     }
 
-    /// The last second in which it may be used.
-    pub fn expires_at(&self) -> u64 {
-        self.facts.not_after.min(self.facts.list_expires_at.unwrap_or(u64::MAX))
+    /// First and last second in which it may be used.
+    pub const fn validity(&self) -> (u64, u64) {
+        (self.facts.not_before, self.facts.not_after)
     }
 
-    /// Refuses when it was verified under a root that is not among `roots`.
+    /// The holder of the key.
+    pub(super) const fn signer(&self) -> &SnpSigner {
+        &self.facts.signer
+    }
+
+    /// Refuses when it was verified under a root or pins that are not those of `roots`.
     pub(super) fn check_root(&self, roots: &TrustRoots) -> Result<()> {
-        if roots.amd().roots().iter().any(|root| *root.ark() == self.root) {
+        if roots.amd().of(self.product) == Some(&self.root) {
             return Ok(());
         }
         Err(root_error("It was verified under another root."))
@@ -178,10 +207,9 @@ impl<'r> Link<'r> {
         }
     }
 
-    /// Judges the issuer by the root's list. A list that is not current cannot show that it is not revoked, but that it is.
-    fn revocation(&self, crl: Option<&[u8]>, at: u64) -> Result<(Revocation, Option<u64>)> {
-        let unlisted = if self.pinned { Revocation::Pinned } else { Revocation::Unknown };
-        let Some(crl) = crl else { return Ok((unlisted, None)) };
+    /// Judges the issuer by the root's list. A list that is not current cannot show that the issuer is not revoked, but that it is.
+    fn list(&self, crl: Option<&[u8]>) -> Result<Option<List>> {
+        let Some(crl) = crl else { return Ok(None) };
         let list = RevocationList::verify(crl, self.root.ark()).map_err(|problem| {
             let code = if problem == Problem::Malformed {
                 Code::CollateralMalformed
@@ -193,10 +221,11 @@ impl<'r> Link<'r> {
         if list.revokes(self.issuer.serial()) {
             return Err(Error::new(Code::SnpRevoked).at(checks::REVOKED).found(self.issuer.common_name()));
         }
-        match list.current_at(at) {
-            Ok(()) => Ok((Revocation::List, Some(list.next_update()))),
-            Err(_) => Ok((unlisted, None)),
-        }
+        Ok(Some(List {
+            this_update: list.this_update(),
+            next_update: list.next_update(),
+            number: list.number().to_vec(),
+        }))
     }
 }
 
@@ -217,6 +246,9 @@ impl Profile {
             .ok_or_else(|| {
                 profile_error("The issuer does not have the name of one.").found(issuer.common_name())
             })?;
+        if !matches!(issuer.key(), PublicKey::Rsa4096(_)) {
+            return Err(profile_error("The issuer's key is not RSA-4096."));
+        }
         let name = if kind == SigningKey::Vlek { "SEV-VLEK" } else { "SEV-VCEK" };
         if !is_amd_name(leaf.subject(), name) {
             let found = leaf.common_name().unwrap_or_default();

@@ -73,7 +73,7 @@ fn judge(
         report: fields.clone(),
         product: vek.product,
         tcb,
-        vek: vek.facts.clone(),
+        vek: vek.facts_at(at),
         verified_at: at,
         custom_root: roots.is_custom(),
     }))
@@ -94,7 +94,7 @@ fn tcb_versions(product: Product, fields: &SnpReport) -> Result<SnpTcb> {
 
 /// The certificate of a chip must be for the chip that the report names. A hidden chip cannot be compared: that is a rule's to judge.
 fn check_chip(vek: &VerifiedVek, fields: &SnpReport) -> Result<()> {
-    let SnpSigner::Chip(certified) = &vek.facts.signer else { return Ok(()) };
+    let SnpSigner::Chip(certified) = vek.signer() else { return Ok(()) };
     if fields.chip_id_hidden()
         || hardware_identity(vek.product, &fields.chip_id) == Some(certified.as_slice())
     {
