@@ -61,6 +61,8 @@ fn honest_answers_of_both_versions() {
 }
 
 type Change = fn(&mut NrasSpec);
+/// Name, change, what comes of it.
+type Case<'a> = (&'a str, Change, Result<NrasClaims, (Code, String)>);
 
 /// Each defect is signed by the trusted key: only the named rule stands against it.
 #[test]
@@ -68,7 +70,7 @@ fn signed_defects() {
     let system = System::new(2);
     let refused = |check: &str| Err((Code::NrasRefused, format!("gpu.nras.{check}")));
     let no = Json::Bool(false);
-    let cases: &[(&str, Change, Result<NrasClaims, (Code, String)>)] = &[
+    let cases: &[Case<'_>] = &[
         ("another issuer", |s| s.set_overall("iss", string("https://nras.example")), token_error("issuer")),
         ("no issuer", |s| s.overall.retain(|(name, _)| name != "iss"), token_error("issuer")),
         ("another issuer of a device", |s| s.set_device(1, "iss", string("x")), token_error("issuer")),
@@ -411,7 +413,7 @@ fn sets_of_tokens() {
 fn about_these_devices() {
     let mut system = System::new(2);
     let claims = system.claims();
-    let mut judge = |change: Change| {
+    let judge = |change: Change| {
         let mut spec = system.nras(false, ClaimsVersion::V2);
         change(&mut spec);
         let answer = system.answer(false, &spec);

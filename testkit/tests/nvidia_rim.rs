@@ -380,10 +380,12 @@ fn roots() {
 #[test]
 fn comparisons() {
     type Edit = fn(&mut Vec<RimSpec>);
+    /// Name, change, how many values were compared or what was found wrong.
+    type Case<'a> = (&'a str, Edit, Result<usize, (Code, &'a str, &'a str)>);
     let mut system = System::new(2);
     let claims = system.claims();
     let honest = system.rims(false);
-    let cases: &[(&str, Edit, Result<usize, (Code, &str, &str)>)] = &[
+    let cases: &[Case<'_>] = &[
         ("honest", |_| (), Ok(34)),
         (
             "a value less",

@@ -24,6 +24,9 @@ use proveil_testkit::forge::{Random, SnpDefect, SnpEvidence, SnpSpec, object, pe
 const NOW: u64 = 1_790_000_000;
 const CSP: &str = "CN=cc-test-1.cloud.example";
 
+/// Makes a defect.
+type Change = fn(&mut SnpSpec);
+
 fn random() -> Random {
     Random::from_seed([0x5e; 32])
 }
@@ -217,7 +220,7 @@ fn lookalike_roots_are_refused() {
 #[test]
 fn roots_of_another_form() {
     let honest = SnpSpec::new(Product::Milan, &mut random(), NOW).with_list();
-    let cases: &[(&str, fn(&mut SnpSpec))] = &[
+    let cases: &[(&str, Change)] = &[
         ("EC key", |s| {
             s.root.spki = ec_key().spki();
             s.root_signer.padding = Padding::Ecdsa;
@@ -259,7 +262,7 @@ fn products_are_not_mixed() {
 fn turin_has_its_own_layout() {
     let honest = SnpSpec::new(Product::Turin, &mut random(), NOW);
     let none = SnpExpectations::default();
-    let cases: &[(&str, &str, fn(&mut SnpSpec))] = &[
+    let cases: &[(&str, &str, Change)] = &[
         ("fmc", "snp.tcb.mismatch", |s| s.leaf.spl[8] = Some(2)),
         ("no fmc", "snp.chain.profile", |s| s.leaf.spl[8] = None),
         ("spl 4", "snp.chain.profile", |s| s.leaf.spl[3] = Some(1)),
@@ -282,7 +285,7 @@ fn turin_has_its_own_layout() {
 fn provider_keys_have_their_own_profile() {
     let honest = SnpSpec::by_provider(Product::Genoa, &mut random(), NOW).with_list();
     let none = SnpExpectations::default();
-    let cases: &[(&str, &str, fn(&mut SnpSpec))] = &[
+    let cases: &[(&str, &str, Change)] = &[
         ("hwid", "snp.chain.profile", |s| s.leaf.hwid = HwidForm::Raw(vec![1; 64])),
         ("no csp id", "snp.chain.profile", |s| s.leaf.csp_id = None),
         ("other csp", "snp.vlek", |s| s.leaf.csp_id = Some("CN=cc-test-2.cloud.example".to_owned())),
@@ -307,20 +310,20 @@ fn finding(spec: &SnpSpec, policy: &SnpPolicy, expected: &SnpExpectations, check
 }
 
 /// A rule: check, change of the evidence, change of the policy, whether both together pass.
-type Rule = (&'static str, fn(&mut SnpSpec), fn(&mut SnpPolicy), bool);
+type Rule = (&'static str, Change, fn(&mut SnpPolicy), bool);
 
 /// T07: each member of a policy decides its check, in both directions.
 #[test]
 fn every_rule_of_a_policy() {
-    let keep_spec: fn(&mut SnpSpec) = |_| {};
+    let keep_spec: Change = |_| {};
     let keep: fn(&mut SnpPolicy) = |_| {};
-    let debug: fn(&mut SnpSpec) = |s| s.report.policy |= 1 << 19;
-    let migrate: fn(&mut SnpSpec) = |s| s.report.policy |= 1 << 18;
-    let cxl: fn(&mut SnpSpec) = |s| s.report.policy |= 1 << 21;
-    let no_smt: fn(&mut SnpSpec) = |s| (s.report.policy, s.report.platform_info) = (0x2_0000, 0x24);
-    let provisional: fn(&mut SnpSpec) = |s| s.report.committed_version = [39, 55, 1];
-    let hidden: fn(&mut SnpSpec) = |s| s.report.chip_id = [0; 64];
-    let author: fn(&mut SnpSpec) = |s| {
+    let debug: Change = |s| s.report.policy |= 1 << 19;
+    let migrate: Change = |s| s.report.policy |= 1 << 18;
+    let cxl: Change = |s| s.report.policy |= 1 << 21;
+    let no_smt: Change = |s| (s.report.policy, s.report.platform_info) = (0x2_0000, 0x24);
+    let provisional: Change = |s| s.report.committed_version = [39, 55, 1];
+    let hidden: Change = |s| s.report.chip_id = [0; 64];
+    let author: Change = |s| {
         s.report.signer_info |= 1;
         s.report.author_key_digest = [8; 48];
     };
@@ -421,7 +424,7 @@ fn minimum_patch_levels() {
             [part] += 1;
         assert!(!passes(&turin, &with(Processor::Turin, minimum(above))), "part {part}");
     }
-    let changes: [fn(&mut SnpSpec); 3] = [
+    let changes: [Change; 3] = [
         |s| s.report.launch_tcb[3] = 3,
         |s| s.report.committed_tcb[3] = 3,
         |s| (s.report.reported_tcb[3], s.leaf.spl[2]) = (3, Some(3)),
