@@ -12,7 +12,7 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use common::{Random, captured, read_json, text};
 use proveil_core::attest::TrustRoots;
@@ -155,7 +155,7 @@ struct Recording {
     at: u64,
 }
 
-fn recording(dir: &PathBuf) -> Recording {
+fn recording(dir: &Path) -> Recording {
     let file = |name: &str| std::fs::read(dir.join(name)).unwrap();
     let response = file("venice-20260610.response.json");
     let nonce = hex::decode_array(text(&Json::parse(&response).unwrap(), "request_nonce")).unwrap();

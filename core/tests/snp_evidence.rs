@@ -467,8 +467,8 @@ fn noise_never_panics() {
                     bytes[place] = random.next().to_be_bytes()[0];
                 }
             }
-            endorsements.issuer = (random.next() % 2 == 0).then(|| random.bytes(200));
-            endorsements.crl = (random.next() % 2 == 0).then(|| random.bytes(200));
+            endorsements.issuer = random.next().is_multiple_of(2).then(|| random.bytes(200));
+            endorsements.crl = random.next().is_multiple_of(2).then(|| random.bytes(200));
             let (report, result) = appraise_snp(
                 &report,
                 &endorsements,

@@ -73,6 +73,9 @@ fn genuine_and_no_more() {
 
 type Change = fn(&mut GpuReportSpec);
 
+/// Name, change, what comes of it.
+type ReportCase<'a> = (&'a str, Box<dyn Fn(&mut GpuReportSpec)>, Option<(Code, &'a str)>);
+
 /// Every rule about a report, each broken by the device itself under its own signature.
 #[test]
 fn signed_reports_with_defects() {
@@ -82,7 +85,7 @@ fn signed_reports_with_defects() {
         spec.opaque.retain(|(other, _)| *other != kind);
         spec.opaque.push((kind, value.to_vec()));
     };
-    let cases: Vec<(&str, Box<dyn Fn(&mut GpuReportSpec)>, Option<(Code, &str)>)> = vec![
+    let cases: Vec<ReportCase<'_>> = vec![
         ("honest", Box::new(|_| ()), None),
         ("another slot", Box::new(|s| s.slot = 3), None),
         ("SPDM 1.2 request", Box::new(|s| s.request_header[0] = 0x12), malformed("gpu.spdm")),
