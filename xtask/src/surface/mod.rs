@@ -104,6 +104,7 @@ const RUST: &[(&str, &str)] = &[
     ("client/src/notice.rs", "proveil"),
     ("client/src/stream.rs", "proveil"),
     ("client/src/blocking.rs", "proveil::blocking"),
+    ("core/src/appraise", "proveil_core::appraise"),
     ("core/src/attest", "proveil_core::attest"),
     ("core/src/endpoint", "proveil_core::endpoint"),
     ("core/src/error", "proveil_core::error"),
