@@ -8,7 +8,7 @@ use crate::report::{
 };
 use crate::wire::hex;
 
-/// Shows that an appraisal ended in `verified`. Cannot be made, copied or stored outside this module's [`Appraisal::conclude`].
+/// Shows that an appraisal ended in `verified`. Cannot be made, copied or stored outside this module's `Appraisal::conclude`.
 ///
 /// ```compile_fail
 /// let accepted = proveil_core::policy::Accepted { not_after: u64::MAX };
