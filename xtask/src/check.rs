@@ -34,7 +34,7 @@ pub fn run_all(root: &Path, fuzz: bool) -> Result<(), String> {
 }
 
 /// Public items of the crates that Rust users read about; a broken link is an error.
-fn documentation(root: &Path) -> Result<(), String> {
+pub fn documentation(root: &Path) -> Result<(), String> {
     let arguments =
         ["doc", "--quiet", "--locked", "--no-deps", "--package", "proveil-core", "--package", "proveil"];
     run_with(root, &cargo(), arguments, &[("RUSTDOCFLAGS", "-D warnings")])

@@ -43,7 +43,8 @@ pub fn output<A: AsRef<OsStr>>(
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
-        Err(format!("{} ended with {}", shown(&command), output.status))
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{} ended with {}\n{}", shown(&command), output.status, said.trim_end()))
     }
 }
 

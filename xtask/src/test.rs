@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::process::{cargo, output, run};
 use crate::{
-    conformance, evidence, r#gen, layers, surface, test_browser, test_c, test_node, test_python, test_uniffi,
-    tree, vectors,
+    check, conformance, evidence, r#gen, layers, surface, test_browser, test_c, test_node,
+    test_python, test_uniffi, tree, vectors,
 };
 
 /// Crates that are built and tested as their language's package or measured, not by `cargo test`.
@@ -22,6 +22,7 @@ struct Step {
 
 const STEPS: &[Step] = &[
     Step { name: "format and lints", missing: |_| None, run: lint },
+    Step { name: "documentation", missing: |_| None, run: check::documentation },
     Step { name: "generated files", missing: |_| None, run: |root| r#gen::run(root, true) },
     Step { name: "layers of the core", missing: |_| None, run: check_layers },
     Step { name: "surface", missing: |_| None, run: |root| surface::run(root, false) },
