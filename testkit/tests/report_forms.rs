@@ -77,12 +77,9 @@ fn gateway(scene: &Scene, shape: ReportShape, defects: &BTreeSet<Defect>) -> Rep
         ]),
         ReportShape::Node | ReportShape::DstackGuest => node,
     };
-    let recorded = RecordedReport {
-        shape,
-        response: response.to_compact().as_bytes(),
-        nonce: NONCE,
-        collateral: &[scene.collateral(defects)],
-    };
+    let (response, collateral) = (response.to_compact(), [scene.collateral(defects)]);
+    let recorded =
+        RecordedReport { shape, response: response.as_bytes(), nonce: NONCE, collateral: &collateral };
     appraise_report(&recorded, &Policy::standard(), &scene.roots(), NOW).0
 }
 
@@ -326,10 +323,12 @@ fn ear_values_are_those_of_what_was_looked_at() {
     );
 
     // T68: under roots of the caller nothing is recognised.
-    let strange: &[(&str, i8)] = &[("instance-identity", 97), ("configuration", 3), ("hardware", 97)];
+    let strange: &[(&str, i8)] = &[("instance-identity", 97), ("hardware", 97)];
     let strange_gpu: &[(&str, i8)] = &[("instance-identity", 97), ("hardware", 97)];
     let parts: &[_] = &[("cpu", Contraindicated, strange), ("gpu-0", Contraindicated, strange_gpu)];
     check("custom roots", &honest, (Contraindicated, parts));
+    let parts: &[_] = &[("cpu", Contraindicated, strange), ("app", None, &[][..])];
+    check("references under custom roots", &named, (Contraindicated, parts));
 
     let cpu: &[(Defect, &[(&str, i8)])] = &[
         (Defect::TamperedQuote, &[("hardware", 99)]),
