@@ -160,6 +160,10 @@
 #define PV_ERR_USAGE 135
 /** PV-136: A URL cannot be used. */
 #define PV_ERR_INVALID_URL 136
+/** PV-137: The file is not a report that this version can show. */
+#define PV_ERR_REPORT_INVALID 137
+/** PV-138: A file cannot be written. */
+#define PV_ERR_FILE_UNWRITABLE 138
 /** PV-201: The attestation answers another challenge than ours. */
 #define PV_ERR_NONCE_ECHO_MISMATCH 201
 /** PV-202: The signed report data does not carry our nonce. */
@@ -885,6 +889,24 @@ const char *pv_report_json(const pv_report *report);
  * `report` is not a live report.
  */
 const char *pv_report_text(const pv_report *report);
+
+/**
+ * The report as one HTML page that needs nothing else: no network, no script. Borrowed until
+ * pv_report_free(); NULL if `report` is not a live report.
+ */
+const char *pv_report_html(const pv_report *report);
+
+/**
+ * The report as a card, one SVG image. Borrowed until pv_report_free(); NULL if `report` is not a
+ * live report.
+ */
+const char *pv_report_svg(const pv_report *report);
+
+/**
+ * The report as an EAT attestation result (draft-ietf-rats-ear-04), compact JSON. Borrowed until
+ * pv_report_free(); NULL if `report` is not a live report.
+ */
+const char *pv_report_ear_json(const pv_report *report);
 
 /**
  * Frees a report. NULL is accepted.

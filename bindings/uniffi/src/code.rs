@@ -60,6 +60,10 @@ pub enum Code {
     Usage,
     /// PV-136: A URL cannot be used.
     InvalidUrl,
+    /// PV-137: The file is not a report that this version can show.
+    ReportInvalid,
+    /// PV-138: A file cannot be written.
+    FileUnwritable,
     /// PV-201: The attestation answers another challenge than ours.
     NonceEchoMismatch,
     /// PV-202: The signed report data does not carry our nonce.
@@ -298,6 +302,8 @@ impl From<core::Code> for Code {
             core::Code::FileUnreadable => Code::FileUnreadable,
             core::Code::Usage => Code::Usage,
             core::Code::InvalidUrl => Code::InvalidUrl,
+            core::Code::ReportInvalid => Code::ReportInvalid,
+            core::Code::FileUnwritable => Code::FileUnwritable,
             core::Code::NonceEchoMismatch => Code::NonceEchoMismatch,
             core::Code::ReportDataNonceMismatch => Code::ReportDataNonceMismatch,
             core::Code::ServerSaysUnverified => Code::ServerSaysUnverified,

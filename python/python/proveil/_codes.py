@@ -29,6 +29,8 @@ ROWS: dict[str, tuple[int, str, bool, int, int, str, str]] = {
     "file_unreadable": (134, "ConfigError", False, 400, 2, "A file cannot be read.", "Check the path and its permissions."),
     "usage": (135, "ConfigError", False, 400, 2, "The command line is not valid.", "See `proveil --help`."),
     "invalid_url": (136, "ConfigError", False, 400, 2, "A URL cannot be used.", "Give an absolute https URL (http is accepted for loopback addresses only)."),
+    "report_invalid": (137, "ConfigError", False, 400, 2, "The file is not a report that this version can show.", "Give a `proveil.report/v1` JSON file as `proveil verify --json` writes it."),
+    "file_unwritable": (138, "ConfigError", False, 400, 2, "A file cannot be written.", "Check the path, its permissions and the space left."),
     "nonce_echo_mismatch": (201, "VerificationError", False, 403, 3, "The attestation answers another challenge than ours.", "This can be a replayed answer. Nothing was sent; try again, and treat a repeat as an attack."),
     "reportdata_nonce_mismatch": (202, "VerificationError", False, 403, 3, "The signed report data does not carry our nonce.", "The evidence was made for another request. Nothing was sent."),
     "server_says_unverified": (203, "VerificationError", False, 403, 3, "The provider itself says that the enclave is not verified.", "Nothing was sent. Try another model or later."),
