@@ -213,13 +213,12 @@ fn ear_of(document: &Document) -> Ear {
 #[test]
 fn the_public_ear_library_accepts_every_report() {
     for (name, report) in every_report() {
-        let plain: Ear = serde_json::from_str(&report.to_ear_json())
-            .or_else(|error| if report.checked_at() == 0 { Err(error) } else { panic!("{name}: {error}") })
-            .unwrap_or_else(|_| Ear::new());
         if report.checked_at() == 0 {
-            // An `iat` of 1970 is refused by the library as unset.
+            // The library takes an `iat` of 1970 for one that is not set.
             continue;
         }
+        let plain: Ear =
+            serde_json::from_str(&report.to_ear_json()).unwrap_or_else(|error| panic!("{name}: {error}"));
         let ear = ear_of(&report);
         assert_eq!(ear, plain, "{name}");
         assert_eq!(ear.profile, ear::EAR_PROFILE);
