@@ -149,7 +149,7 @@ pub(crate) struct Report {
     pub(crate) form: Form,
 
     /// Sign the EAR with this P-256 private key (PEM), as a JWT. Who signs vouches: sign reports of your own appraisals only
-    #[arg(long, value_name = "FILE", requires = "ear")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) ear_key: Option<PathBuf>,
 
     /// Write to a file, which is replaced

@@ -110,12 +110,13 @@ fn an_ear_is_signed_with_a_key_that_is_named() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("r.json"), saved(home.path(), None)).unwrap();
     std::fs::write(home.path().join("key.pem"), KEY).unwrap();
+    std::fs::write(home.path().join("bad.pem"), KEY.replace("MEEC", "MEED")).unwrap();
     let run = proveil(home.path(), &["report", "r.json", "--ear", "--ear-key", "key.pem"], "");
     assert_eq!(run.code, 0, "{}", run.err);
     let parts: Vec<&str> = run.out.trim_end().split('.').collect();
     assert_eq!((parts.len(), parts[2].len()), (3, 86), "{}", run.out);
     for (args, code) in [
-        (&["report", "r.json", "--ear", "--ear-key", "r.json"][..], "PV-101"),
+        (&["report", "r.json", "--ear", "--ear-key", "bad.pem"][..], "PV-101"),
         (&["report", "r.json", "--ear", "--ear-key", "none.pem"], "PV-134"),
     ] {
         let run = proveil(home.path(), args, "");

@@ -322,10 +322,12 @@ fn ear_values_are_those_of_what_was_looked_at() {
     );
 
     // T68: under roots of the caller nothing is recognised.
-    let strange: &[(&str, i8)] = &[("instance-identity", 97), ("configuration", 3), ("hardware", 97)];
+    let strange: &[(&str, i8)] = &[("instance-identity", 97), ("hardware", 97)];
     let strange_gpu: &[(&str, i8)] = &[("instance-identity", 97), ("hardware", 97)];
     let parts: &[_] = &[("cpu", Contraindicated, strange), ("gpu-0", Contraindicated, strange_gpu)];
     check("custom roots", &honest, (Contraindicated, parts));
+    let parts: &[_] = &[("cpu", Contraindicated, strange), ("app", None, &[][..])];
+    check("references under custom roots", &named, (Contraindicated, parts));
 
     let cpu: &[(Defect, &[(&str, i8)])] = &[
         (Defect::TamperedQuote, &[("hardware", 99)]),

@@ -17,6 +17,9 @@ use crate::output::Output;
 const KEY_MAX_BYTES: u64 = 16 * 1024;
 
 pub(super) fn run(args: &args::Report, output: &Output) -> Result<u8, Stop> {
+    if args.ear_key.is_some() && !args.form.ear {
+        return Err(Error::new(Code::Usage).at("--ear-key").context("Only `--ear` is signed.").into());
+    }
     let limit = u64::try_from(REPORT_MAX_BYTES).unwrap_or(u64::MAX);
     let content = inputs::read_or_stdin(&args.file, "FILE", limit)?;
     let document = Document::from_json(&content)?;

@@ -219,12 +219,17 @@ fn environments(document: &Document) -> Vec<Environment> {
         let cpu = of(&[Group::Hardware, Group::Freshness, Group::KeyBinding, Group::Transport]);
         let gpu = of(&[Group::Gpu]);
         let software = of(&[Group::Software]);
+        // What evidence of unknown origin says speaks for nothing.
+        let mut claims = cpu_claims(document, scope, &cpu);
+        let recognised = claims.iter().any(|(name, value)| *name == "hardware" && *value < UNRECOGNISED);
+        let keep = |claim: &(&str, u8)| recognised || Tier::of(claim.1) != Tier::Affirming;
+        claims.retain(keep);
         if !cpu.is_empty() {
-            let claims = cpu_claims(document, scope, &cpu);
             out.push(environment(format!("{prefix}cpu"), claims, &["hardware"], &cpu));
         }
         if !software.is_empty() {
-            let claims = software_claims(&software);
+            let mut claims = software_claims(&software);
+            claims.retain(keep);
             out.push(environment(format!("{prefix}app"), claims, &["executables", "file-system"], &software));
         }
         for name in devices(document, scope, &gpu) {
@@ -257,6 +262,9 @@ fn environment(
         open: counting(Outcome::NotChecked),
     }
 }
+
+/// From this value of `hardware` on, nothing is known about what made the evidence.
+const UNRECOGNISED: u8 = 97;
 
 /// What a set of checks amounts to.
 enum Sum<'a> {

@@ -100,7 +100,9 @@ pub(super) fn open_checks(page: &mut Page, document: &Document) {
         page.sign(sign(check.outcome()));
         page.raw("<strong>");
         page.text(check.title());
-        page.raw("</strong></p>\n");
+        page.raw("</strong> ");
+        page.element("span", "tag", words(check.outcome()));
+        page.raw("</p>\n");
         if let Some(message) = check.code().and_then(message) {
             page.element("p", "", message);
         }
