@@ -11,6 +11,8 @@
 
 #[path = "../../fuzz/src/entries.rs"]
 mod entries;
+#[path = "../../fuzz/src/nvidia.rs"]
+mod nvidia;
 #[path = "../../fuzz/src/seeds.rs"]
 mod seeds;
 
@@ -21,11 +23,15 @@ use proveil_testkit::forge::Random;
 type Entry = fn(&[u8]);
 
 /// Target, function, changed seeds per seed, noises.
-const TARGETS: [(&str, Entry, usize, usize); 4] = [
+const TARGETS: [(&str, Entry, usize, usize); 8] = [
     ("tdx_quote", entries::tdx_quote, 300, 200),
     ("sse_answer", entries::sse_answer, 150, 200),
     ("event_log", entries::event_log, 300, 200),
     ("attestation_answer", entries::attestation_answer, 120, 100),
+    ("nvidia_report", nvidia::nvidia_report, 200, 100),
+    ("rim", nvidia::rim, 300, 200),
+    ("nras_token", nvidia::nras_token, 200, 100),
+    ("ocsp", nvidia::ocsp, 300, 200),
 ];
 
 /// Pieces that the formats give a meaning to.
@@ -145,6 +151,26 @@ fn attestation_answer() {
     run(3);
 }
 
+#[test]
+fn nvidia_report() {
+    run(4);
+}
+
+#[test]
+fn rim() {
+    run(5);
+}
+
+#[test]
+fn nras_token() {
+    run(6);
+}
+
+#[test]
+fn ocsp() {
+    run(7);
+}
+
 /// The seeds reach the end of what they start: otherwise the targets would only test refusals.
 #[test]
 fn seeds_are_accepted() {
@@ -176,7 +202,8 @@ fn seeds_are_accepted() {
                 let policy = proveil_core::policy::Policy::standard();
                 proveil_core::provider::appraise(&input, &policy, &roots, seeds::NOW).1.unwrap();
             }
-            _ => entries::sse_is_whole(&bytes[1..]),
+            "sse_answer" => entries::sse_is_whole(&bytes[1..]),
+            _ => assert!(nvidia::is_accepted(target, &bytes), "{target} {name}"),
         }
         println!("{target} {name}: {} bytes", bytes.len());
     }

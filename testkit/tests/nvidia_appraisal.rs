@@ -290,6 +290,23 @@ fn numbers_of_devices() {
     assert_eq!(judge(&[large]), Some(Code::LimitExceeded));
 }
 
+/// I4: what a policy may relax where an enclave carries the verdict is not relaxed where the devices carry it themselves.
+#[test]
+fn nothing_is_advisory_for_bare_devices() {
+    let mut system = System::new(1);
+    let gpu = system.world.gpus[0].clone();
+    let devices = [system.device(&gpu, |spec| spec.nonce[0] ^= 1)];
+    for id in ["gpu.nonce", "gpu.signature", "gpu.chain", "gpu.missing"] {
+        let document = format!("{{\"schema\":\"proveil.policy/v1\",\"advisory_checks\":[\"{id}\"]}}");
+        let relaxed = Policy::from_json(document.as_bytes()).unwrap();
+        let (report, error) = system.appraise_at(&devices, &GpuEndorsements::default(), &relaxed, NOW);
+        assert_eq!(error.map(|error| error.code()), Some(Code::GpuNonceMismatch), "{id}");
+        assert_eq!(report.verdict(), Verdict::Refused, "{id}");
+        let (report, _) = system.appraise_at(&[], &GpuEndorsements::default(), &relaxed, NOW);
+        assert_eq!(report.verdict(), Verdict::Refused, "{id}, no device");
+    }
+}
+
 /// Versions and generations that a policy names.
 #[test]
 fn version_rules() {

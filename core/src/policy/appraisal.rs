@@ -54,6 +54,8 @@ pub(crate) struct Subject<'a> {
 #[derive(Debug)]
 pub(crate) struct Appraisal<'p> {
     policy: &'p Policy,
+    /// Whether the policy's advisory checks are applied.
+    relaxable: bool,
     checks: Vec<Check>,
     facts: Vec<Fact>,
     first_error: Option<Error>,
@@ -61,7 +63,12 @@ pub(crate) struct Appraisal<'p> {
 
 impl<'p> Appraisal<'p> {
     pub fn new(policy: &'p Policy) -> Appraisal<'p> {
-        Appraisal { policy, checks: Vec::new(), facts: Vec::new(), first_error: None }
+        Appraisal { policy, relaxable: true, checks: Vec::new(), facts: Vec::new(), first_error: None }
+    }
+
+    /// For hardware that stands for itself: no check is made advisory, because nothing else carries the verdict.
+    pub fn of_hardware(policy: &'p Policy) -> Appraisal<'p> {
+        Appraisal { relaxable: false, ..Appraisal::new(policy) }
     }
 
     pub fn pass(&mut self, scope: &str, id: &str) {
@@ -116,7 +123,8 @@ impl<'p> Appraisal<'p> {
 
     fn push(&mut self, check: Check, error: Option<Error>) {
         // No policy accepts a platform that Intel revoked (attestation.md 2.4), whatever it says about the check.
-        let relaxed = self.policy.is_advisory(check.id()) && check.reason() != Some(REVOKED);
+        let relaxed =
+            self.relaxable && self.policy.is_advisory(check.id()) && check.reason() != Some(REVOKED);
         let check = if relaxed { check.advisory() } else { check };
         let counts = check.enforcement() == Enforcement::Enforced && check.outcome() != Outcome::Pass;
         if counts && self.first_error.is_none() {
