@@ -49,7 +49,7 @@ impl RimPki {
     pub fn generate(random: &mut Random, now: u64) -> RimPki {
         let day = super::DAY_S;
         let organization = (Attribute::Organization, "NVIDIA Corporation");
-        let subject = |common_name| name(&[(Attribute::CommonName, common_name), organization]);
+        let subject = |common_name: &str| name(&[(Attribute::CommonName, common_name), organization]);
         let mut make = |issuer: Option<&Certified>, common_name: &str, ca: bool, days: u64| {
             let key = EcKey::p384(random);
             let issuer_key = issuer.map_or(&key, |issuer| &issuer.key).clone();
