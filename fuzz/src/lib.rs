@@ -1,4 +1,5 @@
 //! What the fuzz targets run, and what they start from. `testkit/tests/fuzz_smoke.rs` runs the same functions in every test run.
 
 pub mod entries;
+pub mod nvidia;
 pub mod seeds;

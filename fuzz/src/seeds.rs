@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use proveil_core::claims::Product;
 use proveil_core::crypto::secp256k1_public_key;
 use proveil_core::secret::Secret;
-use proveil_testkit::forge::{EnclaveKey, Random, SnpEvidence, SnpSpec, World, WorldSpec};
+use proveil_testkit::forge::nras::NrasSpec;
+use proveil_testkit::forge::ocsp::{self, CertStatus, OcspSpec};
+use proveil_testkit::forge::{
+    ClaimsVersion, EnclaveKey, Gpu, GpuReportSpec, Random, SnpEvidence, SnpSpec, World, WorldSpec,
+};
 use proveil_testkit::sim::envelope;
 use proveil_testkit::sim::models::{self, Model};
 use proveil_testkit::sim::{Attestation, QuoteEncoding, Shape};
@@ -80,7 +84,7 @@ pub fn all() -> Vec<Seed> {
     let log = scene.world.guest.log.to_json().to_compact();
     let snp = snp_evidence();
     let vcek = snp.endorsements.vcek.clone().unwrap_or_default();
-    vec![
+    let mut seeds = vec![
         ("tdx_quote", "v4", scene.quote(4)),
         ("tdx_quote", "v5", scene.quote(5)),
         ("snp_report", "report", snp.report.clone()),
@@ -91,7 +95,36 @@ pub fn all() -> Vec<Seed> {
         ("event_log", "log", log.into_bytes()),
         ("attestation_answer", "near", scene.answer(Shape::Near, 4).into_bytes()),
         ("attestation_answer", "aci", scene.answer(Shape::Aci, 5).into_bytes()),
-    ]
+    ];
+    seeds.extend(nvidia_seeds(&scene.world));
+    seeds
+}
+
+/// Those of NVIDIA evidence, all about the world's one GPU.
+pub fn nvidia_seeds(world: &World) -> Vec<Seed> {
+    let mut random = Random::from_seed([0x4b; 32]);
+    let devices: Vec<&Gpu> = world.gpus.iter().collect();
+    let mut seeds: Vec<Seed> = Vec::new();
+    for gpu in &devices {
+        seeds.push(("nvidia_report", "report", GpuReportSpec::new(gpu, NONCE, &mut random).sign(gpu)));
+        seeds.push(("nvidia_report", "chain", gpu.chain_pem.clone().into_bytes()));
+        // Good, and the same certificate authority's word on another certificate: revoked.
+        let issuer = &world.nvidia.provisioner;
+        let responder = ocsp::responder(issuer, &mut random, NOW);
+        let good = OcspSpec::new(&gpu.boot, issuer, &responder, &NONCE, NOW);
+        let mut revoked = OcspSpec::new(issuer, issuer, &responder, &NONCE, NOW);
+        revoked.status = CertStatus::Revoked(Some(1));
+        seeds.push(("ocsp", "good", good.sign(&responder.key)));
+        seeds.push(("ocsp", "revoked", revoked.sign(&responder.key)));
+    }
+    for (name, spec) in ["driver", "vbios"].into_iter().zip(world.rim_specs(&devices)) {
+        seeds.push(("rim", name, world.sign_rim(&spec).xml));
+    }
+    for (name, version) in [("v2", ClaimsVersion::V2), ("v3", ClaimsVersion::V3)] {
+        let tokens = NrasSpec::new(&world.nras, &devices, &NONCE, version, NOW);
+        seeds.push(("nras_token", name, tokens.sign(&world.nras.signer.key).to_compact().into_bytes()));
+    }
+    seeds
 }
 
 /// A short sealed answer with everything that a stream can have.

@@ -11,6 +11,8 @@
 
 #[path = "../../fuzz/src/entries.rs"]
 mod entries;
+#[path = "../../fuzz/src/nvidia.rs"]
+mod nvidia;
 #[path = "../../fuzz/src/seeds.rs"]
 mod seeds;
 
@@ -21,11 +23,15 @@ use proveil_testkit::forge::Random;
 type Entry = fn(&[u8]);
 
 /// Target, function, changed seeds per seed, noises.
-const TARGETS: [(&str, Entry, usize, usize); 5] = [
+const TARGETS: [(&str, Entry, usize, usize); 9] = [
     ("tdx_quote", entries::tdx_quote, 300, 200),
     ("sse_answer", entries::sse_answer, 150, 200),
     ("event_log", entries::event_log, 300, 200),
     ("attestation_answer", entries::attestation_answer, 120, 100),
+    ("nvidia_report", nvidia::nvidia_report, 200, 100),
+    ("rim", nvidia::rim, 300, 200),
+    ("nras_token", nvidia::nras_token, 200, 100),
+    ("ocsp", nvidia::ocsp, 300, 200),
     ("snp_report", entries::snp_report, 200, 200),
 ];
 
@@ -147,8 +153,27 @@ fn attestation_answer() {
 }
 
 #[test]
-fn snp_report() {
+fn nvidia_report() {
     run(4);
+}
+
+#[test]
+fn rim() {
+    run(5);
+}
+
+#[test]
+fn nras_token() {
+    run(6);
+}
+
+#[test]
+fn ocsp() {
+    run(7);
+}
+
+fn snp_report() {
+    run(8);
 }
 
 /// The seeds reach the end of what they start: otherwise the targets would only test refusals.
@@ -191,7 +216,8 @@ fn seeds_are_accepted() {
                 let endorsements = if rest.is_empty() { evidence.endorsements } else { given.unwrap() };
                 snp::verify_with_raw_endorsements(report, &endorsements, &roots, seeds::NOW).unwrap();
             }
-            _ => entries::sse_is_whole(&bytes[1..]),
+            "sse_answer" => entries::sse_is_whole(&bytes[1..]),
+            _ => assert!(nvidia::is_accepted(target, &bytes), "{target} {name}"),
         }
         println!("{target} {name}: {} bytes", bytes.len());
     }

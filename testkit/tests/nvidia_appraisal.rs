@@ -12,7 +12,7 @@ use proveil_core::error::Code;
 use proveil_core::evidence::GpuEndorsements;
 use proveil_core::policy::Policy;
 use proveil_core::report::{Enforcement, Outcome, Roots, Verdict};
-use proveil_testkit::forge::{Certified, DAY_S, Gpu, GpuReportSpec, Model};
+use proveil_testkit::forge::{Certified, DAY_S, EcKey, Gpu, GpuReportSpec, Model};
 
 /// With everything at hand, everything passes, and the report still says what is open.
 #[test]
@@ -287,10 +287,41 @@ fn numbers_of_devices() {
         Some(Code::GpuDuplicate),
         "a second answer of the same device"
     );
+    // The boot ROM certifies another key after a restart; it is the same device all the same.
+    let mut restarted = gpu.clone();
+    let mut random = system.random.fork();
+    let key = EcKey::p384(&mut random);
+    let mut spec = restarted.leaf.spec.clone();
+    (spec.serial, spec.spki) = (random.bytes::<20>().to_vec(), key.spki());
+    spec.serial[0] = 0x11;
+    restarted.leaf = Certified::issue(key, spec, &gpu.boot.key);
+    let blocks: Vec<&str> = gpu.chain_pem.split_inclusive("-----END CERTIFICATE-----\n").collect();
+    restarted.chain_pem =
+        [proveil_testkit::forge::pem("CERTIFICATE", &restarted.leaf.der), blocks[1..].concat()].concat();
+    let restarted = System::of(system.world.clone(), random).device(&restarted, |_| ());
+    assert_eq!(judge(std::slice::from_ref(&restarted)), None);
+    assert_eq!(judge(&[devices[1].clone(), restarted]), Some(Code::GpuDuplicate), "after a restart");
     assert_eq!(judge(&vec![devices[0].clone(); 25]), Some(Code::LimitExceeded));
     let mut large = devices[0].clone();
     large.report.resize(70_000, 0);
     assert_eq!(judge(&[large]), Some(Code::LimitExceeded));
+}
+
+/// I4: what a policy may relax where an enclave carries the verdict is not relaxed where the devices carry it themselves.
+#[test]
+fn nothing_is_advisory_for_bare_devices() {
+    let mut system = System::new(1);
+    let gpu = system.world.gpus[0].clone();
+    let devices = [system.device(&gpu, |spec| spec.nonce[0] ^= 1)];
+    for id in ["gpu.nonce", "gpu.signature", "gpu.chain", "gpu.missing"] {
+        let document = format!("{{\"schema\":\"proveil.policy/v1\",\"advisory_checks\":[\"{id}\"]}}");
+        let relaxed = Policy::from_json(document.as_bytes()).unwrap();
+        let (report, error) = system.appraise_at(&devices, &GpuEndorsements::default(), &relaxed, NOW);
+        assert_eq!(error.map(|error| error.code()), Some(Code::GpuNonceMismatch), "{id}");
+        assert_eq!(report.verdict(), Verdict::Refused, "{id}");
+        let (report, _) = system.appraise_at(&[], &GpuEndorsements::default(), &relaxed, NOW);
+        assert_eq!(report.verdict(), Verdict::Refused, "{id}, no device");
+    }
 }
 
 /// Versions and generations that a policy names.

@@ -175,6 +175,17 @@ fn signed_defects() {
             assert_eq!(judge(&system, &system.answer(false, &spec)), *expected, "{name} {version:?}");
         }
     }
+    // Claims 2.0 of a GPU must say both; claims 3.0 need not.
+    for claim in ["secboot", "dbgstat"] {
+        for (version, accepted) in [(ClaimsVersion::V2, false), (ClaimsVersion::V3, true)] {
+            let (mut null, mut absent) = (system.nras(false, version), system.nras(false, version));
+            null.set_device(1, claim, Json::Null);
+            absent.devices[1].1.retain(|(name, _)| name != claim);
+            for spec in [null, absent] {
+                assert_eq!(judge(&system, &system.answer(false, &spec)).is_ok(), accepted, "{claim}");
+            }
+        }
+    }
     // Every check that the service lists, turned to no, to a word, and left out.
     for version in [ClaimsVersion::V2, ClaimsVersion::V3] {
         let honest = system.nras(false, version);

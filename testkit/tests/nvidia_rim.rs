@@ -556,13 +556,13 @@ fn sweeps() {
     let system = System::new(1);
     let xml = sign(&system.world, &system.rims(false)[0]);
     let honest = Rim::verify(xml.as_bytes(), &system.roots, NOW, false).unwrap();
-    for length in (0..xml.len()).step_by(97) {
+    for length in (0..xml.len()).step_by(197) {
         let found = Rim::verify(&xml.as_bytes()[..length], &system.roots, NOW, false);
         assert_eq!(found.unwrap_err().check(), Some("gpu.rim.xml"), "{length}");
     }
     let mut same = 0;
-    for place in (0..xml.len()).step_by(13) {
-        for bit in 0..8 {
+    for place in (0..xml.len()).step_by(43) {
+        for bit in [0, 2, 5, 7] {
             let mut changed = xml.clone().into_bytes();
             changed[place] ^= 1 << bit;
             let found = Rim::verify(&changed, &system.roots, NOW, false);
@@ -576,5 +576,5 @@ fn sweeps() {
             }
         }
     }
-    assert!(same < 20, "{same} changes go unnoticed");
+    assert!(same < 10, "{same} changes go unnoticed");
 }

@@ -172,11 +172,14 @@ const RELAXABLE: &[(&str, Option<Defect>, Level)] = &[
     ("ohttp.signature", Some(Defect::OhttpKey), Level::L2),
     ("gpu.missing", Some(Defect::GpuMissing), Level::L2),
     ("gpu.parse", None, Level::L2),
+    ("gpu.spdm", None, Level::L2),
     ("gpu.nonce", Some(Defect::GpuOtherNonce), Level::L2),
     ("gpu.chain", Some(Defect::GpuLookalikeRoot), Level::L2),
     ("gpu.signature", Some(Defect::GpuBadSignature), Level::L2),
+    ("gpu.opaque", None, Level::L2),
     ("gpu.fwid", Some(Defect::GpuFirmwareId), Level::L2),
     ("gpu.duplicate", Some(Defect::GpuDuplicate), Level::L2),
+    ("gpu.topology", None, Level::L2),
 ];
 
 /// I4: a relaxation is named, listed, and lets exactly its own check fail.

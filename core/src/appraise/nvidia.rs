@@ -21,15 +21,15 @@ pub struct NvidiaInput<'a> {
     pub endorsements: &'a GpuEndorsements,
 }
 
-/// Appraises devices as of `at` (seconds since 1970-01-01T00:00:00Z) by the `gpu` part of a policy. The report has no level: levels are about
-/// enclaves, and nothing here ties a device to one. The error is that of the first check that counts and did not pass.
+/// Appraises devices as of `at` (seconds since 1970-01-01T00:00:00Z) by the `gpu` part of a policy, whose advisory
+/// checks are not applied. The report has no level: levels are about enclaves, and nothing here ties a device to one. The error is that of the first check that counts and did not pass.
 pub fn appraise_nvidia(
     input: &NvidiaInput<'_>,
     policy: &Policy,
     roots: &TrustRoots,
     at: u64,
 ) -> (Report, Result<()>) {
-    let mut appraisal = Appraisal::new(policy);
+    let mut appraisal = Appraisal::of_hardware(policy);
     let devices = GpuEvidence::of_devices(input.devices.to_vec())
         .and_then(|evidence| nvidia::verify(&evidence, input.nonce, roots, at));
     let shared =

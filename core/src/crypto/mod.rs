@@ -11,6 +11,8 @@ mod native;
 // With `native` on as well, only the tests look at the second back end.
 #[cfg(all(test, feature = "native", feature = "portable"))]
 mod differential;
+#[cfg(all(test, feature = "native", feature = "portable"))]
+mod differential_rsa;
 #[cfg(feature = "portable")]
 #[cfg_attr(feature = "native", allow(dead_code, reason = "compared with `native` by the tests"))]
 mod portable;

@@ -65,6 +65,8 @@ pub(crate) enum Bare {
 #[derive(Debug)]
 pub(crate) struct Appraisal<'p> {
     policy: &'p Policy,
+    /// Whether the policy's advisory checks are applied.
+    relaxable: bool,
     checks: Vec<Check>,
     facts: Vec<Fact>,
     platforms: Vec<Platform>,
@@ -79,6 +81,7 @@ impl<'p> Appraisal<'p> {
     pub fn new(policy: &'p Policy) -> Appraisal<'p> {
         Appraisal {
             policy,
+            relaxable: true,
             checks: Vec::new(),
             facts: Vec::new(),
             platforms: Vec::new(),
@@ -87,6 +90,11 @@ impl<'p> Appraisal<'p> {
             first_failed: None,
             first_open: None,
         }
+    }
+
+    /// For hardware that stands for itself: no check is made advisory, because nothing else carries the verdict.
+    pub fn of_hardware(policy: &'p Policy) -> Appraisal<'p> {
+        Appraisal { relaxable: false, ..Appraisal::new(policy) }
     }
 
     pub fn pass(&mut self, scope: &str, id: &str) {
@@ -169,7 +177,8 @@ impl<'p> Appraisal<'p> {
 
     fn push(&mut self, check: Check, error: Option<Error>) {
         // No policy accepts a platform that Intel revoked (attestation.md 2.4), whatever it says about the check.
-        let relaxed = self.policy.is_advisory(check.id()) && check.reason() != Some(REVOKED);
+        let relaxed =
+            self.relaxable && self.policy.is_advisory(check.id()) && check.reason() != Some(REVOKED);
         let check = if relaxed { check.advisory() } else { check };
         let counts = check.enforcement() == Enforcement::Enforced && check.outcome() != Outcome::Pass;
         let first =

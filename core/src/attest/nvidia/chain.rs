@@ -15,14 +15,20 @@ const SHA384: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02];
 /// Tag `[6]` constructed: the firmware identities in DiceTcbInfo.
 const FIRMWARE_IDS: u8 = 0xa6;
 
+/// An authority that was verified under its issuer.
+pub(super) struct KnownAuthority {
+    issuer: Authority,
+    authority: Authority,
+}
+
 /// Verifies a chain of exactly five certificates: device firmware, device, two intermediates, root. Authorities that were
-/// verified for an earlier device of the same answer are not verified again. Gives the leaf, and the authorities above it up to the
+/// verified for an earlier device of the same answer, under the same issuer, are not verified again. Gives the leaf, and the authorities above it up to the
 /// root.
 pub(super) fn verify_chain<'a>(
     chain: &'a [Vec<u8>],
     root: &Authority,
     at: u64,
-    known: &mut Vec<Authority>,
+    known: &mut Vec<KnownAuthority>,
 ) -> std::result::Result<(Certificate<'a>, Vec<Authority>), Problem> {
     let [leaf, authorities @ .., last] = chain else { return Err(Problem::ChainShape) };
     if authorities.len() != 3 || last != root.der() {
@@ -32,11 +38,14 @@ pub(super) fn verify_chain<'a>(
     let mut issuer = root.clone();
     let mut above = vec![root.clone()];
     for der in authorities.iter().rev() {
-        issuer = match known.iter().find(|authority| authority.der() == der.as_slice()) {
-            Some(authority) => authority.clone(),
+        let same = |known: &&KnownAuthority| {
+            known.authority.der() == der.as_slice() && known.issuer.der() == issuer.der()
+        };
+        issuer = match known.iter().find(same) {
+            Some(known) => known.authority.clone(),
             None => {
                 let authority = Authority::below(&issuer, &Certificate::parse(der)?, at)?;
-                known.push(authority.clone());
+                known.push(KnownAuthority { issuer, authority: authority.clone() });
                 authority
             }
         };

@@ -38,7 +38,7 @@ use crate::limits::{
 use crate::pki::{Authority, Problem, PublicKey, pem};
 use crate::wire::json::Json;
 use crate::wire::{base64, hex};
-use chain::{chain_error, check_firmware_id, verify_chain};
+use chain::{KnownAuthority, chain_error, check_firmware_id, verify_chain};
 use checks::{DUPLICATE, MISSING, NONCE, PARSE, SIGNATURE};
 use report::Report;
 
@@ -151,7 +151,7 @@ pub fn verify(
     for device in &evidence.devices {
         let mut verified = verify_device(device, nonce, root, at, &mut known)?;
         verified.custom_root = roots.is_custom();
-        if claims.iter().any(|other| other.device_id == verified.device_id) {
+        if claims.iter().any(|other| is_same_device(other, &verified)) {
             return Err(Error::new(Code::GpuDuplicate).at(DUPLICATE).found(hex::short(&verified.device_id)));
         }
         claims.push(Verified::new(verified));
@@ -166,12 +166,18 @@ pub fn verify(
     Ok(claims)
 }
 
+/// One certificate for both, or one boot ROM key above both: a device that was started anew can have another certificate of its own.
+fn is_same_device(a: &GpuClaims, b: &GpuClaims) -> bool {
+    let boot_rom = |device: &GpuClaims| device.authorities.first().map(|authority| authority.key().clone());
+    a.device_id == b.device_id || boot_rom(a) == boot_rom(b)
+}
+
 fn verify_device(
     device: &Device,
     nonce: &[u8; 32],
     root: &Authority,
     at: u64,
-    known: &mut Vec<Authority>,
+    known: &mut Vec<KnownAuthority>,
 ) -> Result<GpuClaims> {
     if device.report.len() > GPU_REPORT_MAX_BYTES {
         return Err(Error::new(Code::LimitExceeded).at("GPU report"));

@@ -271,13 +271,16 @@ fn device(name: &str, claims: &Json, expected: &NrasExpected<'_>) -> Result<Nras
     if !text(claims, "measres").is_some_and(|word| word.eq_ignore_ascii_case("success")) {
         return Err(failed("measres"));
     }
-    // Newer claims leave these out or null; where they are stated they must be right.
-    if !matches!(claims.get("secboot"), None | Some(Json::Null | Json::Bool(true))) {
+    // Claims 3.0, and those of switches, may leave these out or null; where they are stated they must be right.
+    let stated = kind == DeviceKind::Gpu && !is_nested(claims, "x-nvidia-gpu");
+    let right = |claim: &str, right: fn(&Json) -> bool| match claims.get(claim) {
+        None | Some(Json::Null) => !stated,
+        Some(value) => right(value),
+    };
+    if !right("secboot", |value| value.as_bool() == Some(true)) {
         return Err(failed("secboot"));
     }
-    if !matches!(claims.get("dbgstat"), None | Some(Json::Null))
-        && text(claims, "dbgstat") != Some("disabled")
-    {
+    if !right("dbgstat", |value| value.as_str() == Some("disabled")) {
         return Err(failed("dbgstat"));
     }
     check_booleans(claims).map_err(|claim| failed(&claim))?;
@@ -335,6 +338,11 @@ fn check_booleans(claims: &Json) -> std::result::Result<(), String> {
     Ok(())
 }
 
+/// True for claims 3.0, in which certificate chains are objects.
+fn is_nested(claims: &Json, prefix: &str) -> bool {
+    claims.get(&format!("{prefix}-attestation-report-cert-chain")).is_some()
+}
+
 /// Claims that must be there, by kind of device; both versions of the claims have them. Claims 2.0 have chains as yes or no, claims
 /// 3.0 as objects.
 fn required(kind: DeviceKind, claims: &Json) -> Vec<String> {
@@ -343,7 +351,7 @@ fn required(kind: DeviceKind, claims: &Json) -> Vec<String> {
         DeviceKind::Switch => ("x-nvidia-switch", &["bios"]),
     };
     let report = format!("{prefix}-attestation-report");
-    let nested = claims.get(&format!("{report}-cert-chain")).is_some();
+    let nested = is_nested(claims, prefix);
     let (chain, rim_chain) =
         if nested { ("cert-chain", "cert-chain") } else { ("cert-chain-validated", "cert-validated") };
     let mut names = vec![

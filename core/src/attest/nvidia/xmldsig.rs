@@ -178,7 +178,8 @@ fn verify_chain(
         other => refused(RIM_CHAIN, &other.to_string()),
     };
     let [leaf, intermediates @ .., last] = chain else { return Err(problem(Problem::ChainShape)) };
-    if last != root.der() {
+    // A root that is also in the middle would count as issued by itself.
+    if last != root.der() || intermediates.iter().any(|der| der == last) {
         return Err(problem(Problem::ChainShape));
     }
     let time = |end: u64| if allow_expired { at.min(end) } else { at };
