@@ -16,6 +16,7 @@ use proveil_core::claims::Product;
 use proveil_testkit::forge::{Random, SnpDefect, SnpEvidence, SnpSpec};
 use sev::certs::snp::{Chain, Verifiable};
 use sev::firmware::guest::AttestationReport;
+use sev::parser::ByteParser;
 
 const NOW: u64 = 1_790_000_000;
 

@@ -24,6 +24,9 @@ use proveil_testkit::forge::{Random, SnpDefect, SnpEvidence, SnpSpec, object, pe
 const NOW: u64 = 1_790_000_000;
 const CSP: &str = "CN=cc-test-1.cloud.example";
 
+/// A change of honest evidence before it is signed.
+type Change = fn(&mut SnpSpec);
+
 fn random() -> Random {
     Random::from_seed([0x5e; 32])
 }
@@ -217,7 +220,7 @@ fn lookalike_roots_are_refused() {
 #[test]
 fn roots_of_another_form() {
     let honest = SnpSpec::new(Product::Milan, &mut random(), NOW).with_list();
-    let cases: &[(&str, fn(&mut SnpSpec))] = &[
+    let cases: &[(&str, Change)] = &[
         ("EC key", |s| {
             s.root.spki = ec_key().spki();
             s.root_signer.padding = Padding::Ecdsa;
@@ -259,7 +262,7 @@ fn products_are_not_mixed() {
 fn turin_has_its_own_layout() {
     let honest = SnpSpec::new(Product::Turin, &mut random(), NOW);
     let none = SnpExpectations::default();
-    let cases: &[(&str, &str, fn(&mut SnpSpec))] = &[
+    let cases: &[(&str, &str, Change)] = &[
         ("fmc", "snp.tcb.mismatch", |s| s.leaf.spl[8] = Some(2)),
         ("no fmc", "snp.chain.profile", |s| s.leaf.spl[8] = None),
         ("spl 4", "snp.chain.profile", |s| s.leaf.spl[3] = Some(1)),
@@ -282,7 +285,7 @@ fn turin_has_its_own_layout() {
 fn provider_keys_have_their_own_profile() {
     let honest = SnpSpec::by_provider(Product::Genoa, &mut random(), NOW).with_list();
     let none = SnpExpectations::default();
-    let cases: &[(&str, &str, fn(&mut SnpSpec))] = &[
+    let cases: &[(&str, &str, Change)] = &[
         ("hwid", "snp.chain.profile", |s| s.leaf.hwid = HwidForm::Raw(vec![1; 64])),
         ("no csp id", "snp.chain.profile", |s| s.leaf.csp_id = None),
         ("other csp", "snp.vlek", |s| s.leaf.csp_id = Some("CN=cc-test-2.cloud.example".to_owned())),
@@ -307,7 +310,7 @@ fn finding(spec: &SnpSpec, policy: &SnpPolicy, expected: &SnpExpectations, check
 }
 
 /// A rule: check, change of the evidence, change of the policy, whether both together pass.
-type Rule = (&'static str, fn(&mut SnpSpec), fn(&mut SnpPolicy), bool);
+type Rule = (&'static str, Change, fn(&mut SnpPolicy), bool);
 
 /// T07: each member of a policy decides its check, in both directions.
 #[test]

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use proveil_core::attest::snp::verify_with_raw_endorsements;
 use sev::certs::snp::{Chain, Verifiable};
 use sev::firmware::guest::AttestationReport;
+use sev::parser::ByteParser;
 use xtask::evidence::{Group, default_dir, library, snp};
 
 /// Checks of ours that it does not make: what only these refuse, it accepts.
