@@ -172,6 +172,7 @@ fn ocsp() {
     run(7);
 }
 
+#[test]
 fn snp_report() {
     run(8);
 }

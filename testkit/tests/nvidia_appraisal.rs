@@ -278,6 +278,7 @@ fn numbers_of_devices() {
     let gpu = system.world.gpus[1].clone();
     let again = System::of(system.world.clone(), system.random.fork()).device(&gpu, |_| ());
     assert_ne!(again.report, devices[1].report);
+    let mut random = system.random.fork();
     let judge = |devices: &[Device]| {
         let (_, error) = system.appraise_at(devices, &GpuEndorsements::default(), &policy("{}"), NOW);
         error.map(|error| error.code())
@@ -289,7 +290,6 @@ fn numbers_of_devices() {
     );
     // The boot ROM certifies another key after a restart; it is the same device all the same.
     let mut restarted = gpu.clone();
-    let mut random = system.random.fork();
     let key = EcKey::p384(&mut random);
     let mut spec = restarted.leaf.spec.clone();
     (spec.serial, spec.spki) = (random.bytes::<20>().to_vec(), key.spki());

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::process::{cargo, output, run};
 use crate::{
-    check, conformance, evidence, r#gen, layers, surface, test_browser, test_c, test_node,
-    test_python, test_uniffi, tree, vectors,
+    check, conformance, evidence, r#gen, layers, surface, test_browser, test_c, test_node, test_python,
+    test_uniffi, tree, vectors,
 };
 
 /// Crates that are built and tested as their language's package or measured, not by `cargo test`.
