@@ -283,10 +283,11 @@ fn in_a_report() {
     // Old answers are no refusal unless somebody needs them.
     let devices = system.evidence();
     let later = NOW + 2 * DAY_S;
-    let stale = |policy| system.appraise_at(&devices, &honest, policy, later).1.map(|error| error.code());
-    assert_eq!(stale(&required), Some(Code::CollateralExpired));
     let mut without_tokens = honest.clone();
     without_tokens.nras.clear();
+    let stale = |given, policy| system.appraise_at(&devices, given, policy, later).1.map(|error| error.code());
+    assert_eq!(stale(&without_tokens, &required), Some(Code::CollateralExpired));
+    assert_eq!(stale(&honest, &required), Some(Code::NrasToken), "a refusal comes before what is only open");
     let (report, error) = system.appraise_at(&devices, &without_tokens, &policy("{}"), later);
     assert_eq!((error, check(&report, "gpu.ocsp").outcome()), (None, Outcome::NotChecked));
     // A forged one is, always.

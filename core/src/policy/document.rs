@@ -20,7 +20,6 @@ const RELAXABLE: &[&str] = &[
     "tdx.attributes.sept_ve_disable",
     "tdx.attributes.perfmon",
     "tdx.service_td",
-    "snp.crl",
     "eventlog.parse",
     "eventlog.digest",
     "eventlog.replay",
