@@ -285,7 +285,8 @@ fn in_a_report() {
     let later = NOW + 2 * DAY_S;
     let mut without_tokens = honest.clone();
     without_tokens.nras.clear();
-    let stale = |given, policy| system.appraise_at(&devices, given, policy, later).1.map(|error| error.code());
+    let stale =
+        |given, policy| system.appraise_at(&devices, given, policy, later).1.map(|error| error.code());
     assert_eq!(stale(&without_tokens, &required), Some(Code::CollateralExpired));
     assert_eq!(stale(&honest, &required), Some(Code::NrasToken), "a refusal comes before what is only open");
     let (report, error) = system.appraise_at(&devices, &without_tokens, &policy("{}"), later);

@@ -46,6 +46,10 @@ const STEPS: &[Step] = &[
 /// Runs every step, or those whose name contains one of `only`. With `require_all` a language that is not there is an error.
 /// Prints `N passed, N failed, N skipped` at the end.
 pub fn run_all(root: &Path, require_all: bool, only: &[String]) -> Result<(), String> {
+    if let Some(name) = only.iter().find(|name| !STEPS.iter().any(|step| step.name.contains(name.as_str()))) {
+        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        return Err(format!("no step has `{name}` in its name; there are: {}", names.join("; ")));
+    }
     let (mut passed, mut failed, mut skipped) = (0, Vec::new(), 0);
     for step in STEPS {
         if !only.is_empty() && !only.iter().any(|name| step.name.contains(name.as_str())) {

@@ -10,6 +10,7 @@ mod chain;
 mod checks;
 pub mod nras;
 mod opaque;
+mod parallel;
 mod reference;
 mod report;
 pub mod requests;
@@ -38,7 +39,7 @@ use crate::limits::{
 use crate::pki::{Authority, Problem, PublicKey, pem};
 use crate::wire::json::Json;
 use crate::wire::{base64, hex};
-use chain::{KnownAuthority, chain_error, check_firmware_id, verify_chain};
+use chain::{KnownAuthority, chain_error, check_firmware_id, verify_chain, verify_shared};
 use checks::{DUPLICATE, MISSING, NONCE, PARSE, SIGNATURE};
 use report::Report;
 
@@ -146,15 +147,27 @@ pub fn verify(
     let root = roots
         .nvidia_device()
         .ok_or_else(|| chain_error(Problem::ChainShape).context("No NVIDIA root is trusted."))?;
+    // Devices of one system have authorities in common: they are verified once, before the devices are shared out among threads.
     let mut known = Vec::new();
-    let mut claims: Vec<Verified<GpuClaims>> = Vec::new();
-    for device in &evidence.devices {
-        let mut verified = verify_device(device, nonce, root, at, &mut known)?;
+    if let [first, _, ..] = evidence.devices.as_slice() {
+        verify_shared(&first.chain, root, at, &mut known);
+    }
+    let work =
+        |device: &Device, known: &mut Vec<KnownAuthority>| verify_device(device, nonce, root, at, known);
+    let (verified, failed) = match parallel::each(&evidence.devices, &known, work) {
+        Ok(verified) => (verified, None),
+        Err((verified, error)) => (verified, Some(error)),
+    };
+    let mut claims: Vec<Verified<GpuClaims>> = Vec::with_capacity(verified.len());
+    for mut verified in verified {
         verified.custom_root = roots.is_custom();
         if claims.iter().any(|other| is_same_device(other, &verified)) {
             return Err(Error::new(Code::GpuDuplicate).at(DUPLICATE).found(hex::short(&verified.device_id)));
         }
         claims.push(Verified::new(verified));
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     let switches = claims.iter().filter(|device| device.kind == DeviceKind::Switch).count();
     if switches > SWITCH_MAX_DEVICES || claims.len().saturating_sub(switches) > GPU_MAX_DEVICES {
