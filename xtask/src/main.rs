@@ -21,7 +21,7 @@ const USAGE: &str = "usage: cargo xtask <command>
       --fuzz then runs each fuzz target for 60 seconds
   bench [--json] [--advisory] [--prepare] [--build]
       measure speed, memory and sizes against their targets; a missed one is an error, unless --advisory; --prepare builds the
-      release library, wheel, addon and binary first; --build adds a clean build of the core
+      release library, wheel, addon, binary and other verifiers first; --build adds a clean build of the core
   gen [--check]
       write, or compare, every generated file that is committed; without --check also the UniFFI sources (Kotlin, Swift, Python)
       below target/uniffi, which are not
