@@ -133,6 +133,8 @@ impl Verifier {
             policy: self.config.policy.clone(),
             roots: self.config.roots.clone(),
             collateral: collateral.clone(),
+            endorsements: Vec::new(),
+            nvidia_url: None,
             model_list: list,
         };
         let remembered = list.is_some();
@@ -192,6 +194,8 @@ impl Verifier {
             policy: self.config.policy.clone(),
             roots: self.config.roots.clone(),
             collateral: Vec::new(),
+            endorsements: Vec::new(),
+            nvidia_url: None,
             model_list: None,
         };
         let mut exchange = Exchange::new(config, &mut OsRandom)?;

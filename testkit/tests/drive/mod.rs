@@ -93,6 +93,8 @@ impl Setup {
             policy: self.policy.clone(),
             roots: self.roots.clone(),
             collateral: self.collateral.clone(),
+            endorsements: Vec::new(),
+            nvidia_url: None,
             model_list: None,
         };
         Exchange::new(config, &mut self.random)
