@@ -3,11 +3,14 @@
 
 use crate::claims::{Product, TcbParts};
 use crate::error::{Code, Error, Result};
+use crate::http::{BaseUrl, HttpRequest, Method};
 use crate::limits::{CERTIFICATE_MAX_BYTES, CHAIN_MAX_BYTES, CRL_MAX_BYTES};
 use crate::pki::{Certificate, pem};
 use crate::wire::der::{self, Der};
 use crate::wire::{Reader, hex};
 
+/// AMD's key distribution service.
+const KDS: &str = "https://kdsintf.amd.com";
 /// The check that failures of this module name.
 const FORMAT: &str = "snp.endorsements.format";
 /// Length of one entry of a certificate table.
@@ -235,6 +238,22 @@ impl KdsRequests {
     /// For a cloud provider's key.
     pub fn provider(product: Product) -> KdsRequests {
         KdsRequests::of_kind("vlek", product)
+    }
+
+    /// The requests, to AMD's service or a mirror of it: the chip's certificate first, if there is one to ask for. Each answer is a
+    /// file for [`SnpEndorsements::add_file`].
+    pub fn http(&self, mirror: Option<&BaseUrl>) -> Vec<HttpRequest> {
+        let base = mirror.map_or(KDS, BaseUrl::as_str);
+        let items = [
+            self.vcek.as_ref().map(|path| (path, "AMD chip certificate", CERTIFICATE_MAX_BYTES)),
+            Some((&self.crl, "AMD revocation list", CRL_MAX_BYTES)),
+            Some((&self.cert_chain, "AMD issuer certificates", CHAIN_MAX_BYTES)),
+        ];
+        let request = |(path, purpose, limit): (&String, &'static str, usize)| {
+            HttpRequest::new(Method::Get, format!("{base}{path}"), purpose, limit)
+                .header("accept-encoding", "identity")
+        };
+        items.into_iter().flatten().map(request).collect()
     }
 
     fn of_kind(kind: &str, product: Product) -> KdsRequests {
