@@ -85,8 +85,13 @@ impl KdsClient {
     }
 
     /// As [`crate::KdsClient::fetch_snp_endorsements`].
-    pub fn fetch_snp_endorsements(&self, report: &[u8], product: Option<Product>) -> Result<SnpEndorsements> {
-        self.thread.block_on(self.client.fetch_snp_endorsements(report, product))
+    pub fn fetch_snp_endorsements(
+        &self,
+        report: &[u8],
+        given: &SnpEndorsements,
+        product: Option<Product>,
+    ) -> Result<SnpEndorsements> {
+        self.thread.block_on(self.client.fetch_snp_endorsements(report, given, product))
     }
 }
 

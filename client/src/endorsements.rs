@@ -111,7 +111,8 @@ impl EndorsementShelf {
             ocsp_nonce: fetched.ocsp_nonce,
             ..GpuEndorsements::default()
         });
-        let keys = fetched.nras.first().filter(|_| passed("gpu.nras.token")).map(|answer| answer.jwks.clone());
+        let keys =
+            fetched.nras.first().filter(|_| passed("gpu.nras.token")).map(|answer| answer.jwks.clone());
         {
             let mut slot = self.lock();
             let held = slot.get_or_insert_default();
@@ -137,13 +138,14 @@ impl EndorsementShelf {
             let Some(disk) = &self.disk else { return Vec::new() };
             let (entries, warnings) = disk.load(prefix, SUFFIX);
             warnings.into_iter().for_each(|warning| self.warn(warning));
-            let parsed = entries.into_iter().filter_map(|entry| match GpuEndorsements::from_json(&entry.bytes) {
-                Ok(set) => Some(set),
-                Err(error) => {
-                    self.warn(format!("cache entry {} was ignored: {error}", entry.name));
-                    None
-                }
-            });
+            let parsed =
+                entries.into_iter().filter_map(|entry| match GpuEndorsements::from_json(&entry.bytes) {
+                    Ok(set) => Some(set),
+                    Err(error) => {
+                        self.warn(format!("cache entry {} was ignored: {error}", entry.name));
+                        None
+                    }
+                });
             parsed.take(most).collect()
         };
         let manifests = sets(MANIFEST_PREFIX, MANIFESTS_MAX).into_iter().flat_map(|set| set.rims);

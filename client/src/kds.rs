@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use proveil_core::attest::TrustRoots;
-use proveil_core::attest::snp::{self, Product};
-use proveil_core::evidence::SnpEndorsements;
+use proveil_core::attest::snp::{self, Product, SigningKey, VerifiedVek};
+use proveil_core::evidence::{KdsRequests, SnpEndorsements};
 use proveil_core::http::{BaseUrl, HttpRequest};
 use proveil_core::wire::json::Json;
 use proveil_core::wire::{base64, hex};
@@ -139,9 +139,9 @@ impl KdsClient {
         Ok(KdsClient(Arc::new(Inner { config, transport, clock, pace, observer, disk, held, not_before })))
     }
 
-    /// What a report (1184 bytes) is to be verified with: its chip's certificate, the root's revocation list, and the issuer where the
-    /// trusted roots do not hold it. `product` is used for reports of version 2, which do not name theirs. A report by a cloud
-    /// provider's key gets no certificate: the service does not hand those out.
+    /// What a report (1184 bytes) is to be verified with, added to what came with it: its chip's certificate, the issuer, the root's
+    /// revocation list. `product` is used for reports of version 2, which do not name theirs. The certificate of a cloud provider's
+    /// key must come with the report: the service does not hand those out.
     ///
     /// Whether the report is genuine is for the appraisal: what came back wrong is given back all the same, but not kept. Without a
     /// revocation list the result has none; the appraisal says whether it is needed.
@@ -151,6 +151,7 @@ impl KdsClient {
     pub async fn fetch_snp_endorsements(
         &self,
         report: &[u8],
+        given: &SnpEndorsements,
         product: Option<Product>,
     ) -> Result<SnpEndorsements> {
         if tokio::runtime::Handle::try_current().is_err() {
@@ -158,14 +159,33 @@ impl KdsClient {
                 Error::new(Code::OutOfOrder).context("Async methods must be called inside a tokio runtime.")
             );
         }
-        let requests = snp::Report::parse(report)?.kds_requests(product)?;
-        let asks_for_chip = requests.vcek.is_some();
-        let requests = requests.http(self.0.config.url.as_ref());
+        let parsed = snp::Report::parse(report)?;
+        let wanted = Wanted {
+            requests: parsed.kds_requests(product)?,
+            kind: parsed.fields().signing_key,
+            at: self.0.clock.unix_s()?,
+            given,
+        };
         let span = Duration::from_secs(self.0.config.timeouts.verification_s);
-        let work = self.0.collect(report, &requests, asks_for_chip);
-        let late = || Error::new(Code::CollateralUnreachable).at("AMD key distribution service").found("timed out");
-        tokio::time::timeout(span, work).await.map_err(|_| late())?
+        let late =
+            || Error::new(Code::CollateralUnreachable).at("AMD key distribution service").found("timed out");
+        tokio::time::timeout(span, self.0.collect(&wanted)).await.map_err(|_| late())?
     }
+}
+
+/// What one report needs.
+struct Wanted<'a> {
+    requests: KdsRequests,
+    kind: SigningKey,
+    at: u64,
+    given: &'a SnpEndorsements,
+}
+
+/// What was put together, and what of it came from where.
+struct Gathered {
+    all: SnpEndorsements,
+    fresh: Vec<(HttpRequest, Document)>,
+    from_cache: bool,
 }
 
 impl fmt::Debug for KdsClient {
@@ -175,77 +195,79 @@ impl fmt::Debug for KdsClient {
 }
 
 impl Inner {
-    /// `requests`: the chip's certificate if there is one to ask for, the list, the issuers.
-    async fn collect(
-        self: &Arc<Self>,
-        report: &[u8],
-        requests: &[HttpRequest],
-        asks_for_chip: bool,
-    ) -> Result<SnpEndorsements> {
-        let at = self.clock.unix_s()?;
-        let (chip, shared) = requests.split_at(usize::from(asks_for_chip).min(requests.len()));
-        let [list, issuers] = shared else { return Err(Error::new(Code::Internal).at("KDS requests")) };
-        let judge = |given: &SnpEndorsements| {
-            snp::verify_with_raw_endorsements(report, given, &self.config.roots, at).map(drop)
-        };
-        let mut all = SnpEndorsements::new();
-        let mut fresh: Vec<(&HttpRequest, Document)> = Vec::new();
-        for request in chip {
-            all = self.add(all, request, u64::MAX, at, &mut fresh).await?;
+    /// From the cache where that gives a certificate of the report's chip below a trusted root, else anew.
+    async fn collect(self: &Arc<Self>, wanted: &Wanted<'_>) -> Result<SnpEndorsements> {
+        let mut gathered = self.gather(wanted, true).await?;
+        let mut right = self.is_right(&gathered.all, wanted);
+        if !right && gathered.from_cache {
+            gathered = self.gather(wanted, false).await?;
+            right = self.is_right(&gathered.all, wanted);
         }
-        // The issuers are asked for only where the roots do not hold them.
-        let without = judge(&all);
-        if without.as_ref().is_err_and(|error| error.code() == Code::CollateralMissing)
-            || (!asks_for_chip && without.is_err())
-        {
-            all = self.add(all, issuers, u64::MAX, at, &mut fresh).await?;
-        }
-        match self.add(all.clone(), list, LIST_MAX_AGE_S, at, &mut fresh).await {
-            Ok(with_list) => all = with_list,
-            Err(error) => (self.observer)(&Notice::Warning(format!("no revocation list: {error}"))),
-        }
-        // What is kept has been verified with the report that it was fetched for.
-        if judge(&all).is_ok() {
-            for (request, document) in fresh {
-                self.keep(request, document).await;
+        for (request, document) in gathered.fresh {
+            if right {
+                self.keep(&request, document).await;
+            } else {
+                self.lock().remove(request.url());
             }
-        } else {
-            let mut held = self.lock();
-            fresh.iter().for_each(|(request, _)| drop(held.remove(request.url())));
         }
-        Ok(all)
+        Ok(gathered.all)
+    }
+
+    /// True when the certificate leads to a trusted root and is the one that was asked for. Whether it signed the report is not
+    /// asked: altered reports must not cause requests.
+    fn is_right(&self, all: &SnpEndorsements, wanted: &Wanted<'_>) -> bool {
+        VerifiedVek::verify(all, wanted.kind, &self.config.roots, wanted.at)
+            .is_ok_and(|vek| vek.kds_requests() == wanted.requests)
+    }
+
+    async fn gather(self: &Arc<Self>, wanted: &Wanted<'_>, use_cache: bool) -> Result<Gathered> {
+        let (issuers, list, chip) = wanted.requests.http(self.config.url.as_ref());
+        let mut gathered = Gathered { all: wanted.given.clone(), fresh: Vec::new(), from_cache: false };
+        let young = |document: &Document| use_cache && document.fetched_at <= wanted.at;
+        let recent = |document: &Document| {
+            young(document) && wanted.at.saturating_sub(document.fetched_at) < LIST_MAX_AGE_S
+        };
+        if let Some(chip) = chip.filter(|_| wanted.given.vcek.is_none()) {
+            self.add(&mut gathered, chip, &young, wanted.at).await?;
+        }
+        if wanted.given.issuer.is_none() {
+            self.add(&mut gathered, issuers, &young, wanted.at).await?;
+        }
+        if wanted.given.crl.is_none()
+            && let Err(error) = self.add(&mut gathered, list, &recent, wanted.at).await
+        {
+            (self.observer)(&Notice::Warning(format!("there is no revocation list: {error}")));
+        }
+        Ok(gathered)
     }
 
     /// Adds the document at an address: from memory, from disk, or fetched.
-    async fn add<'r>(
+    async fn add(
         self: &Arc<Self>,
-        mut all: SnpEndorsements,
-        request: &'r HttpRequest,
-        max_age_s: u64,
+        gathered: &mut Gathered,
+        request: HttpRequest,
+        usable: &(impl Fn(&Document) -> bool + Sync),
         at: u64,
-        fresh: &mut Vec<(&'r HttpRequest, Document)>,
-    ) -> Result<SnpEndorsements> {
+    ) -> Result<()> {
         let slot = self.slot(request.url());
         let mut slot = slot.lock().await;
-        let young = |document: &Document| {
-            document.fetched_at <= at && at.saturating_sub(document.fetched_at) < max_age_s
-        };
         if slot.is_none() {
-            *slot = self.read(request).await;
+            *slot = self.read(&request).await;
         }
-        if let Some(document) = slot.as_ref().filter(|document| young(document)) {
-            let mut with = all.clone();
+        if let Some(document) = slot.as_ref().filter(|document| usable(document)) {
+            let mut with = gathered.all.clone();
             // An entry that is no certificate is a miss.
             if with.add_file(&document.body).is_ok() {
-                return Ok(with);
+                (gathered.all, gathered.from_cache) = (with, true);
+                return Ok(());
             }
         }
-        let body = self.fetch(request).await?;
-        all.add_file(&body)?;
+        let body = self.fetch(&request).await?;
+        gathered.all.add_file(&body)?;
         let document = Document { fetched_at: at, body };
         *slot = Some(document.clone());
-        fresh.push((request, document));
-        Ok(all)
+        gathered.fresh.push((request, document));
+        Ok(())
     }
 
     fn slot(&self, url: &str) -> Arc<Slot> {

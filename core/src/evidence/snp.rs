@@ -240,20 +240,19 @@ impl KdsRequests {
         KdsRequests::of_kind("vlek", product)
     }
 
-    /// The requests, to AMD's service or a mirror of it: the chip's certificate first, if there is one to ask for. Each answer is a
-    /// file for [`SnpEndorsements::add_file`].
-    pub fn http(&self, mirror: Option<&BaseUrl>) -> Vec<HttpRequest> {
+    /// The requests, to AMD's service or a mirror of it: issuer and root, the revocation list, and the chip's certificate, if there is
+    /// one to ask for. Each answer is a file for [`SnpEndorsements::add_file`].
+    pub fn http(&self, mirror: Option<&BaseUrl>) -> (HttpRequest, HttpRequest, Option<HttpRequest>) {
         let base = mirror.map_or(KDS, BaseUrl::as_str);
-        let items = [
-            self.vcek.as_ref().map(|path| (path, "AMD chip certificate", CERTIFICATE_MAX_BYTES)),
-            Some((&self.crl, "AMD revocation list", CRL_MAX_BYTES)),
-            Some((&self.cert_chain, "AMD issuer certificates", CHAIN_MAX_BYTES)),
-        ];
-        let request = |(path, purpose, limit): (&String, &'static str, usize)| {
+        let request = |path: &String, purpose: &'static str, limit: usize| {
             HttpRequest::new(Method::Get, format!("{base}{path}"), purpose, limit)
                 .header("accept-encoding", "identity")
         };
-        items.into_iter().flatten().map(request).collect()
+        (
+            request(&self.cert_chain, "AMD issuer certificates", CHAIN_MAX_BYTES),
+            request(&self.crl, "AMD revocation list", CRL_MAX_BYTES),
+            self.vcek.as_ref().map(|path| request(path, "AMD chip certificate", CERTIFICATE_MAX_BYTES)),
+        )
     }
 
     fn of_kind(kind: &str, product: Product) -> KdsRequests {

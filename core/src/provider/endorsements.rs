@@ -63,6 +63,8 @@ pub(crate) struct Endorsing {
     at_hand: Vec<GpuEndorsements>,
     /// For the OCSP requests of this round.
     round: [u8; 32],
+    /// Whether the attestation service's word does in the place of manifests.
+    either: bool,
     stage: Stage,
     pending: VecDeque<Ask>,
     evidence: Vec<Device>,
@@ -90,6 +92,7 @@ impl Endorsing {
             services: NvidiaServices::new(mirror),
             at_hand,
             round,
+            either: wants_service(policy) && !policy.gpu_rules().require_rim,
             stage: Stage::Start,
             pending: VecDeque::new(),
             evidence: Vec::new(),
@@ -304,7 +307,8 @@ impl Endorsing {
         Ok(())
     }
 
-    /// Notes why, and asks for nothing more of that kind: without one of them its check is not made, whatever the others say.
+    /// Notes why, and asks for nothing more: the check that wants it is not made, and more questions would tell NVIDIA of the devices
+    /// in vain.
     fn give_up(&mut self, error: &Error, purpose: &str) {
         self.pending.clear();
         let error = if error.code().class() == Class::Indeterminate {
@@ -316,12 +320,12 @@ impl Endorsing {
         let slot = match self.stage {
             Stage::Start | Stage::Manifests => &mut self.not_fetched.rims,
             Stage::Revocation => &mut self.not_fetched.ocsp,
-            Stage::Service | Stage::Keys | Stage::Done => {
-                self.tokens.clear();
-                &mut self.not_fetched.nras
-            }
+            Stage::Service | Stage::Keys | Stage::Done => &mut self.not_fetched.nras,
         };
         *slot = Some(error.at(purpose));
+        if !(self.either && self.stage == Stage::Manifests) {
+            self.stage = Stage::Done;
+        }
     }
 }
 

@@ -149,6 +149,7 @@ defects! {
 
     KdsDown "kds-down" 23 Kds Fails(Code::CollateralUnreachable), "AMD's key distribution service answers 503.";
     KdsLimited "kds-limited" 23 Kds Fails(Code::CollateralUnreachable), "AMD's key distribution service answers every request with 429.";
+    KdsLimitedTwice "kds-limited-twice" 23 Kds Works, "AMD's key distribution service answers the first two requests with 429.";
     KdsHtml "kds-html" 23 Kds Fails(Code::CollateralMalformed), "A captive portal answers in the key distribution service's place.";
     KdsOtherChip "kds-other-chip" 20 Kds Fails(Code::SnpSignature), "The certificate of another chip.";
 

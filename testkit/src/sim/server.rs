@@ -65,6 +65,7 @@ impl Simulator {
             defects: config.defects.iter().copied().collect(),
             keys,
             attestations: 0,
+            limited: 0,
             rotated: false,
             recorded: Recorded::default(),
             signatures: VecDeque::new(),
@@ -148,6 +149,7 @@ impl Simulator {
         let mut inner = self.shared.lock();
         inner.defects = defects.iter().copied().collect();
         inner.attestations = 0;
+        inner.limited = 0;
         inner.rotated = false;
     }
 
@@ -227,6 +229,8 @@ struct Inner {
     defects: BTreeSet<Defect>,
     keys: Vec<(&'static str, EnclaveKey)>,
     attestations: u32,
+    /// Requests that AMD's service refused for their rate.
+    limited: u32,
     rotated: bool,
     recorded: Recorded,
     signatures: VecDeque<Signed>,
@@ -342,6 +346,16 @@ impl Shared {
         Reply::json(200, &answer.to_text(&mut self.random()))
     }
 
+    /// The rate limit of AMD's service, where a defect says that it is reached.
+    fn limits_kds(&self, path: &str) -> bool {
+        let mut inner = self.lock();
+        let limits = path.starts_with("/vcek/")
+            && inner.defects.contains(&Defect::KdsLimitedTwice)
+            && inner.limited < 2;
+        inner.limited = inner.limited.saturating_add(u32::from(limits));
+        limits
+    }
+
     fn signature(&self, query: &str) -> Reply {
         let id = query_value(query, "request_id").unwrap_or_default();
         let inner = self.lock();
@@ -357,6 +371,9 @@ impl Shared {
             return (reply, None);
         }
         let defects = self.defects();
+        if self.amd.get().is_some() && self.limits_kds(path) {
+            return (Reply::new(429, "text/plain", Vec::new()).header("retry-after", "2"), None);
+        }
         let vendor = if nvidia::is_served(path) {
             nvidia::nvidia_answer(&self.world, &defects, &mut self.random(), path, body)
         } else {
