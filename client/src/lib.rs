@@ -14,6 +14,8 @@ mod clock;
 mod collateral;
 mod config;
 mod disk;
+mod endorsements;
+mod kds;
 mod models;
 mod notice;
 mod proofs;
@@ -26,6 +28,7 @@ mod verify;
 
 pub use client::Client;
 pub use config::{ClientConfig, Proxy, Timeouts};
+pub use kds::{KdsClient, KdsConfig};
 pub use notice::{Notice, Observer};
 pub use stream::Stream;
 

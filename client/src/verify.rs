@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use proveil_core::endpoint::Outcome;
-use proveil_core::evidence::TdxCollateral;
+use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::http::{HttpRequest, HttpResponse, TransportFailure};
 use proveil_core::limits::ATTESTATION_ATTEMPTS;
 use proveil_core::provider::{Exchange, ExchangeConfig, Step};
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::collateral::CollateralShelf;
 use crate::config::ClientConfig;
+use crate::endorsements::EndorsementShelf;
 use crate::notice::{Notice, Observer};
 use crate::random::OsRandom;
 use crate::transport::{Outgoing, Transport};
@@ -24,7 +25,7 @@ const FETCH_MAX: Duration = Duration::from_secs(20);
 /// How long a model list is believed.
 const MODEL_LIST_MAX_AGE: Duration = Duration::from_secs(3600);
 /// Steps of one exchange; far more than any real one takes.
-const STEPS_MAX: usize = 64;
+const STEPS_MAX: usize = 256;
 /// Longest pause that a provider can ask for; a longer one is reported instead of waited for.
 const RETRY_AFTER_MAX_S: u64 = 10;
 
@@ -64,6 +65,7 @@ pub(crate) struct Verifier {
     pub(crate) pace: Pace,
     pub(crate) observer: Observer,
     pub(crate) collateral: Arc<CollateralShelf>,
+    pub(crate) endorsements: Arc<EndorsementShelf>,
     pub(crate) models: ModelListCache,
 }
 
@@ -110,7 +112,8 @@ impl Verifier {
     /// One exchange, and what is to be remembered of it.
     async fn converse(&self, model: &str, deadline: Instant, trouble: &mut Trouble) -> Result<Outcome> {
         let collateral = self.collateral.take_stock(self.clock.unix_s()?).await;
-        let mut exchange = self.exchange(model, collateral)?;
+        let endorsements = self.endorsements.take_stock(&self.config.policy, self.clock.monotonic()).await;
+        let mut exchange = self.exchange(model, collateral, endorsements)?;
         let result = self.drive(&mut exchange, deadline, trouble).await;
         if let Some(list) = exchange.fetched_model_list() {
             self.models.put(list, self.clock.monotonic());
@@ -118,11 +121,19 @@ impl Verifier {
         if let Ok(Outcome::Verified(endpoint)) = &result {
             let kept = self.collateral.add(exchange.fetched_collateral(), self.clock.unix_s()?).await;
             kept.map_err(|error| error.with_report_json(endpoint.report().to_json()))?;
+            let fetched = exchange.fetched_endorsements();
+            let moment = (self.clock.unix_s()?, self.clock.monotonic());
+            self.endorsements.add(fetched, endpoint.report(), moment).await;
         }
         result
     }
 
-    fn exchange(&self, model: &str, collateral: Vec<TdxCollateral>) -> Result<Exchange> {
+    fn exchange(
+        &self,
+        model: &str,
+        collateral: Vec<TdxCollateral>,
+        endorsements: Vec<GpuEndorsements>,
+    ) -> Result<Exchange> {
         let list = self.models.get(self.clock.monotonic());
         let config = |list: Option<Vec<u8>>| ExchangeConfig {
             provider: self.config.provider,
@@ -133,6 +144,8 @@ impl Verifier {
             policy: self.config.policy.clone(),
             roots: self.config.roots.clone(),
             collateral: collateral.clone(),
+            endorsements: endorsements.clone(),
+            nvidia_url: self.config.nvidia_url.clone(),
             model_list: list,
         };
         let remembered = list.is_some();
@@ -192,6 +205,8 @@ impl Verifier {
             policy: self.config.policy.clone(),
             roots: self.config.roots.clone(),
             collateral: Vec::new(),
+            endorsements: Vec::new(),
+            nvidia_url: None,
             model_list: None,
         };
         let mut exchange = Exchange::new(config, &mut OsRandom)?;

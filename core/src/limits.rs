@@ -49,6 +49,8 @@ pub const OCSP_MAX_BYTES: usize = 64 * 1024;
 pub const OCSP_MAX_ANSWERS: usize = 256;
 /// Longest use of an OCSP answer after its issue, in seconds, whatever it says itself.
 pub const OCSP_MAX_AGE_S: u64 = 7 * 24 * 3600;
+/// What NVIDIA said about devices, as one file. Genuine manifests have 100 to 250 KiB, OCSP answers 2 KiB.
+pub const GPU_ENDORSEMENTS_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// An answer of NVIDIA's attestation service with all its tokens.
 pub const NRAS_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// One signed token (attestation.md general decision 6).

@@ -1,6 +1,6 @@
 //! Bare GPUs and switches, without an enclave around them: for those who hold the evidence of their own machine, and for files.
 
-use super::gpu::{self, GpuFindings, GpuInput};
+use super::gpu::{self, GpuFindings, GpuInput, NotFetched};
 use crate::attest::TrustRoots;
 use crate::attest::nvidia::{self, Device, GpuEvidence};
 use crate::crypto;
@@ -32,8 +32,15 @@ pub fn appraise_nvidia(
     let mut appraisal = Appraisal::of_hardware(policy);
     let devices = GpuEvidence::of_devices(input.devices.to_vec())
         .and_then(|evidence| nvidia::verify(&evidence, input.nonce, roots, at));
-    let shared =
-        GpuInput { scope: "", nonce: input.nonce, policy, roots, endorsements: input.endorsements, at };
+    let shared = GpuInput {
+        scope: "",
+        nonce: input.nonce,
+        policy,
+        roots,
+        endorsements: input.endorsements,
+        not_fetched: &NotFetched::NOTHING,
+        at,
+    };
     let findings = gpu::check(&mut appraisal, &shared, devices);
     let parts: Vec<&[u8]> =
         input.devices.iter().flat_map(|device| [device.report.as_slice(), &device.chain]).collect();

@@ -1,6 +1,7 @@
 //! Judges evidence that was captured earlier, without network (users.md: offline check).
 
 use super::{Provider, venice};
+use crate::appraise::gpu::NotFetched;
 use crate::attest::TrustRoots;
 use crate::error::Result;
 use crate::evidence::{GpuEndorsements, TdxCollateral};
@@ -53,6 +54,7 @@ pub fn appraise_endorsed(
                 collateral: input.collateral,
                 collateral_failure: None,
                 endorsements,
+                not_fetched: &NotFetched::NOTHING,
                 at,
             });
             (appraised.report, appraised.accepted.map(drop))

@@ -1,6 +1,7 @@
 //! Providers: which bytes go where. Quote parsing, chains, sealing and framing are shared parts above this module.
 
 mod appraise;
+mod endorsements;
 mod exchange;
 mod inspect;
 mod node;

@@ -3,6 +3,7 @@
 
 use super::node::{CollateralPool, NodeFindings, NodeInput, appraise_guest, appraise_node};
 use super::venice::appraise::parse;
+use crate::appraise::gpu::NotFetched;
 use crate::attest::TrustRoots;
 use crate::crypto;
 use crate::error::{Code, Error, Result};
@@ -61,6 +62,7 @@ pub fn appraise_report(
                     policy,
                     roots,
                     endorsements: &endorsements,
+                    not_fetched: &NotFetched::NOTHING,
                     at,
                     has_gpus: scope != "gateway.",
                     seals: false,

@@ -25,6 +25,7 @@ pub use crate::claims::{
     Architecture, ConfidentialMode, DeviceKind, GpuClaims, GpuMode, ReferenceState, RevocationState,
 };
 pub use checks::{CHECKS, NRAS_CHECKS, RIM_CHECKS, position};
+pub(crate) use reference::serves;
 pub use reference::{Comparison, RimId, Rims, check_version, compare, rim_ids};
 pub use revocation::Revocation;
 pub use rim::Rim;

@@ -28,6 +28,7 @@ pub(super) fn check(appraisal: &mut Appraisal<'_>, input: &NodeInput<'_>, findin
         policy: input.policy,
         roots: input.roots,
         endorsements: input.endorsements,
+        not_fetched: input.not_fetched,
         at: input.at,
     };
     if let Some(why) = skipped {

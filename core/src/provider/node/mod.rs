@@ -14,7 +14,7 @@ pub(crate) use collateral::CollateralPool;
 pub(crate) use gpu::check_gpu_payload;
 pub(crate) use identity::{Identity, check_report_data, optional_text};
 
-use crate::appraise::gpu::GpuFindings;
+use crate::appraise::gpu::{GpuFindings, NotFetched};
 use crate::attest::{self, TrustRoots, tdx};
 use crate::claims::{TdxClaims, Verified};
 use crate::crypto;
@@ -38,6 +38,8 @@ pub(crate) struct NodeInput<'a> {
     pub roots: &'a TrustRoots,
     /// What NVIDIA says about the GPUs, as far as it was asked.
     pub endorsements: &'a GpuEndorsements,
+    /// What of it was asked for and could not be had.
+    pub not_fetched: &'a NotFetched,
     pub at: u64,
     /// Whether GPU evidence is expected of this node.
     pub has_gpus: bool,

@@ -1,5 +1,6 @@
 //! Judges Venice's attestation answer (venice.md 2.4, in its order) and says what it does not show (0.2).
 
+use crate::appraise::gpu::NotFetched;
 use crate::attest::TrustRoots;
 use crate::crypto;
 use crate::error::{Code, Error, Result};
@@ -26,6 +27,8 @@ pub(crate) struct Input<'a> {
     pub collateral_failure: Option<&'a Error>,
     /// What NVIDIA says about the GPUs, as far as it was asked.
     pub endorsements: &'a GpuEndorsements,
+    /// What of it was asked for and could not be had.
+    pub not_fetched: &'a NotFetched,
     pub at: u64,
 }
 
@@ -55,6 +58,7 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
                 at: input.at,
                 roots: input.roots,
                 endorsements: input.endorsements,
+                not_fetched: input.not_fetched,
                 has_gpus: true,
                 // The protocol seals to a secp256k1 key; a node that proves another kind cannot be used.
                 seals: true,

@@ -1,10 +1,11 @@
 //! Which requests a verification of a Venice endpoint makes, in which order (venice.md 10): model list, attestation with a fresh
-//! nonce, the collateral for each platform in the answer, then the appraisal.
+//! nonce, the collateral for each platform in the answer, what NVIDIA says about its GPUs as far as the policy asks, then the appraisal.
 
 use super::appraise::{Appraised, Input, appraise, parse};
 use super::channel::VeniceChannel;
 use super::models::parse_models;
 use super::request::{KnownModels, check_model};
+use crate::appraise::gpu::NotFetched;
 use crate::attest::tdx::{Platform, Quote, VerifiedCollateral};
 use crate::crypto::SecureRandom;
 use crate::endpoint::{Outcome, VerifiedEndpoint};
@@ -12,6 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::evidence::{CollateralRequests, GpuEndorsements, PcsResponses, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, TransportFailure, encode_query};
 use crate::limits;
+use crate::provider::endorsements::{Context, Endorsing};
 use crate::provider::exchange::{ExchangeConfig, Step};
 use crate::provider::node::all_quotes;
 use crate::report::Verdict;
@@ -28,6 +30,7 @@ enum State {
     Models,
     Attestation,
     Collateral(CollateralFetch),
+    Endorsements,
     Appraise,
     Done,
 }
@@ -38,6 +41,10 @@ struct CollateralFetch {
     requests: CollateralRequests,
     answers: Vec<HttpResponse>,
 }
+
+/// NVIDIA was asked nothing.
+static NO_ENDORSEMENTS: GpuEndorsements =
+    GpuEndorsements { rims: Vec::new(), ocsp: Vec::new(), ocsp_nonce: None, nras: Vec::new() };
 
 /// Verification of one Venice model.
 #[derive(Debug)]
@@ -51,6 +58,8 @@ pub(crate) struct VeniceExchange {
     /// Platforms whose collateral was asked for.
     asked: Vec<Platform>,
     model_list: Option<Vec<u8>>,
+    /// The questions to NVIDIA, when the policy has any.
+    endorsing: Option<Endorsing>,
     /// An error that ends the exchange: what was asked for cannot be had, whatever the evidence.
     failure: Option<Error>,
     /// Why collateral could not be fetched; the appraisal then lacks it and ends as indeterminate.
@@ -66,6 +75,9 @@ impl VeniceExchange {
         };
         let mut nonce = [0; 32];
         rng.fill(&mut nonce)?;
+        let mut config = config;
+        let at_hand = std::mem::take(&mut config.endorsements);
+        let endorsing = Endorsing::new(&config.policy, config.nvidia_url.as_ref(), at_hand, rng)?;
         let mut exchange = VeniceExchange {
             config,
             base,
@@ -75,6 +87,7 @@ impl VeniceExchange {
             fetched: Vec::new(),
             asked: Vec::new(),
             model_list: None,
+            endorsing,
             failure: None,
             collateral_failure: None,
         };
@@ -95,11 +108,18 @@ impl VeniceExchange {
             let requests = CollateralRequests::new(&platform.fmspc, platform.ca);
             self.state = State::Collateral(CollateralFetch { requests, answers: Vec::new() });
         }
+        if matches!(self.state, State::Appraise | State::Endorsements) {
+            let request = self.next_endorsement(at);
+            self.state = if request.is_some() { State::Endorsements } else { State::Appraise };
+            if let Some(request) = request {
+                return Ok(Step::Send(request));
+            }
+        }
         match &self.state {
             State::Models => Ok(Step::Send(self.models_request())),
             State::Attestation => Ok(Step::Send(self.attestation_request())),
             State::Collateral(fetch) => Ok(Step::Send(self.collateral_request(fetch))),
-            State::Appraise => {
+            State::Endorsements | State::Appraise => {
                 self.state = State::Done;
                 Ok(Step::Done(Box::new(self.appraise(at))))
             }
@@ -108,6 +128,10 @@ impl VeniceExchange {
     }
 
     pub fn feed(&mut self, response: HttpResponse) -> Result<()> {
+        if let (State::Endorsements, Some(endorsing)) = (&self.state, &mut self.endorsing) {
+            endorsing.feed(&response);
+            return Ok(());
+        }
         if let Err(error) = self.accept(response) {
             self.end_or_note(error);
         }
@@ -115,10 +139,17 @@ impl VeniceExchange {
     }
 
     pub fn fail(&mut self, failure: TransportFailure) -> Result<()> {
+        if let (State::Endorsements, Some(endorsing)) = (&self.state, &mut self.endorsing)
+            && failure != TransportFailure::Cancelled
+        {
+            endorsing.fail(failure);
+            return Ok(());
+        }
         let (unreachable, purpose) = match &self.state {
             State::Models => (Code::ModelsUnreachable, "model list"),
             State::Attestation => (Code::AttestationUnreachable, "attestation"),
             State::Collateral(_) => (Code::CollateralUnreachable, "collateral"),
+            State::Endorsements => (Code::CollateralUnreachable, "NVIDIA endorsements"),
             State::Appraise | State::Done => return Err(Error::new(Code::OutOfOrder)),
         };
         self.end_or_note(failure.error(unreachable, purpose));
@@ -127,6 +158,14 @@ impl VeniceExchange {
 
     pub fn fetched_collateral(&self) -> &[TdxCollateral] {
         &self.fetched
+    }
+
+    pub fn fetched_endorsements(&self) -> &GpuEndorsements {
+        self.endorsing.as_ref().map_or(&NO_ENDORSEMENTS, Endorsing::fetched)
+    }
+
+    pub fn used_endorsements(&self) -> &GpuEndorsements {
+        self.endorsing.as_ref().map_or(&NO_ENDORSEMENTS, Endorsing::used)
     }
 
     pub fn fetched_model_list(&self) -> Option<&[u8]> {
@@ -181,7 +220,7 @@ impl VeniceExchange {
                 self.state = State::Appraise;
                 Ok(())
             }
-            state @ (State::Appraise | State::Done) => {
+            state @ (State::Endorsements | State::Appraise | State::Done) => {
                 self.state = state;
                 Err(Error::new(Code::OutOfOrder))
             }
@@ -228,6 +267,21 @@ impl VeniceExchange {
             self.verified(raw, at).is_none_or(|held| platforms.iter().any(|platform| fits(&held, platform)))
         };
         self.fetched.iter().chain(self.config.collateral.iter().filter(concerns_us)).cloned().collect()
+    }
+
+    /// The next question to NVIDIA. It is not asked about devices beside an enclave that is refused, or cannot be judged, anyway.
+    fn next_endorsement(&mut self, at: u64) -> Option<HttpRequest> {
+        if matches!(self.state, State::Appraise)
+            && (self.endorsing.is_none()
+                || self.collateral_failure.is_some()
+                || self.judge(at).report.verdict() == Verdict::Refused)
+        {
+            return None;
+        }
+        let answer = parse(&self.response).ok()?;
+        let (policy, roots, nonce) = (&self.config.policy, &self.config.roots, &self.nonce);
+        let context = Context { policy, roots, nonce, at };
+        self.endorsing.as_mut()?.next(answer.get("nvidia_payload"), context)
     }
 
     fn models_request(&self) -> HttpRequest {
@@ -284,9 +338,9 @@ impl VeniceExchange {
             .header("accept-encoding", "identity")
     }
 
-    fn appraise(&mut self, at: u64) -> Outcome {
+    fn judge(&self, at: u64) -> Appraised {
         let collateral = self.usable_collateral(at);
-        let Appraised { report, accepted } = appraise(&Input {
+        appraise(&Input {
             response: &self.response,
             nonce: &self.nonce,
             model: Some(&self.config.model),
@@ -295,10 +349,14 @@ impl VeniceExchange {
             roots: &self.config.roots,
             collateral: &collateral,
             collateral_failure: self.collateral_failure.as_ref(),
-            // What NVIDIA says is not fetched in an exchange; a policy that requires it ends in `required_check_not_made`.
-            endorsements: &GpuEndorsements::default(),
+            endorsements: self.used_endorsements(),
+            not_fetched: self.endorsing.as_ref().map_or(&NotFetched::NOTHING, Endorsing::not_fetched),
             at,
-        });
+        })
+    }
+
+    fn appraise(&mut self, at: u64) -> Outcome {
+        let Appraised { report, accepted } = self.judge(at);
         match accepted {
             Ok((accepted, key)) => {
                 let channel = VeniceChannel::new(&self.config, self.base.clone(), key);
