@@ -45,6 +45,8 @@ entries! {
     Freshness Enforced "nonce.cpu" "The signed report data holds our challenge" "The quote was made for another request: a replay." "venice.md 2.4 step 8";
     KeyBinding Enforced "binding.report_data" "Unsigned copies of the report data equal the signed bytes" "Copies are never used to decide; a wrong one shows tampering." "venice.md 2.4 step 9";
     Transport Enforced "binding.tls" "The TLS certificate is the one bound in the quote" "The connection ends outside the enclave." "attestation.md 4.2 item 8";
+    KeyBinding Enforced "instance.unknown" "The evidence is of one instance that the provider names" "The key that requests would be encrypted to belongs to another instance, or to two." "attestation.md 4.1";
+    Gpu Enforced "binding.gpu" "The device evidence is the one that the enclave vouches for" "The evidence was added, removed or edited after the enclave hashed it." "attestation.md 4.1";
     Software Enforced "eventlog.parse" "The event log has the expected form" "A log that cannot be read strictly is not trusted in part." "venice.md 2.8";
     Software Enforced "eventlog.digest" "Each event's digest follows from its content" "Somebody edited an event, for instance the compose hash." "venice.md 2.8 item 2";
     Software Enforced "eventlog.replay" "The event log leads to the measured registers" "The log is not the log of this enclave." "venice.md 2.8 item 1";

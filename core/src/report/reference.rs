@@ -6,6 +6,7 @@
 const SOURCES: &[(&str, &str)] = &[
     ("answer.form", "the provider's documented form"),
     ("binding", "the public key in the answer"),
+    ("binding.gpu", "the hash in the signed quote"),
     ("binding.report_data", "the signed quote"),
     ("binding.tls", "the signed quote"),
     ("cm.binding", "our challenge, and the action list's hash"),
@@ -28,6 +29,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("gpu.rim", "NVIDIA's signed reference manifests"),
     ("gpu.signature", "the device's certificate"),
     ("gpu.topology", "the other devices in the answer"),
+    ("instance", "the provider's list of instances"),
     ("missing", "the provider's documented form"),
     ("model.echo", "our request"),
     ("mr_config_id", "the measured event log"),

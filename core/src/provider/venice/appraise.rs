@@ -6,7 +6,9 @@ use crate::error::{Code, Error, Result};
 use crate::evidence::{GpuEndorsements, TdxCollateral};
 use crate::limits::ATTESTATION_RESPONSE_MAX_BYTES;
 use crate::policy::{Accepted, Appraisal, Policy, Subject};
-use crate::provider::node::{CollateralPool, NodeFindings, NodeInput, appraise_node, optional_text};
+use crate::provider::node::{
+    BindingRule, CollateralPool, NodeFindings, NodeInput, appraise_node, optional_text,
+};
 use crate::report::{Check, Hop, Report, Roots, Standing, Verdict};
 use crate::secret::constant_time_eq;
 use crate::wire::hex;
@@ -55,6 +57,7 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
                 at: input.at,
                 roots: input.roots,
                 endorsements: input.endorsements,
+                rule: &BindingRule::SigningKey,
                 has_gpus: true,
                 // The protocol seals to a secp256k1 key; a node that proves another kind cannot be used.
                 seals: true,
