@@ -272,8 +272,9 @@ impl<'p> Appraisal<'p> {
         let passes =
             |id| self.checks.iter().any(|check| check.id() == id && check.outcome() == Outcome::Pass);
         // For bare evidence the expected report data stands for key and challenge: the caller made it from them.
-        let bound =
-            (group_passes(Group::Freshness) && group_passes(Group::KeyBinding)) || passes("snp.report_data");
+        let bound = (group_passes(Group::Freshness) && group_passes(Group::KeyBinding))
+            || passes("snp.report_data")
+            || passes("tdx.policy.report_data");
         if !(bound && (passes("tdx.quote_signature") || passes("snp.signature"))) {
             Level::L0
         } else if !group_passes(Group::Hardware) {

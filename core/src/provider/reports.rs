@@ -1,8 +1,9 @@
 //! Judges attestation reports of deployments that are not (yet) chat providers here: a NEAR AI gateway's report, the report of a
 //! single inference node, a bare dstack guest (venice.md 2.2 shapes c and d, 2.8). The result is a report, never an endpoint.
 
-use super::node::{CollateralPool, NodeFindings, NodeInput, appraise_guest, appraise_node};
+use super::node::{NodeFindings, NodeInput, appraise_guest, appraise_node};
 use super::venice::appraise::parse;
+use crate::appraise::collateral::CollateralPool;
 use crate::attest::TrustRoots;
 use crate::crypto;
 use crate::error::{Code, Error, Result};
