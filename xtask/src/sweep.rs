@@ -165,7 +165,7 @@ fn parts(dir: &Path) -> Result<Vec<Part>, String> {
     for library in library::find(dir)? {
         match library.kind.as_str() {
             "tdx" => {
-                for id in ["v4-spr-50806f", "v4-phala-b0c06f", "v5-emr-90c06f"] {
+                for id in ["v4-phala-b0c06f", "v4-dstack-90c06f", "v5-emr-90c06f"] {
                     parts.extend(tdx_parts(&library, id)?);
                 }
             }
@@ -248,7 +248,7 @@ fn tdx_parts(library: &Library, id: &str) -> Result<Vec<Part>, String> {
     };
     let mut parts = vec![quote];
     // The same collateral with every quote would be the same flips again.
-    if id.starts_with("v4-spr") || id.starts_with("v5") {
+    if id.starts_with("v4-phala") || id.starts_with("v5") {
         for (name, get, set) in MEMBERS {
             let (collateral, roots, policy, quote) =
                 (collateral.clone(), TrustRoots::vendors(), case.policy.clone(), case.quote.clone());

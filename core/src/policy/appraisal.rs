@@ -282,8 +282,9 @@ impl<'p> Appraisal<'p> {
         let with_devices = scopes("gpu.missing");
         let passes = |id| in_all(&enclaves, &[id]);
         // For bare evidence the expected report data stands for key and challenge: the caller made it from them.
-        let bound =
-            (group_passes(Group::Freshness) && group_passes(Group::KeyBinding)) || passes("snp.report_data");
+        let bound = (group_passes(Group::Freshness) && group_passes(Group::KeyBinding))
+            || passes("snp.report_data")
+            || passes("tdx.policy.report_data");
         if !(bound && (passes("tdx.quote_signature") || passes("snp.signature"))) {
             Level::L0
         } else if !group_passes(Group::Hardware) {

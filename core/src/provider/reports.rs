@@ -2,8 +2,9 @@
 //! single inference node, a bare dstack guest (venice.md 2.2 shapes c and d, 2.8), the instances of a Chutes deployment, a Tinfoil
 //! document (attestation.md 4.1). The result is a report, never an endpoint.
 
-use super::node::{BindingRule, CollateralPool, NodeInput, appraise_node, key_of};
+use super::node::{BindingRule, NodeInput, appraise_node, key_of};
 use super::venice::appraise::parse;
+use crate::appraise::collateral::CollateralPool;
 use crate::attest::TrustRoots;
 use crate::crypto;
 use crate::error::{Code, Error, Result};

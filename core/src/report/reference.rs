@@ -71,6 +71,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("tdx.pceid", COLLATERAL_INTEL),
     ("tdx.pck_chain", ROOT_INTEL),
     ("tdx.pck_revoked", "Intel's signed revocation lists"),
+    ("tdx.policy", "the expected value"),
+    ("tdx.policy.report_data", "the expected report data"),
     ("tdx.qe_identity", COLLATERAL_INTEL),
     ("tdx.qe_identity_signature", "Intel's TCB signing key"),
     ("tdx.qe_report_signature", "the platform's certificate"),

@@ -5,7 +5,6 @@
 //! id says which node of a document is meant.
 
 mod binding;
-mod collateral;
 mod devices;
 mod gpu;
 mod identity;
@@ -15,19 +14,17 @@ mod manager;
 mod software;
 
 pub(crate) use binding::{BindingRule, check_copies, tls_fingerprint};
-pub(crate) use collateral::CollateralPool;
 pub(crate) use gpu::check_gpu_payload;
 pub(crate) use identity::{Identity, check_report_data, optional_text};
 pub(crate) use instance::key_of;
 
+use crate::appraise::collateral::CollateralPool;
 use crate::appraise::gpu::GpuFindings;
-use crate::attest::{self, TrustRoots, tdx};
-use crate::claims::{TdxClaims, Verified};
+use crate::appraise::tdx::check_quote;
+use crate::attest::{TrustRoots, tdx};
 use crate::error::{Code, Error, Result};
 use crate::evidence::GpuEndorsements;
-use crate::policy::{Appraisal, Policy, time};
-use crate::report::Platform;
-use crate::wire::hex;
+use crate::policy::{Appraisal, Policy};
 use crate::wire::json::Json;
 
 /// What one node's appraisal is given.
@@ -75,7 +72,7 @@ pub(crate) fn appraise_node(
     let stated = binding::read(appraisal, input);
     let mut findings = NodeFindings::default();
     let quote = appraisal.record(input.scope, "quote.present", input.rule.quote(input.answer));
-    match quote.as_deref().and_then(|quote| check_quote(appraisal, pool, input, quote)) {
+    match quote.as_deref().and_then(|quote| check_quote(appraisal, pool, input.scope, input.policy, quote)) {
         Some(claims) => {
             findings.expires = Some(claims.collateral_expires_at.min(claims.pck.not_after));
             stated.check(appraisal, input, &claims);
@@ -118,68 +115,4 @@ pub(crate) fn all_quotes(answer: &Json) -> Vec<Vec<u8>> {
     let manager = answer.get("compose_manager_attestation").and_then(|manager| manager.get("quote"));
     let manager = manager.and_then(Json::as_str).and_then(|text| tdx::decode_quote_text(text).ok());
     quote_bytes(answer).ok().into_iter().chain(manager).collect()
-}
-
-/// Verifies a quote and lists each step; then applies the policy's rules to what it says.
-fn check_quote(
-    appraisal: &mut Appraisal<'_>,
-    pool: &CollateralPool<'_>,
-    input: &NodeInput<'_>,
-    quote: &[u8],
-) -> Option<Verified<TdxClaims>> {
-    let result = pool.verify(quote);
-    let failed = result
-        .as_ref()
-        .err()
-        .map(|error| (error, tdx::position(error.check().unwrap_or_default(), error.code()).unwrap_or(0)));
-    appraisal.steps(input.scope, quote_steps(), failed);
-    let claims = result.ok()?;
-    for finding in tdx::rules::evaluate(&claims, input.policy.tdx()) {
-        if finding.passed {
-            appraisal.pass_with(input.scope, finding.check, finding.found);
-        } else {
-            let error =
-                Error::new(finding.code).at(finding.reason).expected(finding.expected).found(finding.found);
-            appraisal.fail(input.scope, finding.check, error);
-        }
-    }
-    tdx_facts(appraisal, input.scope, &claims);
-    Some(claims)
-}
-
-/// The checks of a quote that are made before the policy's rules.
-fn quote_steps() -> &'static [attest::Check] {
-    let rules = tdx::CHECKS.iter().position(|check| check.id == "tdx.attributes.debug");
-    tdx::CHECKS.get(..rules.unwrap_or(tdx::CHECKS.len())).unwrap_or_default()
-}
-
-fn tdx_facts(appraisal: &mut Appraisal<'_>, scope: &str, claims: &TdxClaims) {
-    let place = scope.trim_end_matches('.');
-    appraisal.platform(Platform {
-        name: if place.is_empty() { "Intel TDX".to_owned() } else { format!("{place}: Intel TDX") },
-        tcb_status: Some(claims.tcb.status.word().to_owned()),
-        tcb_date: Some(claims.tcb.tcb_date),
-        advisories: claims.tcb.advisories.clone(),
-        collateral_issued_at: Some(claims.collateral_issued_at),
-        collateral_expires_at: Some(claims.collateral_expires_at),
-    });
-    let mut fact = |name: &str, value: String| appraisal.fact(format!("{scope}tdx.{name}"), value);
-    let body = &claims.body;
-    fact("mr_td", hex::encode(&body.mr_td));
-    for (i, rtmr) in body.rtmr.iter().enumerate() {
-        fact(&format!("rtmr{i}"), hex::encode(rtmr));
-    }
-    fact("mr_seam", hex::encode(&body.mr_seam));
-    fact("mr_config_id", hex::encode(&body.mr_config_id));
-    fact("td_attributes", hex::encode(&body.td_attributes));
-    fact("xfam", hex::encode(&body.xfam));
-    fact("tee_tcb_svn", hex::encode(&body.tee_tcb_svn));
-    fact("fmspc", hex::encode(&claims.pck.fmspc));
-    fact("ppid", hex::encode(&claims.pck.ppid));
-    fact("tcb_status", claims.tcb.status.word().to_owned());
-    fact("tcb_date", time::rfc3339(claims.tcb.tcb_date));
-    fact("advisories", claims.tcb.advisories.join(" "));
-    fact("tcb_evaluation_data_number", claims.tcb.evaluation_number.to_string());
-    fact("collateral_issued", time::rfc3339(claims.collateral_issued_at));
-    fact("collateral_expires", time::rfc3339(claims.collateral_expires_at));
 }

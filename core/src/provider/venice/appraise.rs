@@ -1,14 +1,13 @@
 //! Judges Venice's attestation answer (venice.md 2.4, in its order) and says what it does not show (0.2).
 
+use crate::appraise::collateral::CollateralPool;
 use crate::attest::TrustRoots;
 use crate::crypto;
 use crate::error::{Code, Error, Result};
 use crate::evidence::{GpuEndorsements, TdxCollateral};
 use crate::limits::ATTESTATION_RESPONSE_MAX_BYTES;
 use crate::policy::{Accepted, Appraisal, Policy, Subject};
-use crate::provider::node::{
-    BindingRule, CollateralPool, NodeFindings, NodeInput, appraise_node, optional_text,
-};
+use crate::provider::node::{BindingRule, NodeFindings, NodeInput, appraise_node, optional_text};
 use crate::report::{Check, Hop, Report, Roots, Standing, Verdict};
 use crate::secret::constant_time_eq;
 use crate::wire::hex;
@@ -29,6 +28,8 @@ pub(crate) struct Input<'a> {
     /// What NVIDIA says about the GPUs, as far as it was asked.
     pub endorsements: &'a GpuEndorsements,
     pub at: u64,
+    /// The command that judges the same answer again; `None` for the one that names each file.
+    pub recheck: Option<String>,
 }
 
 /// The result: a report, and with `verified` the witness and the key that was proven.
@@ -41,7 +42,7 @@ pub(crate) struct Appraised {
 pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
     let mut appraisal = Appraisal::new(input.policy);
     appraisal.challenge(input.nonce);
-    appraisal.recheck(recheck(input));
+    appraisal.recheck(input.recheck.clone().unwrap_or_else(|| recheck(input)));
     let answer = parse(input.response);
     let findings = match answer {
         Ok(answer) => {

@@ -5,6 +5,8 @@ use super::appraise::{Appraised, Input, appraise, parse};
 use super::channel::VeniceChannel;
 use super::models::parse_models;
 use super::request::{KnownModels, check_model};
+use crate::appraise::{CAPTURED_ROOTS, recheck_command};
+use crate::attest::TrustRoots;
 use crate::attest::tdx::{Platform, Quote, VerifiedCollateral};
 use crate::crypto::SecureRandom;
 use crate::endpoint::{Outcome, VerifiedEndpoint};
@@ -12,6 +14,8 @@ use crate::error::{Code, Error, Result};
 use crate::evidence::{CollateralRequests, GpuEndorsements, PcsResponses, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, TransportFailure, encode_query};
 use crate::limits;
+use crate::policy::Policy;
+use crate::provider::ProviderEvidence;
 use crate::provider::exchange::{ExchangeConfig, Step};
 use crate::provider::node::all_quotes;
 use crate::report::Verdict;
@@ -55,6 +59,8 @@ pub(crate) struct VeniceExchange {
     failure: Option<Error>,
     /// Why collateral could not be fetched; the appraisal then lacks it and ends as indeterminate.
     collateral_failure: Option<Error>,
+    /// What the appraisal used, and when it was made.
+    used: Option<(ProviderEvidence, u64)>,
 }
 
 impl VeniceExchange {
@@ -77,6 +83,7 @@ impl VeniceExchange {
             model_list: None,
             failure: None,
             collateral_failure: None,
+            used: None,
         };
         if let Some(list) = exchange.config.model_list.take() {
             exchange.take_model_list(&list)?;
@@ -135,6 +142,14 @@ impl VeniceExchange {
 
     pub fn evidence(&self) -> Option<(&[u8], &[u8; 32])> {
         matches!(self.state, State::Done).then_some((self.response.as_slice(), &self.nonce))
+    }
+
+    pub fn capture(&self) -> Option<(ProviderEvidence, u64)> {
+        self.used.clone()
+    }
+
+    pub fn rules(&self) -> (&Policy, &TrustRoots) {
+        (&self.config.policy, &self.config.roots)
     }
 
     /// Trouble with collateral leaves the appraisal to say what is missing; everything else ends the exchange.
@@ -285,20 +300,32 @@ impl VeniceExchange {
     }
 
     fn appraise(&mut self, at: u64) -> Outcome {
-        let collateral = self.usable_collateral(at);
+        let evidence = ProviderEvidence {
+            provider: self.config.provider,
+            model: Some(self.config.model.clone()),
+            base_url: self.base.as_str().to_owned(),
+            nonce: self.nonce,
+            response: self.response.clone(),
+            collateral: self.usable_collateral(at),
+            collateral_failure: self.collateral_failure.clone(),
+            // What NVIDIA says is not fetched in an exchange; a policy that requires it ends in `required_check_not_made`.
+            endorsements: GpuEndorsements::default(),
+        };
+        let roots = self.config.roots.is_custom().then_some(CAPTURED_ROOTS);
         let Appraised { report, accepted } = appraise(&Input {
-            response: &self.response,
-            nonce: &self.nonce,
-            model: Some(&self.config.model),
-            base_url: self.base.as_str(),
+            response: &evidence.response,
+            nonce: &evidence.nonce,
+            model: evidence.model.as_deref(),
+            base_url: &evidence.base_url,
             policy: &self.config.policy,
             roots: &self.config.roots,
-            collateral: &collateral,
-            collateral_failure: self.collateral_failure.as_ref(),
-            // What NVIDIA says is not fetched in an exchange; a policy that requires it ends in `required_check_not_made`.
-            endorsements: &GpuEndorsements::default(),
+            collateral: &evidence.collateral,
+            collateral_failure: evidence.collateral_failure.as_ref(),
+            endorsements: &evidence.endorsements,
             at,
+            recheck: Some(recheck_command(roots, None, at)),
         });
+        self.used = Some((evidence, at));
         match accepted {
             Ok((accepted, key)) => {
                 let channel = VeniceChannel::new(&self.config, self.base.clone(), key);
