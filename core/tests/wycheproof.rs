@@ -76,7 +76,7 @@ fn aes_gcm() {
             let sealed = [test.ct.as_slice(), &test.tag].concat();
             let mut opened = sealed.clone();
             let accepted = match key.open(&nonce, &test.aad, &mut opened) {
-                Ok(length) => opened[..length] == **test.pt,
+                Ok(length) => opened[..length] == test.pt[..],
                 Err(_) => {
                     assert!(
                         opened.iter().all(|byte| *byte == 0),
@@ -94,7 +94,7 @@ fn aes_gcm() {
             tally.judge(test.tc_id, test.result, accepted);
         }
     }
-    tally.check(39, 27, &[("another key size", 206), ("another nonce size", 44)]);
+    tally.check(39, 27, &[("another key size", 211), ("another nonce size", 39)]);
 }
 
 #[test]
@@ -148,7 +148,8 @@ fn secp256k1_recovery() {
             };
             let digest = crypto::sha256(&[&test.msg]);
             let recovers = |id| {
-                crypto::secp256k1_recover(&digest, signature, id).is_some_and(|key| *key == **group.key.key)
+                crypto::secp256k1_recover(&digest, signature, id)
+                    .is_some_and(|key| key[..] == group.key.key[..])
             };
             let accepted = recovers(0) || recovers(1);
             if !accepted && test.result == TestResult::Valid && !x_fits(signature) {
@@ -158,7 +159,14 @@ fn secp256k1_recovery() {
             tally.judge(test.tc_id, test.result, accepted);
         }
     }
-    tally.check(0, 0, &[]);
+    tally.check(
+        165,
+        67,
+        &[
+            ("not 64 bytes, which the type demands", 18),
+            ("x at or above the order: needs a third or fourth candidate", 2),
+        ],
+    );
 }
 
 /// False when `r` plus the group's order is still a coordinate: then x may be that sum.
@@ -191,13 +199,12 @@ fn secp256k1_ecdh() {
             let shared = crypto::secp256k1_parse(point)
                 .and_then(|public| crypto::secp256k1_ecdh_x(&secret(&key), &public).ok());
             if test.result == TestResult::Acceptable {
-                // Compressed points and odd wrappings of good ones: taken, and then with the right result.
-                let shared = shared.unwrap();
-                assert_eq!(shared.expose().as_slice(), test.shared_secret.as_slice());
-                tally.skip("acceptable, and taken with the right result");
+                let right = shared.is_none_or(|shared| shared.expose()[..] == test.shared_secret[..]);
+                assert!(right, "case {}", test.tc_id);
+                tally.skip("acceptable: refused, or taken with the right result");
                 continue;
             }
-            let accepted = shared.is_some_and(|shared| *shared.expose() == test.shared_secret[..]);
+            let accepted = shared.is_some_and(|shared| shared.expose()[..] == test.shared_secret[..]);
             tally.judge(test.tc_id, test.result, accepted);
         }
     }
@@ -205,7 +212,7 @@ fn secp256k1_ecdh() {
         473,
         21,
         &[
-            ("acceptable, and taken with the right result", 2),
+            ("acceptable: refused, or taken with the right result", 2),
             ("the point is wrapped in another form, and points come bare", 256),
         ],
     );
@@ -242,7 +249,7 @@ fn rsa_pkcs1_2048_sha256() {
             tally.judge(test.tc_id, test.result, accepted);
         }
     }
-    tally.check(0, 0, &[]);
+    tally.check(7, 250, &[("another public exponent", 2)]);
 }
 
 #[test]

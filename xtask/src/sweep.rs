@@ -34,6 +34,9 @@ pub enum Extent {
     Quick,
 }
 
+/// Whether the bundle is verified with these bytes in place of a part's.
+type Judge = Box<dyn Fn(&[u8]) -> bool + Sync>;
+
 /// One part of a bundle, and the verification of the whole with this part changed.
 struct Part {
     bundle: String,
@@ -42,7 +45,7 @@ struct Part {
     bytes: Vec<u8>,
     /// From here on it is certificates or collateral.
     signed: Range<usize>,
-    verified: Box<dyn Fn(&[u8]) -> bool + Sync>,
+    verified: Judge,
 }
 
 /// A range of bytes whose value decides nothing.

@@ -4,11 +4,14 @@
 //! failure at a check of the collateral is passed over, because the quote's own checks come before it and passed
 //! (`attest::tdx::CHECKS`).
 
-use proveil_core::attest::tdx::rules::{self, Expected, Finding, Register, TdxPolicy};
+use proveil_core::appraise::appraise_tdx;
+use proveil_core::attest::TrustRoots;
+use proveil_core::attest::tdx::rules::{self, Expected, Finding, Register, TdxExpectations, TdxPolicy};
 use proveil_core::attest::tdx::{self, Quote, TcbStatus, TdxClaims};
 use proveil_core::claims::TdBody;
 use proveil_core::error::{Code, Error};
 use proveil_core::evidence::{PcsResponses, TdxCollateral};
+use proveil_core::policy::Policy;
 use proveil_core::wire::hex;
 use serde_json::{Value, json};
 
@@ -104,7 +107,30 @@ pub fn judge(input: &Value) -> Result<Outcome, Malformed> {
     {
         return Ok(Outcome::Rejected(code, detail));
     }
+    if input.get("execution_mode").and_then(Value::as_str) == Some("public_api") {
+        let verdict = appraised(input, given, pins, &roots)?;
+        if let Err(error) = verdict {
+            return Ok(Outcome::Rejected(collateral_code(&error), error.to_string()));
+        }
+    }
     Ok(Outcome::Accepted(outputs(&quote)))
+}
+
+/// The verdict of the entry that applications use, under the standard policy with the case's minimum.
+fn appraised(
+    input: &Value,
+    given: &Value,
+    pins: &Value,
+    roots: &TrustRoots,
+) -> Result<Result<(), Error>, Malformed> {
+    let least = pins.get("min_tcb_evaluation_data_number").cloned().unwrap_or_else(|| json!(0));
+    let document =
+        json!({ "schema": "proveil.policy/v1", "tdx": { "min_tcb_evaluation_data_number": least } });
+    let policy = Policy::from_json(document.to_string().as_bytes());
+    let policy = policy.map_err(|error| Malformed(error.to_string()))?;
+    let (quote, collateral) = (base64_member(input, "quote_b64")?, [collateral(given)?]);
+    let expected = TdxExpectations::default();
+    Ok(appraise_tdx(&quote, &collateral, &expected, &policy, roots, time(input)?).1)
 }
 
 /// The suite's code when the quote itself failed.
