@@ -91,6 +91,12 @@ pub const REPORT_MAX_BYTES: usize = 4 * 1024 * 1024;
 pub const REPORT_TEXT_MAX_BYTES: usize = 8 * 1024;
 /// Entries of one list of a report.
 pub const REPORT_LIST_MAX: usize = 4096;
+/// An evidence bundle: its JSON form, or the files of its directory form together.
+pub const EVIDENCE_BUNDLE_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Sets of vendor collateral in one evidence bundle.
+pub const EVIDENCE_COLLATERAL_MAX: usize = 64;
+/// One file name in the directory form of an evidence bundle.
+pub const EVIDENCE_FILE_NAME_MAX_BYTES: usize = 64;
 /// Choices of one answer that are followed.
 pub const ANSWER_MAX_CHOICES: usize = 128;
 /// Re-verifications that one request may cause.

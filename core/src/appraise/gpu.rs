@@ -37,10 +37,13 @@ pub(crate) struct GpuInput<'a> {
 }
 
 /// Why something that NVIDIA could have said was asked for and could not be had: causes that mean "not now" (3xx).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct NotFetched {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotFetched {
+    /// Reference manifests.
     pub rims: Option<Error>,
+    /// Answers about revocation.
     pub ocsp: Option<Error>,
+    /// Tokens of the attestation service.
     pub nras: Option<Error>,
 }
 

@@ -1,5 +1,6 @@
 //! Bare GPUs and switches, without an enclave around them: for those who hold the evidence of their own machine, and for files.
 
+use super::Rules;
 use super::gpu::{self, GpuFindings, GpuInput, NotFetched};
 use crate::attest::TrustRoots;
 use crate::attest::nvidia::{self, Device, GpuEvidence};
@@ -29,7 +30,13 @@ pub fn appraise_nvidia(
     roots: &TrustRoots,
     at: u64,
 ) -> (Report, Result<()>) {
+    appraise(input, &Rules { policy, roots, at, recheck: None })
+}
+
+pub(crate) fn appraise(input: &NvidiaInput<'_>, by: &Rules<'_>) -> (Report, Result<()>) {
+    let Rules { policy, roots, at, .. } = *by;
     let mut appraisal = Appraisal::of_hardware(policy);
+    by.note_recheck(&mut appraisal);
     let devices = GpuEvidence::of_devices(input.devices.to_vec())
         .and_then(|evidence| nvidia::verify(&evidence, input.nonce, roots, at));
     let shared = GpuInput {

@@ -13,8 +13,8 @@ use crate::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
 use crate::policy::Policy;
 use crate::secret::SecretText;
 
-use super::Provider;
 use super::venice::VeniceExchange;
+use super::{Provider, ProviderEvidence};
 
 /// What to verify, and by which rules.
 #[derive(Debug)]
@@ -108,5 +108,16 @@ impl Exchange {
     /// What an offline re-check needs, once the outcome is there: the provider's answer and our challenge.
     pub fn evidence(&self) -> Option<(&[u8], &[u8; 32])> {
         self.state.evidence()
+    }
+
+    /// Everything that the appraisal used, once the outcome is there, and when it was made.
+    /// [`crate::bundle::EvidenceBundle::of_exchange`] keeps it with the rules.
+    pub fn capture(&self) -> Option<(ProviderEvidence, u64)> {
+        self.state.capture()
+    }
+
+    /// What is judged by.
+    pub fn rules(&self) -> (&Policy, &TrustRoots) {
+        self.state.rules()
     }
 }

@@ -8,7 +8,7 @@ mod node;
 mod reports;
 pub mod venice;
 
-pub use appraise::{EvidenceInput, appraise, appraise_endorsed};
+pub use appraise::{EvidenceInput, ProviderEvidence, appraise, appraise_endorsed};
 pub use exchange::{Exchange, ExchangeConfig, Step};
 pub use inspect::{INSPECT_KINDS, inspect, open_field, opener_for_key, seal_field};
 pub use reports::{RecordedReport, ReportShape, appraise_report};

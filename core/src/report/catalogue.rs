@@ -45,6 +45,8 @@ entries! {
     Freshness Enforced "nonce.cpu" "The signed report data holds our challenge" "The quote was made for another request: a replay." "venice.md 2.4 step 8";
     KeyBinding Enforced "binding.report_data" "Unsigned copies of the report data equal the signed bytes" "Copies are never used to decide; a wrong one shows tampering." "venice.md 2.4 step 9";
     Transport Enforced "binding.tls" "The TLS certificate is the one bound in the quote" "The connection ends outside the enclave." "attestation.md 4.2 item 8";
+    KeyBinding Enforced "instance.unknown" "The evidence is of one instance that the provider names" "The key that requests would be encrypted to belongs to another instance, or to two." "attestation.md 4.1";
+    Gpu Enforced "binding.gpu" "The device evidence is the one that the enclave vouches for" "The evidence was added, removed or edited after the enclave hashed it." "attestation.md 4.1";
     Software Enforced "eventlog.parse" "The event log has the expected form" "A log that cannot be read strictly is not trusted in part." "venice.md 2.8";
     Software Enforced "eventlog.digest" "Each event's digest follows from its content" "Somebody edited an event, for instance the compose hash." "venice.md 2.8 item 2";
     Software Enforced "eventlog.replay" "The event log leads to the measured registers" "The log is not the log of this enclave." "venice.md 2.8 item 1";
@@ -58,6 +60,16 @@ entries! {
     Software Enforced "ohttp.key_config" "The OHTTP key configuration is named consistently" "Two different configurations mean that one was changed." "venice.md 2.2";
     Software Enforced "ohttp.signature" "The OHTTP key configuration is signed by the key it names" "The configuration was altered. (This key is not bound by this quote and is not used.)" "attestation.md 4.2 item 3";
     Software Enforced "software.reference" "The measured software equals a reference value of the policy" "The enclave runs other software than the one you named." "attestation.md 4.3";
+    KeyBinding Enforced "tdx.policy.report_data" "The report data begins as you expect" "The evidence was made for another challenge or key than yours." "attestation.md 2.5";
+    Software Enforced "tdx.policy.mr_td" "MRTD, the guest's first content, is the expected one" "The guest was started from other firmware." "attestation.md 2.5";
+    Hardware Enforced "tdx.policy.mr_seam" "The TDX module is the expected one" "Another version of Intel's module runs the guest." "attestation.md 2.5";
+    Software Enforced "tdx.policy.mr_config_id" "MR_CONFIG_ID, which the host chose, is the expected one" "The host started the guest for something else." "attestation.md 2.5";
+    Software Enforced "tdx.policy.mr_owner" "MR_OWNER, which the host chose, is the expected one" "The host started the guest for something else." "attestation.md 2.5";
+    Software Enforced "tdx.policy.mr_owner_config" "MR_OWNER_CONFIG, which the host chose, is the expected one" "The host started the guest for something else." "attestation.md 2.5";
+    Software Enforced "tdx.policy.rtmr0" "RTMR0 is the expected one" "The guest measured other software while it started." "attestation.md 2.5";
+    Software Enforced "tdx.policy.rtmr1" "RTMR1 is the expected one" "The guest measured other software while it started." "attestation.md 2.5";
+    Software Enforced "tdx.policy.rtmr2" "RTMR2 is the expected one" "The guest measured other software while it started." "attestation.md 2.5";
+    Software Enforced "tdx.policy.rtmr3" "RTMR3 is the expected one" "The guest measured other software while it started." "attestation.md 2.5";
     Transport Enforced "missing" "The report names at least one model node" "A gateway alone proves nothing about the node that reads the prompt." "venice.md 2.2";
     Gpu Enforced "gpu.missing" "GPU evidence is there" "The policy asks for GPU evidence and the answer has none." "venice.md 2.6";
     Gpu Enforced "gpu.parse" "GPU reports have the exact SPDM layout" "Altered or foreign reports are refused before any field is used." "attestation.md 3.1";

@@ -81,24 +81,35 @@ impl GpuEvidence {
             }
             Some(object) => object,
         };
-        let list = match object.get("evidence_list") {
-            None | Some(Json::Null) if object.as_object().is_some() => return Err(missing()),
-            Some(Json::Array(list)) if list.is_empty() => return Err(missing()),
-            Some(Json::Array(list)) => list,
-            _ => return Err(malformed("It has no evidence list.")),
-        };
-        if list.len() > GPU_MAX_DEVICES.saturating_add(SWITCH_MAX_DEVICES) {
-            return Err(Error::new(Code::LimitExceeded).at("GPU devices"));
+        if object.as_object().is_none() {
+            return Err(malformed("It has no evidence list."));
         }
+        let evidence = GpuEvidence::read_list(object.get("evidence_list"))?;
         let nonce = match object.get("nonce") {
             None | Some(Json::Null) => None,
             Some(Json::String(nonce)) => Some(nonce.clone()),
             Some(_) => return Err(malformed("Its nonce is not a text.")),
         };
+        Ok(GpuEvidence { nonce, ..evidence })
+    }
+
+    /// Reads a list of devices, `[{certificate, evidence}, ...]` with base64 values. Other members of an entry are ignored.
+    /// Fails as [`GpuEvidence::read`] does.
+    pub fn read_list(list: Option<&Json>) -> Result<GpuEvidence> {
+        let list = match list {
+            None | Some(Json::Null) => return Err(Error::new(Code::GpuEvidenceMissing).at(MISSING)),
+            Some(list) => list.as_array().ok_or_else(|| malformed("It has no evidence list."))?,
+        };
+        if list.is_empty() {
+            return Err(Error::new(Code::GpuEvidenceMissing).at(MISSING));
+        }
+        if list.len() > GPU_MAX_DEVICES.saturating_add(SWITCH_MAX_DEVICES) {
+            return Err(Error::new(Code::LimitExceeded).at("GPU devices"));
+        }
         let devices: Option<Vec<Device>> = list.iter().map(Device::read).collect();
         let devices =
             devices.ok_or_else(|| malformed("A device lacks evidence or certificate in base64."))?;
-        Ok(GpuEvidence { nonce, devices })
+        Ok(GpuEvidence { nonce: None, devices })
     }
 
     /// Evidence of bare devices, without a provider around it. Fails as [`GpuEvidence::read`] does.

@@ -6,6 +6,8 @@ use super::channel::VeniceChannel;
 use super::models::parse_models;
 use super::request::{KnownModels, check_model};
 use crate::appraise::gpu::NotFetched;
+use crate::appraise::{CAPTURED_ROOTS, recheck_command};
+use crate::attest::TrustRoots;
 use crate::attest::tdx::{Platform, Quote, VerifiedCollateral};
 use crate::crypto::SecureRandom;
 use crate::endpoint::{Outcome, VerifiedEndpoint};
@@ -13,6 +15,8 @@ use crate::error::{Code, Error, Result};
 use crate::evidence::{CollateralRequests, GpuEndorsements, PcsResponses, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, TransportFailure, encode_query};
 use crate::limits;
+use crate::policy::Policy;
+use crate::provider::ProviderEvidence;
 use crate::provider::endorsements::{Context, Endorsing};
 use crate::provider::exchange::{ExchangeConfig, Step};
 use crate::provider::node::all_quotes;
@@ -64,6 +68,8 @@ pub(crate) struct VeniceExchange {
     failure: Option<Error>,
     /// Why collateral could not be fetched; the appraisal then lacks it and ends as indeterminate.
     collateral_failure: Option<Error>,
+    /// What the appraisal used, and when it was made.
+    used: Option<(ProviderEvidence, u64)>,
 }
 
 impl VeniceExchange {
@@ -90,6 +96,7 @@ impl VeniceExchange {
             endorsing,
             failure: None,
             collateral_failure: None,
+            used: None,
         };
         if let Some(list) = exchange.config.model_list.take() {
             exchange.take_model_list(&list)?;
@@ -174,6 +181,14 @@ impl VeniceExchange {
 
     pub fn evidence(&self) -> Option<(&[u8], &[u8; 32])> {
         matches!(self.state, State::Done).then_some((self.response.as_slice(), &self.nonce))
+    }
+
+    pub fn capture(&self) -> Option<(ProviderEvidence, u64)> {
+        self.used.clone()
+    }
+
+    pub fn rules(&self) -> (&Policy, &TrustRoots) {
+        (&self.config.policy, &self.config.roots)
     }
 
     /// Trouble with collateral leaves the appraisal to say what is missing; everything else ends the exchange.
@@ -274,7 +289,7 @@ impl VeniceExchange {
         if matches!(self.state, State::Appraise)
             && (self.endorsing.is_none()
                 || self.collateral_failure.is_some()
-                || self.judge(at).report.verdict() == Verdict::Refused)
+                || self.judge(at).0.report.verdict() == Verdict::Refused)
         {
             return None;
         }
@@ -338,25 +353,39 @@ impl VeniceExchange {
             .header("accept-encoding", "identity")
     }
 
-    fn judge(&self, at: u64) -> Appraised {
-        let collateral = self.usable_collateral(at);
-        appraise(&Input {
-            response: &self.response,
-            nonce: &self.nonce,
-            model: Some(&self.config.model),
-            base_url: self.base.as_str(),
+    fn judge(&self, at: u64) -> (Appraised, ProviderEvidence) {
+        let evidence = ProviderEvidence {
+            provider: self.config.provider,
+            model: Some(self.config.model.clone()),
+            base_url: self.base.as_str().to_owned(),
+            nonce: self.nonce,
+            response: self.response.clone(),
+            collateral: self.usable_collateral(at),
+            collateral_failure: self.collateral_failure.clone(),
+            endorsements: self.used_endorsements().clone(),
+            not_fetched: self.endorsing.as_ref().map_or(NotFetched::NOTHING, |one| one.not_fetched().clone()),
+        };
+        let roots = self.config.roots.is_custom().then_some(CAPTURED_ROOTS);
+        let appraised = appraise(&Input {
+            response: &evidence.response,
+            nonce: &evidence.nonce,
+            model: evidence.model.as_deref(),
+            base_url: &evidence.base_url,
             policy: &self.config.policy,
             roots: &self.config.roots,
-            collateral: &collateral,
-            collateral_failure: self.collateral_failure.as_ref(),
-            endorsements: self.used_endorsements(),
-            not_fetched: self.endorsing.as_ref().map_or(&NotFetched::NOTHING, Endorsing::not_fetched),
+            collateral: &evidence.collateral,
+            collateral_failure: evidence.collateral_failure.as_ref(),
+            endorsements: &evidence.endorsements,
+            not_fetched: &evidence.not_fetched,
             at,
-        })
+            recheck: Some(recheck_command(roots, None, at)),
+        });
+        (appraised, evidence)
     }
 
     fn appraise(&mut self, at: u64) -> Outcome {
-        let Appraised { report, accepted } = self.judge(at);
+        let (Appraised { report, accepted }, evidence) = self.judge(at);
+        self.used = Some((evidence, at));
         match accepted {
             Ok((accepted, key)) => {
                 let channel = VeniceChannel::new(&self.config, self.base.clone(), key);
