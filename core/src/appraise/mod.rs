@@ -10,6 +10,7 @@ pub(crate) mod tdx;
 
 pub use crate::attest::snp::rules::SnpExpectations;
 pub use crate::attest::tdx::rules::TdxExpectations;
+pub use gpu::NotFetched;
 pub use nvidia::{NvidiaInput, appraise_nvidia};
 pub use snp::appraise_snp;
 pub use tdx::appraise_tdx;

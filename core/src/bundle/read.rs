@@ -3,12 +3,12 @@
 use super::members::{Members, invalid};
 use super::parts::Reader;
 use super::{Evidence, EvidenceBundle, ReadFile, SCHEMA, collateral};
-use crate::appraise::{SnpExpectations, TdxExpectations};
+use crate::appraise::{NotFetched, SnpExpectations, TdxExpectations};
 use crate::attest::TrustRoots;
 use crate::attest::nvidia::Device;
 use crate::attest::tdx::rules::Register;
 use crate::claims::DeviceKind;
-use crate::error::{Code, Error, Result};
+use crate::error::{Class, Code, Error, Result};
 use crate::evidence::{GpuEndorsements, NrasAnswer, RimDocument, SnpEndorsements, TdxCollateral};
 use crate::http::BaseUrl;
 use crate::limits;
@@ -70,6 +70,7 @@ fn provider(value: &Json, reader: &mut Reader<'_>) -> Result<ProviderEvidence> {
         "collateral",
         "collateral_failure",
         "endorsements",
+        "not_fetched",
     ];
     let members = Members::of(value, "provider", &names)?;
     let base_url = members.must_text("base_url")?;
@@ -84,10 +85,21 @@ fn provider(value: &Json, reader: &mut Reader<'_>) -> Result<ProviderEvidence> {
         collateral: collateral_list(&members, reader)?,
         collateral_failure: members
             .get("collateral_failure")
-            .map(|value| failure(value, "provider.collateral_failure"))
+            .map(|value| failure(value, "provider.collateral_failure", |code| code == Code::CollateralUnreachable))
             .transpose()?,
         endorsements: gpu_endorsements(members.get("endorsements"), "provider.endorsements", reader)?,
+        not_fetched: members.get("not_fetched").map(not_fetched).transpose()?.unwrap_or_default(),
     })
+}
+
+fn not_fetched(value: &Json) -> Result<NotFetched> {
+    let path = "provider.not_fetched";
+    let members = Members::of(value, path, &["rims", "ocsp", "nras"])?;
+    let one = |name: &str| {
+        let value = members.get(name);
+        value.map(|value| failure(value, &format!("{path}.{name}"), |code| code.class() == Class::Indeterminate)).transpose()
+    };
+    Ok(NotFetched { rims: one("rims")?, ocsp: one("ocsp")?, nras: one("nras")? })
 }
 
 fn bounded(members: &Members<'_>, name: &str, max: usize) -> Result<Option<String>> {
@@ -97,13 +109,15 @@ fn bounded(members: &Members<'_>, name: &str, max: usize) -> Result<Option<Strin
     }
 }
 
-/// Only the cause that an appraisal looks at: anything else would be ignored by it.
-fn failure(value: &Json, path: &str) -> Result<Error> {
+/// Only a cause that an appraisal looks at: anything else would be ignored by it.
+fn failure(value: &Json, path: &str, is_allowed: impl Fn(Code) -> bool) -> Result<Error> {
     let members = Members::of(value, path, &["code", "check", "expected", "found", "context"])?;
-    let code = Code::CollateralUnreachable;
-    if members.must_text("code")? != code.text() {
-        return Err(members.invalid("code").expected(code.text()));
-    }
+    let text = members.must_text("code")?;
+    let number = text.strip_prefix("PV-").and_then(|number| number.parse().ok());
+    let code = number
+        .and_then(Code::from_number)
+        .filter(|code| code.text() == text && is_allowed(*code))
+        .ok_or_else(|| members.invalid("code").found(text))?;
     let mut error = Error::new(code);
     if let Some(text) = members.text("check")? {
         error = error.at(text);

@@ -2,7 +2,7 @@
 
 use super::parts::Writer;
 use super::{BundleFile, Evidence, EvidenceBundle, INDEX_FILE, POLICY_FILE, ROOTS_FILE, SCHEMA, collateral};
-use crate::appraise::{SnpExpectations, TdxExpectations};
+use crate::appraise::{NotFetched, SnpExpectations, TdxExpectations};
 use crate::attest::TrustRoots;
 use crate::attest::nvidia::Device;
 use crate::claims::DeviceKind;
@@ -87,6 +87,20 @@ fn provider(evidence: &ProviderEvidence, writer: &mut Writer) -> Json {
         out.put("collateral_failure", failure_object(failure));
     }
     out.put("endorsements", gpu_endorsements(&evidence.endorsements, writer));
+    if evidence.not_fetched != NotFetched::NOTHING {
+        out.put("not_fetched", not_fetched_object(&evidence.not_fetched));
+    }
+    out.json()
+}
+
+fn not_fetched_object(not_fetched: &NotFetched) -> Json {
+    let NotFetched { rims, ocsp, nras } = not_fetched;
+    let mut out = Object::default();
+    for (name, failure) in [("rims", rims), ("ocsp", ocsp), ("nras", nras)] {
+        if let Some(failure) = failure {
+            out.put(name, failure_object(failure));
+        }
+    }
     out.json()
 }
 
