@@ -638,6 +638,11 @@ typedef struct pv_client_options {
     uint32_t idle_timeout_s;
     /** Bound for a whole verification, in seconds; 0 for the default. */
     uint32_t verification_timeout_s;
+    /**
+     * Where NVIDIA's manifests, OCSP answers and attestation service are reached, NUL-terminated;
+     * NULL for NVIDIA's hosts. They are asked only where the policy requires what they say.
+     */
+    const char *nvidia_url;
 } pv_client_options;
 
 /** What to verify, and by which rules, for pv_exchange_new(). Set all members to zero first. */
@@ -669,6 +674,18 @@ typedef struct pv_exchange_options {
      * A recent answer of the provider's model list, to save a request; empty if there is none.
      */
     pv_bytes model_list;
+    /**
+     * Where NVIDIA's manifests, OCSP answers and attestation service are reached, NUL-terminated;
+     * NULL for NVIDIA's hosts. They are asked only where the policy requires what they say.
+     */
+    const char *nvidia_url;
+    /**
+     * What NVIDIA said earlier, each as from pv_exchange_endorsements_json(), at most 16 MiB. It is
+     * verified like what is fetched.
+     */
+    const pv_bytes *endorsements;
+    /** Number of endorsement documents, at most 64. */
+    size_t endorsements_count;
 } pv_exchange_options;
 
 /** One header of an HTTP answer. */
@@ -1158,7 +1175,7 @@ pv_status pv_cancel_free(pv_cancel *cancel);
  * @param[out] exchange  to be freed with pv_exchange_free()
  * @param[out] error     may be NULL
  *
- * Threads: any. Codes: PV-101, PV-104, PV-136, PV-312, PV-601, PV-701 to PV-703, PV-705, PV-706,
+ * Threads: any. Codes: PV-101, PV-104, PV-136, PV-312 (collateral, endorsements), PV-601, PV-701 to PV-703, PV-705, PV-706,
  * PV-710, PV-903.
  */
 pv_status pv_exchange_new(const pv_exchange_options *options,
@@ -1258,6 +1275,19 @@ pv_status pv_exchange_collateral_json(const pv_exchange *exchange,
                                       size_t index,
                                       pv_buf *json,
                                       pv_error **error);
+
+/**
+ * What NVIDIA said on the way, as JSON, for pv_exchange_options.endorsements of a later
+ * verification. It is signed, and is verified again on every use. It names the GPUs.
+ *
+ * @param[out] json   empty if NVIDIA was asked nothing; to be freed with pv_buf_free()
+ * @param[out] error  may be NULL
+ *
+ * Threads: one at a time, otherwise PV-707. Codes: PV-701 to PV-703, PV-707.
+ */
+pv_status pv_exchange_endorsements_json(const pv_exchange *exchange,
+                                        pv_buf *json,
+                                        pv_error **error);
 
 /**
  * The provider's model list that was fetched on the way, for pv_exchange_options.model_list of a
