@@ -1175,7 +1175,7 @@ pv_status pv_cancel_free(pv_cancel *cancel);
  * @param[out] exchange  to be freed with pv_exchange_free()
  * @param[out] error     may be NULL
  *
- * Threads: any. Codes: PV-101, PV-104, PV-136, PV-312 (collateral, endorsements), PV-601, PV-701 to PV-703, PV-705, PV-706,
+ * Threads: any. Codes: PV-101, PV-104, PV-136, PV-312, PV-601, PV-701 to PV-703, PV-705, PV-706,
  * PV-710, PV-903.
  */
 pv_status pv_exchange_new(const pv_exchange_options *options,
