@@ -151,7 +151,7 @@ unsafe fn config(given: &pv_exchange_options) -> Result<ExchangeConfig> {
 /// @param[out] exchange  to be freed with pv_exchange_free()
 /// @param[out] error     may be NULL
 ///
-/// Threads: any. Codes: PV-101, PV-104, PV-136, PV-312 (collateral, endorsements), PV-601, PV-701 to PV-703, PV-705, PV-706,
+/// Threads: any. Codes: PV-101, PV-104, PV-136, PV-312, PV-601, PV-701 to PV-703, PV-705, PV-706,
 /// PV-710, PV-903.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pv_exchange_new(

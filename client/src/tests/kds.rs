@@ -193,6 +193,7 @@ async fn reports_that_cannot_be_asked_about() {
         &mut proveil_testkit::forge::Random::from_seed([3; 32]),
         sim.now(),
     );
-    let unknown = desk.client.fetch_snp_endorsements(&turin.evidence.report, &SnpEndorsements::new(), None);
+    let none = SnpEndorsements::new();
+    let unknown = desk.client.fetch_snp_endorsements(&turin.evidence.report, &none, None);
     assert_eq!(unknown.await.unwrap_err().code(), Code::CollateralMissing);
 }
