@@ -7,6 +7,7 @@
 //! and T68).
 
 mod collateral;
+mod files;
 mod members;
 mod parts;
 mod read;
@@ -53,7 +54,7 @@ pub enum Evidence {
         /// Intel's collateral; sets for other platforms do not matter.
         collateral: Vec<TdxCollateral>,
         /// Values that the caller knows.
-        expected: TdxExpectations,
+        expected: Box<TdxExpectations>,
     },
     /// NVIDIA GPUs and switches of one system.
     Nvidia {
@@ -98,6 +99,9 @@ pub struct BundleFile {
     pub bytes: Vec<u8>,
 }
 
+/// Gives the file of a name, which may be that many bytes long.
+pub type ReadFile<'f> = dyn FnMut(&str, usize) -> Result<Vec<u8>> + 'f;
+
 impl EvidenceBundle {
     /// Evidence with rules and the time to judge by, in seconds since 1970-01-01T00:00:00Z.
     pub const fn new(evidence: Evidence, policy: Policy, roots: TrustRoots, at: u64) -> EvidenceBundle {
@@ -120,7 +124,7 @@ impl EvidenceBundle {
     /// Reads the directory form. `read` gives the file of a name, which is at most that many bytes long; it is asked for
     /// [`INDEX_FILE`] first and then for plain names in the same folder only. Fails as [`EvidenceBundle::from_json`] does, and with
     /// what `read` fails with.
-    pub fn from_files(read: &mut dyn FnMut(&str, usize) -> Result<Vec<u8>>) -> Result<EvidenceBundle> {
+    pub fn from_files(read: &mut ReadFile<'_>) -> Result<EvidenceBundle> {
         let index = read(INDEX_FILE, crate::limits::EVIDENCE_BUNDLE_MAX_BYTES)?;
         read::read(&index, Some(read))
     }

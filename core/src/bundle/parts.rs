@@ -1,7 +1,7 @@
 //! Parts that stand inside the JSON text in one form of a bundle and in files of their own in the other.
 
-use super::BundleFile;
 use super::members::{Members, invalid};
+use super::{BundleFile, ReadFile};
 use crate::error::{Code, Error, Result};
 use crate::limits::{EVIDENCE_BUNDLE_MAX_BYTES, EVIDENCE_FILE_NAME_MAX_BYTES};
 use crate::wire::base64;
@@ -48,7 +48,7 @@ fn reference(files: &mut Vec<BundleFile>, name: &str, bytes: Vec<u8>) -> Json {
 /// Gets parts from where they are.
 pub(super) struct Reader<'r> {
     /// Gives the content of a file; `None` for the form that has none.
-    read: Option<&'r mut dyn FnMut(&str, usize) -> Result<Vec<u8>>>,
+    read: Option<&'r mut ReadFile<'r>>,
     /// Bytes that may still be read.
     left: usize,
     /// Files that were read: each belongs to one place.
@@ -57,10 +57,7 @@ pub(super) struct Reader<'r> {
 
 impl<'r> Reader<'r> {
     /// `index` is the length of the text that names the parts.
-    pub fn new(
-        read: Option<&'r mut dyn FnMut(&str, usize) -> Result<Vec<u8>>>,
-        index: usize,
-    ) -> Result<Reader<'r>> {
+    pub fn new(read: Option<&'r mut ReadFile<'r>>, index: usize) -> Result<Reader<'r>> {
         let left = EVIDENCE_BUNDLE_MAX_BYTES.checked_sub(index).ok_or_else(too_large)?;
         Ok(Reader { read, left, seen: Vec::new() })
     }

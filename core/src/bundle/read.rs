@@ -2,7 +2,7 @@
 
 use super::members::{Members, invalid};
 use super::parts::Reader;
-use super::{Evidence, EvidenceBundle, SCHEMA, collateral};
+use super::{Evidence, EvidenceBundle, ReadFile, SCHEMA, collateral};
 use crate::appraise::{SnpExpectations, TdxExpectations};
 use crate::attest::TrustRoots;
 use crate::attest::nvidia::Device;
@@ -25,10 +25,7 @@ const MODEL_MAX_BYTES: usize = 256;
 /// Longest name of a manifest.
 const RIM_ID_MAX_BYTES: usize = 256;
 
-pub(super) fn read(
-    bytes: &[u8],
-    files: Option<&mut dyn FnMut(&str, usize) -> Result<Vec<u8>>>,
-) -> Result<EvidenceBundle> {
+pub(super) fn read<'r>(bytes: &[u8], files: Option<&'r mut ReadFile<'r>>) -> Result<EvidenceBundle> {
     let mut reader = Reader::new(files, bytes.len())?;
     let document = Json::parse(bytes).map_err(|_| invalid("document").expected("strict JSON"))?;
     let names = ["schema", "kind", "at", "policy", "trust_roots"];
@@ -172,7 +169,7 @@ fn tdx(value: &Json, reader: &mut Reader<'_>) -> Result<Evidence> {
             }
         }
     }
-    Ok(Evidence::Tdx { quote, collateral, expected })
+    Ok(Evidence::Tdx { quote, collateral, expected: Box::new(expected) })
 }
 
 fn nvidia(value: &Json, reader: &mut Reader<'_>) -> Result<Evidence> {
