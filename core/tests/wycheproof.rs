@@ -5,6 +5,8 @@
 //! cannot drop out unseen. HMAC is not offered by itself: it is judged inside HKDF. P-256 signing and SHA-2 have no sets that fit; the two
 //! back ends are compared with each other on them (`core/src/crypto/differential.rs`). Keys with bad points: threats T28.
 
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use proveil_core::crypto::{self, AesGcm256, GCM_TAG_LEN};

@@ -86,3 +86,12 @@ fn a_second_verifier_agrees() {
         assert!(differing.contains_key(*check), "{check} makes no difference: {reason}");
     }
 }
+
+/// `docs/second-opinion.md` lists and explains the same differences.
+#[test]
+fn differences_are_documented() {
+    let page = include_str!("../../docs/second-opinion.md");
+    for (check, reason) in NOT_ITS_CHECKS {
+        assert!(page.contains(&format!("| `{check}` | {reason} |")), "{check}");
+    }
+}
