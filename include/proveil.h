@@ -638,6 +638,12 @@ typedef struct pv_client_options {
     uint32_t idle_timeout_s;
     /** Bound for a whole verification, in seconds; 0 for the default. */
     uint32_t verification_timeout_s;
+    /**
+     * File of pinned software, NUL-terminated, as `proveil pin` keeps it: other software than the
+     * pinned one is refused (PV-263), and a file that cannot be read is an error (PV-139). NULL for
+     * no pins.
+     */
+    const char *pins_path;
 } pv_client_options;
 
 /** What to verify, and by which rules, for pv_exchange_new(). Set all members to zero first. */

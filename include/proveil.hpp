@@ -523,6 +523,7 @@ struct ClientOptions {
     std::string ca_bundle_pem = {};
     std::optional<std::string> proxy = std::nullopt; ///< a URL, "none" or "environment"
     std::optional<std::string> cache_dir = std::nullopt;
+    std::optional<std::string> pins_path = std::nullopt; ///< file of pinned software
 };
 
 /// Verifies, sends and opens with a transport of its own.
@@ -563,6 +564,7 @@ class Client : public detail::Owner<pv_client> {
         raw.ca_bundle_pem = detail::bytes(options.ca_bundle_pem);
         raw.proxy = detail::c_str(options.proxy);
         raw.cache_dir = detail::c_str(options.cache_dir);
+        raw.pins_path = detail::c_str(options.pins_path);
         return detail::made<pv_client>(
             [&](pv_client **out, pv_error **error) { return pv_client_new(&raw, out, error); });
     }

@@ -16,6 +16,7 @@ mod config;
 mod disk;
 mod models;
 mod notice;
+mod pins;
 mod proofs;
 mod random;
 mod stream;
@@ -24,15 +25,17 @@ mod tests;
 mod transport;
 mod verify;
 
-pub use client::Client;
+pub use client::{Client, Measured};
 pub use config::{ClientConfig, Proxy, Timeouts};
 pub use notice::{Notice, Observer};
+pub use pins::{FilePins, MemoryPins, PinStore};
 pub use stream::Stream;
 
 pub use proveil_core as core;
 pub use proveil_core::attest::TrustRoots;
 pub use proveil_core::endpoint::{Event, Receipt, SignatureVerdict, TextField, VerifiedEndpoint};
 pub use proveil_core::http::BaseUrl;
+pub use proveil_core::pin::{Difference, Pin, PinKey, Software};
 pub use proveil_core::policy::Policy;
 pub use proveil_core::provider::Provider;
 pub use proveil_core::report::{Report, Verdict};

@@ -240,6 +240,7 @@ fn what_cannot_be_relaxed() {
         Defect::AttestationDown,
         Defect::DivertedEnclave,
         Defect::EventLogMissing,
+        Defect::SoftwareUpdated,
         Defect::CollateralDown,
         Defect::CollateralHtml,
     ];

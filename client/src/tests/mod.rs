@@ -4,6 +4,7 @@
 mod caching;
 mod chatting;
 mod defects;
+mod pinning;
 
 use std::sync::{Arc, Mutex};
 

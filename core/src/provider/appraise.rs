@@ -53,6 +53,7 @@ pub fn appraise_endorsed(
                 collateral: input.collateral,
                 collateral_failure: None,
                 endorsements,
+                pin: None,
                 at,
             });
             (appraised.report, appraised.accepted.map(drop))

@@ -15,6 +15,7 @@ pub(crate) use gpu::check_gpu_payload;
 pub(crate) use identity::{Identity, check_report_data, optional_text};
 
 use crate::appraise::gpu::GpuFindings;
+use crate::attest::dstack::EventLog;
 use crate::attest::{self, TrustRoots, tdx};
 use crate::claims::{TdxClaims, Verified};
 use crate::crypto;
@@ -58,6 +59,10 @@ pub(crate) struct NodeFindings {
     pub gpu_bound: bool,
     /// Whether the event log tied an application description to the quote.
     pub compose_measured: bool,
+    /// The event log that led to the measured registers.
+    pub log: Option<EventLog>,
+    /// The application description whose hash was measured.
+    pub compose: Option<String>,
 }
 
 /// Runs every check of one node. Later checks that need the quote are listed as not checked when it fails.

@@ -12,6 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::evidence::{CollateralRequests, GpuEndorsements, PcsResponses, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, TransportFailure, encode_query};
 use crate::limits;
+use crate::pin::{Difference, Pin, Software};
 use crate::provider::exchange::{ExchangeConfig, Step};
 use crate::provider::node::all_quotes;
 use crate::report::Verdict;
@@ -53,6 +54,11 @@ pub(crate) struct VeniceExchange {
     model_list: Option<Vec<u8>>,
     /// An error that ends the exchange: what was asked for cannot be had, whatever the evidence.
     failure: Option<Error>,
+    /// What the endpoint was seen to run before.
+    pin: Option<Pin>,
+    /// What it runs now, and where that differs.
+    software: Option<Software>,
+    differences: Vec<Difference>,
     /// Why collateral could not be fetched; the appraisal then lacks it and ends as indeterminate.
     collateral_failure: Option<Error>,
 }
@@ -76,6 +82,9 @@ impl VeniceExchange {
             asked: Vec::new(),
             model_list: None,
             failure: None,
+            pin: None,
+            software: None,
+            differences: Vec::new(),
             collateral_failure: None,
         };
         if let Some(list) = exchange.config.model_list.take() {
@@ -123,6 +132,18 @@ impl VeniceExchange {
         };
         self.end_or_note(failure.error(unreachable, purpose));
         Ok(())
+    }
+
+    pub fn set_pin(&mut self, pin: Pin) {
+        self.pin = Some(pin);
+    }
+
+    pub fn software(&self) -> Option<&Software> {
+        self.software.as_ref()
+    }
+
+    pub fn differences(&self) -> &[Difference] {
+        &self.differences
     }
 
     pub fn fetched_collateral(&self) -> &[TdxCollateral] {
@@ -286,7 +307,7 @@ impl VeniceExchange {
 
     fn appraise(&mut self, at: u64) -> Outcome {
         let collateral = self.usable_collateral(at);
-        let Appraised { report, accepted } = appraise(&Input {
+        let Appraised { report, accepted, software, differences } = appraise(&Input {
             response: &self.response,
             nonce: &self.nonce,
             model: Some(&self.config.model),
@@ -297,8 +318,10 @@ impl VeniceExchange {
             collateral_failure: self.collateral_failure.as_ref(),
             // What NVIDIA says is not fetched in an exchange; a policy that requires it ends in `required_check_not_made`.
             endorsements: &GpuEndorsements::default(),
+            pin: self.pin.as_ref(),
             at,
         });
+        (self.software, self.differences) = (software, differences);
         match accepted {
             Ok((accepted, key)) => {
                 let channel = VeniceChannel::new(&self.config, self.base.clone(), key);
