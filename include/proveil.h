@@ -640,7 +640,7 @@ typedef struct pv_client_options {
     uint32_t verification_timeout_s;
     /**
      * File of pinned software, NUL-terminated, as `proveil pin` keeps it: other software than the
-     * pinned one is refused (PV-263), and a file that cannot be read is an error (PV-139). NULL for
+     * pinned one is refused (PV-263), and a file that cannot be read is an error (PV-140). NULL for
      * no pins.
      */
     const char *pins_path;

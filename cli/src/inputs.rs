@@ -8,7 +8,8 @@ use std::sync::Arc;
 use proveil::core::evidence::TdxCollateral;
 use proveil::core::wire::{hex, nearest};
 use proveil::{
-    BaseUrl, Client, ClientConfig, Code, Error, FilePins, Observer, PinStore, Policy, Provider, Result, TrustRoots,
+    BaseUrl, Client, ClientConfig, Code, Error, FilePins, Observer, PinStore, Policy, Provider, Result,
+    TrustRoots,
 };
 
 use crate::args::{Connection, Rules};

@@ -51,10 +51,17 @@ fn presets_are_shown_as_files_that_can_be_used() {
         std::fs::write(home.path().join("mine.json"), &shown.out).unwrap();
         let checked = run(home.path(), &["policy", "check", "mine.json"]);
         assert_eq!(checked.code, 0, "{}", checked.err);
-        assert!(checked.out.starts_with(&format!("mine.json: a valid policy, name {name}\nsha256 ")), "{}", checked.out);
+        assert!(
+            checked.out.starts_with(&format!("mine.json: a valid policy, name {name}\nsha256 ")),
+            "{}",
+            checked.out
+        );
         let facts = run(home.path(), &["policy", "show", "mine.json", "--json"]).json();
         assert_eq!((&facts["schema"], &facts["policy"]), (&json!("proveil.policy-shown/v1"), &shown.json()));
-        assert!(checked.out.contains(facts["sha256"].as_str().unwrap()) && shown.err.contains(facts["sha256"].as_str().unwrap()));
+        assert!(
+            checked.out.contains(facts["sha256"].as_str().unwrap())
+                && shown.err.contains(facts["sha256"].as_str().unwrap())
+        );
         let diff = run(home.path(), &["policy", "diff", name, "mine.json"]);
         assert_eq!((diff.code, diff.out.as_str()), (0, "The policies are the same.\n"));
     }
@@ -67,17 +74,34 @@ fn mistakes_are_located() {
     let home = tempfile::tempdir().unwrap();
     let start = "{\n  \"schema\": \"proveil.policy/v1\",\n";
     for (text, said) in [
-        (format!("{start}  \"sofware\": {{}}\n}}"), &["bad.json:3:3: sofware", "Did you mean `software`?"][..]),
-        (format!("{start}  \"extends\": \"venice/strikt\"\n}}"), &["bad.json:3:3: extends", "`venice/strict`"]),
         (
-            format!("{start}  \"tdx\": {{\n    \"accepted_tcb_statuses\": [\"UpToDate\",\n      \"OutofDate\"]\n  }}\n}}"),
+            format!("{start}  \"sofware\": {{}}\n}}"),
+            &["bad.json:3:3: sofware", "Did you mean `software`?"][..],
+        ),
+        (
+            format!("{start}  \"extends\": \"venice/strikt\"\n}}"),
+            &["bad.json:3:3: extends", "`venice/strict`"],
+        ),
+        (
+            format!(
+                "{start}  \"tdx\": {{\n    \"accepted_tcb_statuses\": [\"UpToDate\",\n      \"OutofDate\"]\n  }}\n}}"
+            ),
             &["bad.json:5:7: tdx.accepted_tcb_statuses[1]", "`OutOfDate`"],
         ),
-        (format!("{start}  \"max_age_s\": 9000\n}}"), &["bad.json:3:3: max_age_s", "expected 1 to 1800, found 9000"]),
-        (format!("{start}  \"name\": \"a\",\n  \"name\": \"b\"\n}}"), &["bad.json:4:3: document", "named twice"]),
+        (
+            format!("{start}  \"max_age_s\": 9000\n}}"),
+            &["bad.json:3:3: max_age_s", "expected 1 to 1800, found 9000"],
+        ),
+        (
+            format!("{start}  \"name\": \"a\",\n  \"name\": \"b\"\n}}"),
+            &["bad.json:4:3: document", "named twice"],
+        ),
         (format!("{start}  \"name\" \"a\"\n}}"), &["bad.json:3:10: document", "not JSON"]),
         (start.to_owned(), &["bad.json:2:", "ends too early"]),
-        (format!("{start}  \"advisory_checks\": [\"nonce.cpu\"]\n}}"), &["bad.json:3:23: advisory_checks[0]", "cannot be relaxed"]),
+        (
+            format!("{start}  \"advisory_checks\": [\"nonce.cpu\"]\n}}"),
+            &["bad.json:3:23: advisory_checks[0]", "cannot be relaxed"],
+        ),
     ] {
         std::fs::write(home.path().join("bad.json"), &text).unwrap();
         for args in [
@@ -125,7 +149,9 @@ fn differences_say_what_they_do() {
     .unwrap();
     let run = run(home.path(), &["policy", "diff", "standard", "mine.json"]);
     assert_eq!(run.code, 0, "{}", run.err);
-    for line in ["WEAKER    tdx.allow_perfmon", "stricter  software.app_id", "OTHER     snp.vmpls", "same      name"] {
+    for line in
+        ["WEAKER    tdx.allow_perfmon", "stricter  software.app_id", "OTHER     snp.vmpls", "same      name"]
+    {
         assert!(run.out.lines().any(|found| found == line), "{line} in {}", run.out);
     }
     let json = super_json(home.path());
@@ -137,7 +163,12 @@ fn differences_say_what_they_do() {
         .collect();
     assert_eq!(
         effects,
-        [("name", "none"), ("snp.vmpls", "other"), ("software.app_id", "stricter"), ("tdx.allow_perfmon", "weaker")]
+        [
+            ("name", "none"),
+            ("snp.vmpls", "other"),
+            ("software.app_id", "stricter"),
+            ("tdx.allow_perfmon", "weaker")
+        ]
     );
 }
 
@@ -191,7 +222,11 @@ fn a_policy_from_a_report() {
     let refused = stage.run(&["verify"], &["--policy", "mine.json"]);
     assert!(refused.code == 3 && refused.err.contains("PV-260"), "{}{}", refused.out, refused.err);
     // What was refused says nothing.
-    std::fs::write(home.join("report.json"), stage.run(&["verify"], &["--policy", "mine.json", "--json"]).out).unwrap();
+    std::fs::write(
+        home.join("report.json"),
+        stage.run(&["verify"], &["--policy", "mine.json", "--json"]).out,
+    )
+    .unwrap();
     let made = run(home, &["policy", "init", "--from", "report.json"]);
     assert!(made.code == 2 && made.err.contains("Only a verified report"), "{}", made.err);
 }
@@ -215,11 +250,17 @@ fn pins() {
     for (verb, args) in [(&["verify"][..], &[][..]), (&["pin"], &[]), (&["chat"], &["hello"])] {
         let refused = stage.run(verb, args);
         assert_eq!(refused.code, 3, "{verb:?}: {}{}", refused.out, refused.err);
-        assert!(refused.err.contains("PV-263") && refused.err.contains("compose hash"), "{verb:?}: {}", refused.err);
+        assert!(
+            refused.err.contains("PV-263") && refused.err.contains("compose hash"),
+            "{verb:?}: {}",
+            refused.err
+        );
     }
     let shown = stage.run(&["pin", "accept"], &[]);
     assert_eq!(shown.code, 3, "{}{}", shown.out, shown.err);
-    for part in ["Changed since", "event 3 of RTMR3 (compose-hash)", "docker_compose_file line 3", "Not pinned."] {
+    for part in
+        ["Changed since", "event 3 of RTMR3 (compose-hash)", "docker_compose_file line 3", "Not pinned."]
+    {
         assert!(shown.out.contains(part), "{part} in {}", shown.out);
     }
     let json = stage.run(&["pin", "accept"], &["--json"]).json();
@@ -241,10 +282,15 @@ fn pins() {
     assert!(run(stage.home.path(), &["pin", "list", "--pins", "other.json"]).out.contains("Nothing"));
     std::fs::write(&file, "{").unwrap();
     stage.sim.clear_recorded();
-    for (verb, args) in [(&["verify"][..], &[][..]), (&["pin"], &[]), (&["pin", "accept"], &["--yes"]), (&["chat"], &["hello"])] {
+    for (verb, args) in [
+        (&["verify"][..], &[][..]),
+        (&["pin"], &[]),
+        (&["pin", "accept"], &["--yes"]),
+        (&["chat"], &["hello"]),
+    ] {
         let broken = stage.run(verb, args);
         assert_eq!(broken.code, 2, "{verb:?}: {}{}", broken.out, broken.err);
-        assert!(broken.err.contains("PV-139") && broken.err.contains("pins.json"), "{}", broken.err);
+        assert!(broken.err.contains("PV-140") && broken.err.contains("pins.json"), "{}", broken.err);
     }
     assert_eq!(list().code, 2);
     assert_eq!(stage.sim.recorded().requests().count(), 0);

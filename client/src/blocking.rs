@@ -11,8 +11,8 @@ use proveil_core::report::Report;
 use proveil_core::{Code, Error, Result};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{ClientConfig, Measured};
 use crate::notice::Observer;
+use crate::{ClientConfig, Measured};
 
 /// [`crate::Client`] with blocking methods. Its methods must not be called from async code.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use proveil_core::endpoint::{Outcome, VerifiedEndpoint};
 use proveil_core::pin::{Difference, Pin, Software};
 use proveil_core::report::Report;
 use proveil_core::wire::hex;
-use proveil_core::{Code, Error, Result};
+use proveil_core::{Class, Code, Error, Result};
 
 use crate::chat;
 use crate::clock::{Clock, SystemClock};
@@ -104,7 +104,10 @@ impl Client {
         let inner = self.inner()?;
         Ok(match inner.verifier.verify(model).await? {
             Outcome::Verified(endpoint) => (inner.proofs.put(model, endpoint)?.report().clone(), Ok(())),
-            Outcome::Refused(report, error) | Outcome::Indeterminate(report, error) => (report, Err(error)),
+            Outcome::Refused(report, error) | Outcome::Indeterminate(report, error) => {
+                inner.forget_refused(model, &error);
+                (report, Err(error))
+            }
         })
     }
 
@@ -222,7 +225,17 @@ impl Inner {
         let Appraised { outcome, pin, software, differences } = self.verifier.observe(model).await?;
         let report = outcome.report().clone();
         let result = outcome.into_result().map(drop);
+        if let Err(error) = &result {
+            self.forget_refused(model, error);
+        }
         Ok(Measured { report, result, pinned: pin, software, differences })
+    }
+
+    /// The newest evidence says no: an older yes does not count any more.
+    fn forget_refused(&self, model: &str, error: &Error) {
+        if error.code().class() == Class::Verification {
+            self.proofs.forget_all(model);
+        }
     }
 
     /// Pins what a report's endpoint runs. Proofs of what ran before do not count any more.

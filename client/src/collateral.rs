@@ -229,8 +229,7 @@ fn platform_name(tcb_info: &str) -> String {
 fn render_floors(floors: &Floors) -> String {
     let evaluation =
         floors.evaluation.iter().map(|(fmspc, number)| (hex::encode(fmspc), Json::Number((*number).into())));
-    let lists =
-        floors.lists.iter().map(|(name, number)| (name.clone(), Json::String(hex::encode(number))));
+    let lists = floors.lists.iter().map(|(name, number)| (name.clone(), Json::String(hex::encode(number))));
     Json::Object(vec![
         ("schema".to_owned(), Json::String(FLOORS_SCHEMA.to_owned())),
         ("tdx".to_owned(), Json::Object(evaluation.collect())),
@@ -335,7 +334,6 @@ mod tests {
         for ((evaluation, root, pck), refused) in [
             ((18, 100, 7), Some("tdx.tcb.evaluation_number")),
             ((19, 99, 7), Some("tdx.crl")),
-            
             ((19, 100, 6), Some("tdx.crl")),
             ((19, 100, 7), None),
             ((20, 200, 8), None),
@@ -347,7 +345,11 @@ mod tests {
             match (result, refused) {
                 (Ok(()), None) => {}
                 (Err(error), Some(check)) => {
-                    assert_eq!((error.code(), error.check()), (Code::TcbEvaluationNumber, Some(check)), "{row}");
+                    assert_eq!(
+                        (error.code(), error.check()),
+                        (Code::TcbEvaluationNumber, Some(check)),
+                        "{row}"
+                    );
                 }
                 (result, _) => panic!("{row}: {result:?}"),
             }

@@ -61,7 +61,7 @@ pub struct pv_client_options {
     /// Bound for a whole verification, in seconds; 0 for the default.
     pub verification_timeout_s: u32,
     /// File of pinned software, NUL-terminated, as `proveil pin` keeps it: other software than the
-    /// pinned one is refused (PV-263), and a file that cannot be read is an error (PV-139). NULL for
+    /// pinned one is refused (PV-263), and a file that cannot be read is an error (PV-140). NULL for
     /// no pins.
     pub pins_path: *const c_char,
 }
