@@ -645,6 +645,12 @@ typedef struct pv_client_options {
      * NULL for NVIDIA's hosts. They are asked only where the policy requires what they say.
      */
     const char *nvidia_url;
+    /**
+     * File of pinned software, NUL-terminated, as `proveil pin` keeps it: other software than the
+     * pinned one is refused (PV-263), and a file that cannot be read is an error (PV-140). NULL for
+     * no pins.
+     */
+    const char *pins_path;
 } pv_client_options;
 
 /** What to verify, and by which rules, for pv_exchange_new(). Set all members to zero first. */

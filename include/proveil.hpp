@@ -530,6 +530,7 @@ struct ClientOptions {
     std::optional<std::string> proxy = std::nullopt; ///< a URL, "none" or "environment"
     std::optional<std::string> cache_dir = std::nullopt;
     std::optional<std::string> nvidia_url = std::nullopt; ///< asked only where the policy requires it
+    std::optional<std::string> pins_path = std::nullopt; ///< file of pinned software
 };
 
 /// Verifies, sends and opens with a transport of its own.
@@ -571,6 +572,7 @@ class Client : public detail::Owner<pv_client> {
         raw.proxy = detail::c_str(options.proxy);
         raw.cache_dir = detail::c_str(options.cache_dir);
         raw.nvidia_url = detail::c_str(options.nvidia_url);
+        raw.pins_path = detail::c_str(options.pins_path);
         return detail::made<pv_client>(
             [&](pv_client **out, pv_error **error) { return pv_client_new(&raw, out, error); });
     }

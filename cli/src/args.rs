@@ -1,5 +1,9 @@
 //! The command line.
 
+mod policy;
+
+pub(crate) use policy::{Pin, PinAccept, PinAction, PinEndpoint, Policy, PolicyAction, PolicyInit};
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -35,6 +39,10 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Show a report that was saved with `verify --json`: as text, HTML, an SVG card, an EAR attestation result
     Report(Report),
+    /// Show, check, compare and make policies
+    Policy(Policy),
+    /// Remember what an endpoint runs: from then on other software is refused until it is accepted
+    Pin(Box<Pin>),
     /// Verify, then send a prompt that only the proven key can open, and print the answer as it comes
     Chat(Chat),
     /// Watch a proof, a sealed chat and three refusals against a simulated enclave: no account, no network
@@ -83,13 +91,17 @@ pub(crate) struct Connection {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules")]
 pub(crate) struct Rules {
-    /// `standard`, `strict`, or a `proveil.policy/v1` file
+    /// `standard`, `strict`, either for one provider (`venice/standard`), or a `proveil.policy/v1` file
     #[arg(long, value_name = "NAME|FILE", default_value = "standard")]
     pub(crate) policy: String,
 
     /// Roots of a lab or simulator instead of the hardware vendors'; every verdict then says CUSTOM
     #[arg(long, value_name = "FILE")]
     pub(crate) trust_roots: Option<PathBuf>,
+
+    /// File of pinned software (`proveil pin`); the user's own when absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pins: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -109,6 +109,8 @@ fn document(error: &Error) -> Value {
             "check": error.check(),
             "expected": error.expected_value(),
             "found": error.found_value(),
+            "line": error.place().map(|(line, _)| line),
+            "column": error.place().map(|(_, column)| column),
         },
         "report": report,
     })

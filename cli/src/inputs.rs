@@ -1,12 +1,16 @@
 //! Files and values that the user names, and the client made from them.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use proveil::core::evidence::TdxCollateral;
 use proveil::core::wire::{hex, nearest};
-use proveil::{BaseUrl, Client, ClientConfig, Code, Error, Observer, Policy, Provider, Result, TrustRoots};
+use proveil::{
+    BaseUrl, Client, ClientConfig, Code, Error, FilePins, Observer, PinStore, Policy, Provider, Result,
+    TrustRoots,
+};
 
 use crate::args::{Connection, Rules};
 use crate::output::Output;
@@ -53,28 +57,58 @@ pub(crate) fn read_or_stdin(path: &Path, flag: &str, limit: u64) -> Result<Vec<u
 
 /// A preset, or a file. Every weakening is said aloud.
 pub(crate) fn policy(name: &str, output: &Output) -> Result<Policy> {
-    let policy = match Policy::preset(name) {
-        Some(policy) => policy,
-        None if Path::new(name).exists() => {
-            Policy::from_json(&read(Path::new(name), "--policy", SMALL_FILE_MAX_BYTES)?)?
-        }
-        None => {
-            let presets = ["standard", "strict"];
-            let error = Error::new(Code::PolicyInvalid)
-                .at("--policy")
-                .found(name)
-                .expected("standard, strict, or a file that exists");
-            return Err(match nearest(name, presets) {
-                Some(near) => error.context(format!("Did you mean `{near}`?")),
-                None => error,
-            });
-        }
-    };
+    let policy = named_policy(name, "--policy")?;
     let relaxations = policy.relaxations();
     if !relaxations.is_empty() {
         output.warn(&format!("policy {} is weaker than standard: {}", policy.name(), relaxations.join("; ")));
     }
     Ok(policy)
+}
+
+/// A preset, or a file.
+pub(crate) fn named_policy(name: &str, flag: &str) -> Result<Policy> {
+    if let Some(policy) = Policy::preset(name) {
+        return Ok(policy);
+    }
+    if Path::new(name).exists() {
+        return policy_file(Path::new(name), flag);
+    }
+    let error = Error::new(Code::PolicyInvalid)
+        .at(flag)
+        .found(name)
+        .expected("standard, strict, or a file that exists");
+    Err(match nearest(name, Policy::preset_names()) {
+        Some(near) => error.context(format!("Did you mean `{near}`?")),
+        None => error,
+    })
+}
+
+/// A file. An error names it with line, column and member.
+pub(crate) fn policy_file(path: &Path, flag: &str) -> Result<Policy> {
+    Policy::from_json(&read(path, flag, SMALL_FILE_MAX_BYTES)?).map_err(|error| {
+        let place = error.place().map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+        let member = error.check().unwrap_or_default().to_owned();
+        error.at(format!("{}{place}: {member}", path.display()))
+    })
+}
+
+/// The file of pins that was named, or the user's own.
+pub(crate) fn pins(path: Option<&Path>) -> Result<Arc<dyn PinStore>> {
+    let own = || data_dir(|name| std::env::var_os(name)).map(|dir| dir.join("pins.json"));
+    let path = path.map(Path::to_owned).or_else(own).ok_or_else(|| {
+        Error::new(Code::PinsInvalid).at("--pins").context("There is no home directory to keep them in.")
+    })?;
+    Ok(Arc::new(FilePins::new(path)))
+}
+
+/// Replaces a file by a text.
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::new(Code::FileUnwritable).at("--output").found(format!("{}: {error}", path.display()))
+    };
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path).map_err(failed)?;
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    file.write_all(text.as_bytes()).and_then(|()| file.write_all(end.as_bytes())).map_err(failed)
 }
 
 /// The vendors' roots, or those of a file.
@@ -153,6 +187,15 @@ pub(crate) fn client(
     config.policy = policy;
     config.roots = roots;
     config.ca_bundle_pem = ca_bundle_pem;
+    config.pins = match rules {
+        None => None,
+        Some(rules) => match pins(rules.pins.as_deref()) {
+            Ok(pins) => Some(pins),
+            // Without a home directory nothing can have been pinned there.
+            Err(_) if rules.pins.is_none() => None,
+            Err(error) => return Err(error),
+        },
+    };
     let lab = rules.is_some_and(|rules| rules.trust_roots.is_some());
     // A lab's collateral is worth nothing to the next run: its roots are usually made at each start.
     config.cache_dir =
@@ -169,6 +212,19 @@ fn cache_dir(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<Path
         absolute("HOME").map(|home| home.join("Library/Caches"))
     } else {
         absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+    };
+    base.map(|base| base.join("proveil"))
+}
+
+/// The user's directory for what this program keeps, by the convention of the system; relative paths do not count.
+fn data_dir(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| lookup(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = if cfg!(windows) {
+        absolute("APPDATA")
+    } else if cfg!(target_os = "macos") {
+        absolute("HOME").map(|home| home.join("Library/Application Support"))
+    } else {
+        absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
     };
     base.map(|base| base.join("proveil"))
 }
@@ -202,5 +258,8 @@ mod tests {
             };
             assert_eq!(cache_dir(lookup), expected.map(PathBuf::from), "{variables:?}");
         }
+        let home = |name: &str| (name == "HOME").then(|| "/h".into());
+        assert_eq!(data_dir(home), Some(PathBuf::from("/h/.local/share/proveil")));
+        assert_eq!(data_dir(|_| Some("x".into())), None);
     }
 }

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use proveil_core::claims::Product;
 use proveil_core::endpoint::{Event, Receipt, SignatureVerdict, VerifiedEndpoint};
 use proveil_core::evidence::SnpEndorsements;
+use proveil_core::pin::Pin;
 use proveil_core::report::Report;
 use proveil_core::{Code, Error, Result};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::ClientConfig;
 use crate::notice::Observer;
+use crate::{ClientConfig, Measured};
 
 /// [`crate::Client`] with blocking methods. Its methods must not be called from async code.
 #[derive(Clone)]
@@ -46,6 +47,21 @@ impl Client {
     /// As [`crate::Client::appraise`].
     pub fn appraise(&self, model: &str) -> Result<(Report, Result<()>)> {
         self.thread.block_on(self.client.appraise(model))
+    }
+
+    /// As [`crate::Client::measure`].
+    pub fn measure(&self, model: &str) -> Result<Measured> {
+        self.thread.block_on(self.client.measure(model))
+    }
+
+    /// As [`crate::Client::pin`].
+    pub fn pin(&self, model: &str) -> Result<Pin> {
+        self.thread.block_on(self.client.pin(model))
+    }
+
+    /// As [`crate::Client::accept_pin`].
+    pub fn accept_pin(&self, model: &str, sha256: &[u8; 32]) -> Result<Pin> {
+        self.thread.block_on(self.client.accept_pin(model, sha256))
     }
 
     /// As [`crate::Client::ready`].

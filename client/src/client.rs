@@ -5,8 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use proveil_core::endpoint::{Outcome, VerifiedEndpoint};
+use proveil_core::pin::{Difference, Pin, Software};
 use proveil_core::report::Report;
-use proveil_core::{Code, Error, Result};
+use proveil_core::wire::hex;
+use proveil_core::{Class, Code, Error, Result};
 
 use crate::chat;
 use crate::clock::{Clock, SystemClock};
@@ -18,7 +20,7 @@ use crate::notice::{self, Observer};
 use crate::proofs::ProofCache;
 use crate::stream::Stream;
 use crate::transport::Transport;
-use crate::verify::{ModelListCache, Pace, Verifier};
+use crate::verify::{Appraised, ModelListCache, Pace, Verifier};
 
 /// Verifies a provider's endpoints and chats with them. A cheap handle: clones share connections and proofs. Making one opens no
 /// socket and starts no thread; its async methods must run inside a tokio runtime with I/O and time enabled.
@@ -29,6 +31,21 @@ use crate::verify::{ModelListCache, Pace, Verifier};
 #[derive(Clone)]
 pub struct Client {
     first: Arc<Lineage>,
+}
+
+/// What a verification found an endpoint to run, beside its pin.
+#[derive(Debug)]
+pub struct Measured {
+    /// The report of the verification. With other software than the pinned one it is `refused`.
+    pub report: Report,
+    /// The error behind a report that is not `verified`.
+    pub result: Result<()>,
+    /// What the endpoint is pinned to.
+    pub pinned: Option<Pin>,
+    /// What it runs; absent when more than the pin is against it, so that there is nothing to accept.
+    pub software: Option<Software>,
+    /// Where the two differ.
+    pub differences: Vec<Difference>,
 }
 
 /// What the methods work with.
@@ -88,8 +105,49 @@ impl Client {
         let inner = self.inner()?;
         Ok(match inner.verifier.verify(model).await? {
             Outcome::Verified(endpoint) => (inner.proofs.put(model, endpoint)?.report().clone(), Ok(())),
-            Outcome::Refused(report, error) | Outcome::Indeterminate(report, error) => (report, Err(error)),
+            Outcome::Refused(report, error) | Outcome::Indeterminate(report, error) => {
+                inner.forget_refused(model, &error);
+                (report, Err(error))
+            }
         })
+    }
+
+    /// Verifies a model's endpoint now, and says what it runs beside its pin. See [`Client::pin`] and [`Client::accept_pin`].
+    pub async fn measure(&self, model: &str) -> Result<Measured> {
+        self.inner()?.measure(model).await
+    }
+
+    /// Verifies a model's endpoint now and pins what it runs; a pin that is there already stays. Fails with `software_changed` when it
+    /// runs something else than its pin, and with the error of the verification when that did not succeed.
+    pub async fn pin(&self, model: &str) -> Result<Pin> {
+        let inner = self.inner()?;
+        let measured = inner.measure(model).await?;
+        match (measured.result, measured.pinned, measured.software) {
+            (Ok(()), Some(pin), _) => Ok(pin),
+            (_, None, Some(software)) => inner.keep_pin(model, &measured.report, software).await,
+            (Err(error), ..) => Err(error),
+            (Ok(()), None, None) => Err(Error::new(Code::Internal).at("pin")),
+        }
+    }
+
+    /// Verifies a model's endpoint now and pins what it runs in the place of an earlier pin, if its digest
+    /// ([`Software::sha256`](proveil_core::pin::Software::sha256)) is the one that somebody looked at. Everything but the pin must be
+    /// right. Fails with `software_changed` for another digest.
+    pub async fn accept_pin(&self, model: &str, sha256: &[u8; 32]) -> Result<Pin> {
+        let inner = self.inner()?;
+        let measured = inner.measure(model).await?;
+        match measured.software {
+            Some(software) if software.sha256() == *sha256 => {
+                inner.keep_pin(model, &measured.report, software).await
+            }
+            Some(software) => Err(Error::new(Code::SoftwareChanged)
+                .at("software.pin")
+                .expected(hex::short(sha256))
+                .found(hex::short(&software.sha256()))
+                .context("It is not the software that was to be accepted.")
+                .with_report_json(measured.report.to_json())),
+            None => Err(measured.result.err().unwrap_or_else(|| Error::new(Code::Internal).at("pin"))),
+        }
     }
 
     /// A proven endpoint, from the cache while its proof holds. All callers that wait for the same verification share its result.
@@ -162,6 +220,42 @@ impl Inner {
             },
             proofs: Arc::new(ProofCache::new(setup.clock.clone())),
         })
+    }
+
+    async fn measure(&self, model: &str) -> Result<Measured> {
+        if self.verifier.config.pins.is_none() {
+            return Err(Error::new(Code::ConfigInvalid).at("pins").expected("a store for pins"));
+        }
+        let Appraised { outcome, pin, software, differences } = self.verifier.observe(model).await?;
+        let report = outcome.report().clone();
+        let result = outcome.into_result().map(drop);
+        if let Err(error) = &result {
+            self.forget_refused(model, error);
+        }
+        Ok(Measured { report, result, pinned: pin, software, differences })
+    }
+
+    /// The newest evidence says no: an older yes does not count any more.
+    fn forget_refused(&self, model: &str, error: &Error) {
+        if error.code().class() == Class::Verification {
+            self.proofs.forget_all(model);
+        }
+    }
+
+    /// Pins what a report's endpoint runs. Proofs of what ran before do not count any more.
+    async fn keep_pin(&self, model: &str, report: &Report, software: Software) -> Result<Pin> {
+        let pins = self.verifier.config.pins.clone().ok_or_else(|| Error::new(Code::Internal).at("pins"))?;
+        let pin = Pin {
+            key: self.verifier.pin_key(model),
+            roots: report.roots(),
+            pinned_at: report.checked_at(),
+            software,
+        };
+        let kept = pin.clone();
+        let written = tokio::task::spawn_blocking(move || pins.put(&kept)).await;
+        written.map_err(|_| Error::new(Code::Internal).at("pins"))??;
+        self.proofs.forget_all(model);
+        Ok(pin)
     }
 
     pub(crate) async fn ready(self: &Arc<Self>, model: &str) -> Result<Arc<VerifiedEndpoint>> {

@@ -1,8 +1,9 @@
 //! Vendor collateral at hand: in memory, and on disk when the host gave a directory.
 //!
 //! It is public and signed. The core verifies it again on every use and asks for new one when it does not fit, so the worst that a
-//! bad entry can do is to cost a request. Beside it stands the highest evaluation number seen for each platform type: older
-//! collateral can be signed and current and still hide a vulnerability, so there is no way back (threats T16).
+//! bad entry can do is to cost a request. Beside it stand the highest evaluation number seen for each platform type and the highest
+//! number of each revocation list: older ones can be signed and current and still hide a vulnerability or a revocation, so there is no
+//! way back (threats T16).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,8 +28,60 @@ const SUFFIX: &str = ".json";
 const FLOORS_NAME: &str = "floors.json";
 const FLOORS_SCHEMA: &str = "proveil.tcb-floors/v1";
 
-/// Highest evaluation number seen, by platform type (FMSPC).
-type Floors = BTreeMap<[u8; 6], u32>;
+/// Highest numbers seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Floors {
+    /// Evaluation number by platform type (FMSPC).
+    evaluation: BTreeMap<[u8; 6], u32>,
+    /// Number of a revocation list, big-endian without leading zeros, by issuer: `root`, `platform`, `processor`.
+    lists: BTreeMap<String, Vec<u8>>,
+}
+
+/// Issuers of revocation lists.
+const LISTS: [&str; 3] = ["root", "platform", "processor"];
+/// A number in a revocation list has at most 20 bytes.
+const LIST_NUMBER_MAX_BYTES: usize = 20;
+
+impl Floors {
+    /// Raises what the collateral raises. Fails with `tcb_evaluation_number` when one of its numbers is below what was seen.
+    fn raise(&mut self, verified: &VerifiedCollateral) -> Result<()> {
+        let older = |check: &str, floor: String, found: String| {
+            Err(Error::new(Code::TcbEvaluationNumber)
+                .at(check)
+                .expected(format!("at least {floor}, seen before"))
+                .found(found))
+        };
+        let number = verified.evaluation_number();
+        let floor = self.evaluation.entry(*verified.fmspc()).or_insert(number);
+        if number < *floor {
+            return older("tdx.tcb.evaluation_number", floor.to_string(), number.to_string());
+        }
+        *floor = number;
+        let [root, intermediate] = verified.crl_numbers();
+        for (name, number) in [("root", root), (verified.ca_kind().word(), intermediate)] {
+            let number = without_zeros(number);
+            let floor = self.lists.entry(name.to_owned()).or_insert_with(|| number.to_vec());
+            if is_below(number, floor) {
+                return older("tdx.crl", hex::encode(floor), hex::encode(number));
+            }
+            *floor = number.to_vec();
+        }
+        while self.evaluation.len() > FLOORS_MAX {
+            self.evaluation.pop_first();
+        }
+        Ok(())
+    }
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.get(zeros..).unwrap_or_default()
+}
+
+/// Compares numbers without leading zeros: the shorter is the smaller.
+fn is_below(number: &[u8], floor: &[u8]) -> bool {
+    (number.len(), number) < (floor.len(), floor)
+}
 
 pub(crate) struct CollateralShelf {
     disk: Option<DiskCache>,
@@ -62,7 +115,7 @@ impl CollateralShelf {
                 self.lock().get_or_insert(read).clone()
             }
         };
-        let young = |raw: &TdxCollateral| self.refuse_rollback(raw, &held.floors, at).is_ok();
+        let young = |raw: &TdxCollateral| self.refuse_rollback(raw, &mut held.floors.clone(), at).is_ok();
         held.collateral.into_iter().filter(young).collect()
     }
 
@@ -77,12 +130,7 @@ impl CollateralShelf {
             let held = slot.get_or_insert_default();
             let mut raised = held.floors.clone();
             for raw in fetched {
-                if let Some((fmspc, number)) = self.refuse_rollback(raw, &held.floors, at)? {
-                    raised.insert(fmspc, number);
-                }
-            }
-            while raised.len() > FLOORS_MAX {
-                raised.pop_first();
+                self.refuse_rollback(raw, &mut raised, at)?;
             }
             held.floors.clone_from(&raised);
             held.collateral.splice(0..0, fetched.iter().cloned());
@@ -99,22 +147,12 @@ impl CollateralShelf {
         Ok(())
     }
 
-    /// Compares the signed evaluation number with the highest seen for the platform type. Gives both, or nothing when the
-    /// collateral does not verify: then the core will not use it either.
-    fn refuse_rollback(
-        &self,
-        raw: &TdxCollateral,
-        floors: &Floors,
-        at: u64,
-    ) -> Result<Option<([u8; 6], u32)>> {
-        let Ok(verified) = VerifiedCollateral::verify(raw, &self.roots, at) else { return Ok(None) };
-        let (fmspc, number) = (*verified.fmspc(), verified.evaluation_number());
-        match floors.get(&fmspc) {
-            Some(floor) if number < *floor => Err(Error::new(Code::TcbEvaluationNumber)
-                .at("tdx.tcb.evaluation_number")
-                .expected(format!("at least {floor}, seen before"))
-                .found(number.to_string())),
-            _ => Ok(Some((fmspc, number))),
+    /// Compares the signed numbers with the highest seen, and raises those. Collateral that does not verify is nothing to compare:
+    /// the core will not use it either.
+    fn refuse_rollback(&self, raw: &TdxCollateral, floors: &mut Floors, at: u64) -> Result<()> {
+        match VerifiedCollateral::verify(raw, &self.roots, at) {
+            Ok(verified) => floors.raise(&verified),
+            Err(_) => Ok(()),
         }
     }
 
@@ -132,10 +170,10 @@ impl CollateralShelf {
         let collateral = parsed.take(HELD_MAX).collect();
         let (floors, warnings) = disk.load(FLOORS_NAME, FLOORS_NAME);
         warnings.into_iter().for_each(|warning| self.warn(warning));
-        let floors = floors.first().map_or_else(Floors::new, |entry| {
+        let floors = floors.first().map_or_else(Floors::default, |entry| {
             parse_floors(&entry.bytes).unwrap_or_else(|| {
                 self.warn(format!("cache entry {FLOORS_NAME} was ignored: not of the expected form"));
-                Floors::new()
+                Floors::default()
             })
         });
         Held { collateral, floors }
@@ -149,7 +187,7 @@ impl CollateralShelf {
         }
     }
 
-    /// Remembers the highest evaluation numbers for the next process.
+    /// Remembers the highest numbers for the next process.
     fn write_floors(&self, floors: &Floors) {
         let Some(disk) = &self.disk else { return };
         if let Err(warning) = disk.save(FLOORS_NAME, render_floors(floors).as_bytes()) {
@@ -189,10 +227,13 @@ fn platform_name(tcb_info: &str) -> String {
 }
 
 fn render_floors(floors: &Floors) -> String {
-    let members = floors.iter().map(|(fmspc, number)| (hex::encode(fmspc), Json::Number((*number).into())));
+    let evaluation =
+        floors.evaluation.iter().map(|(fmspc, number)| (hex::encode(fmspc), Json::Number((*number).into())));
+    let lists = floors.lists.iter().map(|(name, number)| (name.clone(), Json::String(hex::encode(number))));
     Json::Object(vec![
         ("schema".to_owned(), Json::String(FLOORS_SCHEMA.to_owned())),
-        ("tdx".to_owned(), Json::Object(members.collect())),
+        ("tdx".to_owned(), Json::Object(evaluation.collect())),
+        ("crl".to_owned(), Json::Object(lists.collect())),
     ])
     .to_compact()
 }
@@ -201,11 +242,20 @@ fn parse_floors(bytes: &[u8]) -> Option<Floors> {
     let file = Json::parse(bytes)
         .ok()
         .filter(|file| file.get("schema").and_then(Json::as_str) == Some(FLOORS_SCHEMA))?;
-    let members = file.get("tdx")?.as_object().filter(|members| members.len() <= FLOORS_MAX)?;
+    let evaluation = file.get("tdx")?.as_object().filter(|members| members.len() <= FLOORS_MAX)?;
     let floor = |(fmspc, number): &(String, Json)| {
         Some((hex::decode_array::<6>(fmspc)?, u32::try_from(number.as_u64()?).ok()?))
     };
-    members.iter().map(floor).collect()
+    let list = |(name, number): &(String, Json)| {
+        let number = hex::decode(number.as_str()?).filter(|number| number.len() <= LIST_NUMBER_MAX_BYTES)?;
+        LISTS.contains(&name.as_str()).then(|| (name.clone(), without_zeros(&number).to_vec()))
+    };
+    // Files of earlier versions have no revocation lists.
+    let lists = match file.get("crl") {
+        None => BTreeMap::new(),
+        Some(lists) => lists.as_object()?.iter().map(list).collect::<Option<_>>()?,
+    };
+    Some(Floors { evaluation: evaluation.iter().map(floor).collect::<Option<_>>()?, lists })
 }
 
 #[cfg(test)]
@@ -227,8 +277,13 @@ mod tests {
 
     #[test]
     fn floors_come_back_whole_or_not_at_all() {
-        let floors = Floors::from([([0x90, 0xc0, 0x6f, 0, 0, 0], 17), ([1; 6], 0)]);
+        let floors = Floors {
+            evaluation: BTreeMap::from([([0x90, 0xc0, 0x6f, 0, 0, 0], 17), ([1; 6], 0)]),
+            lists: BTreeMap::from([("root".to_owned(), vec![1, 0]), ("platform".to_owned(), vec![])]),
+        };
         assert_eq!(parse_floors(render_floors(&floors).as_bytes()), Some(floors));
+        let earlier = r#"{"schema":"proveil.tcb-floors/v1","tdx":{"90c06f000000":17}}"#;
+        assert_eq!(parse_floors(earlier.as_bytes()).unwrap().evaluation.len(), 1);
         let cases = [
             "",
             "{}",
@@ -236,9 +291,68 @@ mod tests {
             r#"{"schema":"proveil.tcb-floors/v1","tdx":{"90c06f000000":-1}}"#,
             r#"{"schema":"proveil.tcb-floors/v1","tdx":{"90c06f":1}}"#,
             r#"{"schema":"proveil.tcb-floors/v1","tdx":{"90c06f000000":1,"90c06f000000":2}}"#,
+            r#"{"schema":"proveil.tcb-floors/v1","tdx":{},"crl":[]}"#,
+            r#"{"schema":"proveil.tcb-floors/v1","tdx":{},"crl":{"root":1}}"#,
+            r#"{"schema":"proveil.tcb-floors/v1","tdx":{},"crl":{"other":"01"}}"#,
+            r#"{"schema":"proveil.tcb-floors/v1","tdx":{},"crl":{"root":"010203040506070809101112131415161718192021"}}"#,
         ];
         for text in cases {
             assert_eq!(parse_floors(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_lists_are_compared_as_numbers() {
+        for (number, floor, below) in [
+            (&[0, 0, 5][..], &[5][..], false),
+            (&[4], &[5], true),
+            (&[5], &[1, 0], true),
+            (&[1, 0], &[0xff], false),
+            (&[], &[1], true),
+            (&[0], &[], false),
+        ] {
+            assert_eq!(is_below(without_zeros(number), without_zeros(floor)), below, "{number:?} {floor:?}");
+        }
+    }
+
+    /// T16: neither an evaluation number nor the number of a revocation list goes back; what is refused raises nothing.
+    #[test]
+    fn numbers_do_not_go_back() {
+        use proveil_testkit::forge::{Random, World, WorldSpec};
+        const NOW: u64 = 1_790_000_000;
+        let world = World::generate(&mut Random::from_seed([7; 32]), &WorldSpec { now: NOW, gpus: 1 });
+        let roots = TrustRoots::from_json(world.trust_roots_json().as_bytes()).unwrap();
+        let verified = |evaluation: u64, root: u8, pck: u8| {
+            let mut spec = world.collateral_spec();
+            (spec.tcb_info.evaluation_number, spec.qe_identity.evaluation_number) = (evaluation, evaluation);
+            (spec.root_crl.number, spec.pck_crl.number) = (root, pck);
+            let raw = TdxCollateral::from_json(spec.sign(&world.intel).to_json().as_bytes()).unwrap();
+            VerifiedCollateral::verify(&raw, &roots, NOW).unwrap()
+        };
+        let mut floors = Floors::default();
+        floors.raise(&verified(19, 100, 7)).unwrap();
+        for ((evaluation, root, pck), refused) in [
+            ((18, 100, 7), Some("tdx.tcb.evaluation_number")),
+            ((19, 99, 7), Some("tdx.crl")),
+            ((19, 100, 6), Some("tdx.crl")),
+            ((19, 100, 7), None),
+            ((20, 200, 8), None),
+            ((20, 100, 8), Some("tdx.crl")),
+            ((19, 200, 8), Some("tdx.tcb.evaluation_number")),
+        ] {
+            let result = floors.raise(&verified(evaluation, root, pck));
+            let row = format!("{evaluation} {root} {pck}");
+            match (result, refused) {
+                (Ok(()), None) => {}
+                (Err(error), Some(check)) => {
+                    assert_eq!(
+                        (error.code(), error.check()),
+                        (Code::TcbEvaluationNumber, Some(check)),
+                        "{row}"
+                    );
+                }
+                (result, _) => panic!("{row}: {result:?}"),
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use proveil_core::attest::TrustRoots;
 use proveil_core::http::BaseUrl;
@@ -10,6 +11,8 @@ use proveil_core::policy::Policy;
 use proveil_core::provider::Provider;
 use proveil_core::secret::SecretText;
 use proveil_core::{Code, Error, Result};
+
+use crate::pins::PinStore;
 
 /// Settings of a [`Client`](crate::Client).
 pub struct ClientConfig {
@@ -35,6 +38,8 @@ pub struct ClientConfig {
     /// Directory for vendor collateral; `None` keeps it in memory. It holds public, signed data only, verified anew on every use; OCSP
     /// answers in it name the GPUs that were asked about.
     pub cache_dir: Option<PathBuf>,
+    /// Where pins are kept; `None` for none. Software that differs from its pin is refused; what is not pinned is as the policy says.
+    pub pins: Option<Arc<dyn PinStore>>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
 }
@@ -53,6 +58,7 @@ impl ClientConfig {
             ca_bundle_pem: None,
             proxy: Proxy::Environment,
             cache_dir: None,
+            pins: None,
             timeouts: Timeouts::default(),
         }
     }
@@ -69,6 +75,7 @@ impl fmt::Debug for ClientConfig {
             .field("custom_roots", &self.roots.is_custom())
             .field("proxy", &self.proxy)
             .field("cache_dir", &self.cache_dir)
+            .field("pins", &self.pins.is_some())
             .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }

@@ -115,15 +115,7 @@ impl DiskCache {
         create_directory(&self.dir)?;
         check_directory(&self.dir)?;
         self.sweep();
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|_| io::Error::other("no randomness"))?;
-        let temporary = self.dir.join(format!("{TEMPORARY}{}", u64::from_le_bytes(random)));
-        let result = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, self.dir.join(name)));
-        if result.is_err() {
-            // Nothing more can be done about a file that cannot be removed either; the next sweep tries again.
-            let _ = fs::remove_file(&temporary);
-        }
-        result
+        replace_file(&self.dir, Path::new(name), bytes)
     }
 
     /// Removes what dead writers left. Failures do not matter.
@@ -139,6 +131,19 @@ impl DiskCache {
             }
         }
     }
+}
+
+/// Writes a file under another name and puts it in the place of the one with this name, in one step.
+pub(crate) fn replace_file(dir: &Path, name: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|_| io::Error::other("no randomness"))?;
+    let temporary = dir.join(format!("{TEMPORARY}{}", u64::from_le_bytes(random)));
+    let result = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, dir.join(name)));
+    if result.is_err() {
+        // Nothing more can be done about a file that cannot be removed either; the next sweep tries again.
+        let _ = fs::remove_file(&temporary);
+    }
+    result
 }
 
 fn is_plain(name: &str) -> bool {
@@ -168,7 +173,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_data()
 }
 
-fn create_directory(dir: &Path) -> io::Result<()> {
+pub(crate) fn create_directory(dir: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -178,14 +183,14 @@ fn create_directory(dir: &Path) -> io::Result<()> {
 
 /// Opens without following a link and without waiting for the other end of a pipe.
 #[cfg(unix)]
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
 #[cfg(not(unix))]
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     if fs::symlink_metadata(path)?.file_type().is_symlink() {
         return Err(io::Error::other("a link"));
     }

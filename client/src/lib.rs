@@ -18,6 +18,7 @@ mod endorsements;
 mod kds;
 mod models;
 mod notice;
+mod pins;
 mod proofs;
 mod random;
 mod stream;
@@ -26,16 +27,18 @@ mod tests;
 mod transport;
 mod verify;
 
-pub use client::Client;
+pub use client::{Client, Measured};
 pub use config::{ClientConfig, Proxy, Timeouts};
 pub use kds::{KdsClient, KdsConfig};
 pub use notice::{Notice, Observer};
+pub use pins::{FilePins, MemoryPins, PinStore};
 pub use stream::Stream;
 
 pub use proveil_core as core;
 pub use proveil_core::attest::TrustRoots;
 pub use proveil_core::endpoint::{Event, Receipt, SignatureVerdict, TextField, VerifiedEndpoint};
 pub use proveil_core::http::BaseUrl;
+pub use proveil_core::pin::{Difference, Pin, PinKey, Software};
 pub use proveil_core::policy::Policy;
 pub use proveil_core::provider::Provider;
 pub use proveil_core::report::{Report, Verdict};

@@ -135,6 +135,11 @@ impl<P: Proof> ProofCache<P> {
         }
     }
 
+    /// Forgets whatever is held for a model, and any renewal under way.
+    pub(crate) fn forget_all(&self, model: &str) {
+        self.lock().remove(model);
+    }
+
     fn find(self: &Arc<Self>, model: &str, load: impl FnOnce() -> Load<P>) -> Result<Found<P>> {
         let now = self.now()?;
         let mut slots = self.lock();

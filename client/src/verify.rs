@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use proveil_core::endpoint::Outcome;
 use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
-use proveil_core::http::{HttpRequest, HttpResponse, TransportFailure};
+use proveil_core::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
 use proveil_core::limits::ATTESTATION_ATTEMPTS;
+use proveil_core::pin::{Difference, Pin, PinKey, Software};
 use proveil_core::provider::{Exchange, ExchangeConfig, Step};
 use proveil_core::{Code, Error, Result};
 use tokio::time::Instant;
@@ -69,9 +70,20 @@ pub(crate) struct Verifier {
     pub(crate) models: ModelListCache,
 }
 
+/// What a verification came to.
+pub(crate) struct Appraised {
+    pub(crate) outcome: Outcome,
+    /// What the endpoint was pinned to.
+    pub(crate) pin: Option<Pin>,
+    /// What it runs, when nothing, or nothing but the pin, is against it.
+    pub(crate) software: Option<Software>,
+    /// Where that differs from the pin.
+    pub(crate) differences: Vec<Difference>,
+}
+
 /// What one attempt came to.
 struct Attempt {
-    result: Result<Outcome>,
+    result: Result<Appraised>,
     /// Pause before the next attempt, when there should be one.
     retry_in_s: Option<u64>,
 }
@@ -79,6 +91,11 @@ struct Attempt {
 impl Verifier {
     /// A fresh verification: three kinds of outcome, or an error when there is nothing to judge.
     pub(crate) async fn verify(&self, model: &str) -> Result<Outcome> {
+        Ok(self.observe(model).await?.outcome)
+    }
+
+    /// The same, with what the endpoint runs.
+    pub(crate) async fn observe(&self, model: &str) -> Result<Appraised> {
         let span = Duration::from_secs(self.config.timeouts.verification_s);
         let deadline = Instant::now().checked_add(span).ok_or_else(|| Error::new(Code::Internal))?;
         let mut number: u32 = 1;
@@ -99,7 +116,7 @@ impl Verifier {
     async fn attempt(&self, model: &str, deadline: Instant, number: u32) -> Attempt {
         let mut trouble = Trouble::default();
         let result = self.converse(model, deadline, &mut trouble).await;
-        let error = match &result {
+        let error = match result.as_ref().map(|appraised| &appraised.outcome) {
             Ok(Outcome::Verified(_) | Outcome::Refused(..)) => None,
             Ok(Outcome::Indeterminate(_, error)) | Err(error) => Some(error),
         };
@@ -110,10 +127,14 @@ impl Verifier {
     }
 
     /// One exchange, and what is to be remembered of it.
-    async fn converse(&self, model: &str, deadline: Instant, trouble: &mut Trouble) -> Result<Outcome> {
+    async fn converse(&self, model: &str, deadline: Instant, trouble: &mut Trouble) -> Result<Appraised> {
+        let pin = self.pin(model).await?;
         let collateral = self.collateral.take_stock(self.clock.unix_s()?).await;
         let endorsements = self.endorsements.take_stock(&self.config.policy, self.clock.monotonic()).await;
         let mut exchange = self.exchange(model, collateral, endorsements)?;
+        if let Some(pin) = &pin {
+            exchange = exchange.pinned(pin.clone());
+        }
         let result = self.drive(&mut exchange, deadline, trouble).await;
         if let Some(list) = exchange.fetched_model_list() {
             self.models.put(list, self.clock.monotonic());
@@ -125,7 +146,30 @@ impl Verifier {
             let moment = (self.clock.unix_s()?, self.clock.monotonic());
             self.endorsements.add(fetched, endpoint.report(), moment).await;
         }
-        result
+        Ok(Appraised {
+            outcome: result?,
+            pin,
+            software: exchange.software().cloned(),
+            differences: exchange.differences().to_vec(),
+        })
+    }
+
+    /// The pin of a model's endpoint. A store that cannot say whether there is one ends the verification.
+    async fn pin(&self, model: &str) -> Result<Option<Pin>> {
+        let Some(pins) = self.config.pins.clone() else { return Ok(None) };
+        let key = self.pin_key(model);
+        let read = tokio::task::spawn_blocking(move || pins.get(&key)).await;
+        read.map_err(|_| Error::new(Code::Internal).at("pins"))?
+    }
+
+    /// What a pin of a model is for.
+    pub(crate) fn pin_key(&self, model: &str) -> PinKey {
+        let base_url = self.config.base_url.as_ref().map(BaseUrl::as_str);
+        PinKey {
+            provider: self.config.provider.name().to_owned(),
+            model: model.to_owned(),
+            base_url: base_url.unwrap_or(self.config.provider.default_base_url()).to_owned(),
+        }
     }
 
     fn exchange(

@@ -103,3 +103,9 @@ pub const ANSWER_MAX_CHOICES: usize = 128;
 pub const REVERIFICATIONS_PER_REQUEST: u32 = 1;
 /// Attestation attempts on 429 and 5xx, each with a new nonce.
 pub const ATTESTATION_ATTEMPTS: u32 = 3;
+/// Largest file of pins.
+pub const PINS_FILE_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Most pins in a file.
+pub const PINS_MAX: usize = 256;
+/// Largest policy document.
+pub const POLICY_MAX_BYTES: usize = 1024 * 1024;

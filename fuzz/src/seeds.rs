@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use proveil_core::claims::Product;
 use proveil_core::crypto::secp256k1_public_key;
+use proveil_core::policy::Policy;
 use proveil_core::secret::Secret;
+use proveil_core::wire::hex;
 use proveil_testkit::forge::nras::NrasSpec;
 use proveil_testkit::forge::ocsp::{self, CertStatus, OcspSpec};
 use proveil_testkit::forge::{
@@ -96,8 +98,35 @@ pub fn all() -> Vec<Seed> {
         ("attestation_answer", "near", scene.answer(Shape::Near, 4).into_bytes()),
         ("attestation_answer", "aci", scene.answer(Shape::Aci, 5).into_bytes()),
     ];
+    seeds.push(("policy_document", "preset", Policy::strict().to_json().into_bytes()));
+    seeds.push(("policy_document", "relaxed", RELAXED_POLICY.to_vec()));
+    seeds.push(("pins_file", "two", pins().into_bytes()));
     seeds.extend(nvidia_seeds(&scene.world));
     seeds
+}
+
+/// A policy as people write one.
+const RELAXED_POLICY: &[u8] = br#"{
+  "schema": "proveil.policy/v1", "name": "relaxed", "extends": "venice/standard", "not_after": "2030-01-31T00:00:00Z",
+  "tdx": { "accepted_tcb_statuses": ["UpToDate", "OutOfDate"], "accepted_advisories": ["INTEL-SA-00837"] },
+  "snp": { "minimum": { "milan": null }, "vmpls": [0, 1] },
+  "advisory_checks": ["cm.quote"], "enforced_checks": ["gpu.bound"]
+}"#;
+
+/// A file of two pins that differ in a value, an event and a line.
+fn pins() -> String {
+    let pin = |model: &str, byte: &str| {
+        let values = format!(r#"{{"tdx.mr_td":"{}"}}"#, byte.repeat(48));
+        let digest = byte.repeat(48);
+        let canonical = format!(r#"{{"events":[[3,"{digest}"]],"values":{values}}}"#);
+        let sha256 = hex::encode(&proveil_core::crypto::sha256(&[canonical.as_bytes()]));
+        format!(
+            r#"{{"provider":"venice","model":"{model}","base_url":"https://api.example/v1","roots":"vendor","pinned_at":1,
+            "sha256":"{sha256}","values":{values},"events":[{{"register":3,"name":"compose-hash","digest":"{digest}","payload":"{byte}"}}],
+            "compose":"{{\"docker_compose_file\":\"a\\nb{byte}\"}}"}}"#
+        )
+    };
+    format!(r#"{{"schema":"proveil.pins/v1","pins":[{},{}]}}"#, pin("a", "aa"), pin("b", "bb"))
 }
 
 /// Those of NVIDIA evidence, all about the world's one GPU.

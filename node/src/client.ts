@@ -37,6 +37,11 @@ export interface ClientOptions {
   readonly proxy?: string;
   /** Folder for vendor collateral, which is verified again on every use. */
   readonly cacheDir?: string;
+  /**
+   * File of pinned software, as `proveil pin` keeps it. Other software than the pinned one is refused (`software_changed`); a file that
+   * cannot be read is an error (`pins_invalid`); what is not pinned is as the policy says.
+   */
+  readonly pins?: string;
   /** Whole seconds. */
   readonly timeouts?: {
     readonly connectS?: number;
@@ -80,7 +85,7 @@ export class Client {
 
   /** Reads the settings; throws {@link ConfigError}. */
   constructor(options: ClientOptions = {}) {
-    const { provider = 'venice', baseUrl, collateralUrl, nvidiaUrl, policy, trustRoots, proxy, cacheDir } = options;
+    const { provider = 'venice', baseUrl, collateralUrl, nvidiaUrl, policy, trustRoots, proxy, cacheDir, pins } = options;
     const caBundlePem = options.caBundlePem === undefined ? undefined : toBytes('caBundlePem', options.caBundlePem);
     const apiKey = options.apiKey ?? apiKeyFromEnvironment(provider);
     this.#native = call(() =>
@@ -95,6 +100,7 @@ export class Client {
         caBundlePem,
         proxy,
         cacheDir,
+        pins,
         ...options.timeouts,
       }),
     );

@@ -154,6 +154,7 @@ export interface ClientFields {
   caBundlePem?: Uint8Array | undefined;
   proxy?: string | undefined;
   cacheDir?: string | undefined;
+  pins?: string | undefined;
   connectS?: number | undefined;
   firstByteS?: number | undefined;
   idleS?: number | undefined;

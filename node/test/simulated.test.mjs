@@ -1,9 +1,13 @@
 // Whole conversations with the simulated provider: verification, chat, signature, own transport, refusals.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 
-import { Client, Exchange, IndeterminateError, InputError, Policy, Report, TrustRoots, VerificationError, VerifiedEndpoint, verifyEvidence } from '../dist/index.mjs';
+import { Client, ConfigError, Exchange, IndeterminateError, InputError, Policy, Report, TrustRoots, VerificationError, VerifiedEndpoint, verifyEvidence } from '../dist/index.mjs';
 import { Simulator } from './support.mjs';
 
 const PROMPT = 'canary prompt 77c1: how are you?';
@@ -29,6 +33,31 @@ beforeEach(async () => {
 });
 
 const chat = (client, options, content = PROMPT) => client.chat({ model, messages: [{ role: 'user', content }] }, options);
+
+// T27, T59: other software than the pinned one is refused with the difference; a broken file is not an empty one.
+test('pinned software', async () => {
+  const values = { 'tdx.mr_td': 'aa' };
+  const sha256 = createHash('sha256').update(JSON.stringify({ events: [], values })).digest('hex');
+  const pin = { provider: 'venice', model, base_url: settings.baseUrl, roots: 'custom', pinned_at: 7, sha256, values, events: [], compose: null };
+  const directory = mkdtempSync(join(tmpdir(), 'proveil-'));
+  const pins = join(directory, 'pins.json');
+  const write = (list) => writeFileSync(pins, JSON.stringify({ schema: 'proveil.pins/v1', pins: list }), { mode: 0o600 });
+  try {
+    const client = new Client({ ...settings, pins });
+    assert.equal((await client.verify(model)).verdict, 'verified', 'nothing is pinned');
+    write([pin]);
+    const report = await client.verify(model);
+    assert.deepEqual([report.verdict, report.code], ['refused', 'PV-263']);
+    const differences = Object.entries(report.facts).filter(([name]) => name.startsWith('pin.difference.'));
+    assert.ok(differences.some(([, text]) => text.startsWith('MRTD: pinned `aa`, now ')), JSON.stringify(differences));
+    await assert.rejects(chat(client), (error) => error instanceof VerificationError && error.slug === 'software_changed' && error.report.facts['pin.pinned'] === sha256);
+    write([{ ...pin, values: {} }]);
+    await assert.rejects(client.verify(model), (error) => error instanceof ConfigError && error.slug === 'pins_invalid');
+    assert.deepEqual((await simulator.command('recorded')).prompts, []);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
 
 test('models, verification, chat, receipt, signature', async () => {
   const client = new Client(settings);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import proveil
@@ -47,6 +49,33 @@ def test_a_signature_over_the_exact_bytes(simulators: Callable[..., Simulator]) 
         assert caught.value.slug == "out_of_order"
         assert "".join(stream.text())
         assert stream.verify_signature() == "body_matches"
+
+
+def test_pinned_software(simulator: Simulator, tmp_path: Path) -> None:
+    """T27, T59: other software than the pinned one is refused with the difference; a broken file is not an empty one."""
+    values = {"tdx.mr_td": "aa"}
+    digest = hashlib.sha256(json.dumps({"events": [], "values": values}, separators=(",", ":")).encode()).hexdigest()
+    endpoint = {"provider": "venice", "model": MODEL, "base_url": simulator.hello["base_url"], "roots": "custom", "pinned_at": 7}
+    pin = {**endpoint, "sha256": digest, "values": values, "events": [], "compose": None}
+    file = tmp_path / "pins.json"
+    with proveil.Client(simulator.config(pins=file)) as client:
+        assert client.verify(MODEL).verdict == "verified", "nothing is pinned"
+        file.write_text(json.dumps({"schema": "proveil.pins/v1", "pins": [pin]}))
+        file.chmod(0o600)
+        report = client.verify(MODEL)
+        assert (report.verdict, report.code) == ("refused", "PV-263")
+        differences = [value for name, value in report.facts.items() if name.startswith("pin.difference.")]
+        assert any(text.startswith("MRTD: pinned `aa`, now ") for text in differences), differences
+        with pytest.raises(proveil.VerificationError) as refused:
+            client.chat(model=MODEL, messages=MESSAGES)
+        assert refused.value.slug == "software_changed" and refused.value.report
+        assert refused.value.report.facts["pin.pinned"] == digest
+        file.write_text(json.dumps({"schema": "proveil.pins/v1", "pins": [{**pin, "values": {}}]}))
+        for call in (lambda: client.verify(MODEL), lambda: client.ready(MODEL)):
+            with pytest.raises(proveil.ConfigError) as broken:
+                call()
+            assert broken.value.slug == "pins_invalid" and "pins.json" in str(broken.value.details)
+    assert simulator.tell("recorded")["prompts"] == []
 
 
 def test_reasoning_is_told_apart(simulator: Simulator) -> None:

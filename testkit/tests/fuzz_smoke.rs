@@ -9,6 +9,8 @@
     clippy::unwrap_used
 )]
 
+#[path = "../../fuzz/src/documents.rs"]
+mod documents;
 #[path = "../../fuzz/src/entries.rs"]
 mod entries;
 #[path = "../../fuzz/src/nvidia.rs"]
@@ -23,7 +25,7 @@ use proveil_testkit::forge::Random;
 type Entry = fn(&[u8]);
 
 /// Target, function, changed seeds per seed, noises.
-const TARGETS: [(&str, Entry, usize, usize); 9] = [
+const TARGETS: [(&str, Entry, usize, usize); 11] = [
     ("tdx_quote", entries::tdx_quote, 300, 200),
     ("sse_answer", entries::sse_answer, 150, 200),
     ("event_log", entries::event_log, 300, 200),
@@ -33,6 +35,8 @@ const TARGETS: [(&str, Entry, usize, usize); 9] = [
     ("nras_token", nvidia::nras_token, 200, 100),
     ("ocsp", nvidia::ocsp, 300, 200),
     ("snp_report", entries::snp_report, 200, 200),
+    ("policy_document", documents::policy_document, 300, 200),
+    ("pins_file", documents::pins_file, 300, 200),
 ];
 
 /// Pieces that the formats give a meaning to.
@@ -177,6 +181,16 @@ fn snp_report() {
     run(8);
 }
 
+#[test]
+fn policy_document() {
+    run(9);
+}
+
+#[test]
+fn pins_file() {
+    run(10);
+}
+
 /// The seeds reach the end of what they start: otherwise the targets would only test refusals.
 #[test]
 fn seeds_are_accepted() {
@@ -218,6 +232,9 @@ fn seeds_are_accepted() {
                 snp::verify_with_raw_endorsements(report, &endorsements, &roots, seeds::NOW).unwrap();
             }
             "sse_answer" => entries::sse_is_whole(&bytes[1..]),
+            "policy_document" | "pins_file" => {
+                assert!(documents::is_accepted(target, &bytes), "{target} {name}");
+            }
             _ => assert!(nvidia::is_accepted(target, &bytes), "{target} {name}"),
         }
         println!("{target} {name}: {} bytes", bytes.len());

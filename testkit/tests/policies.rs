@@ -158,6 +158,7 @@ const RELAXABLE: &[(&str, Option<Defect>, Level)] = &[
     ("tdx.attributes.sept_ve_disable", None, Level::L2),
     ("tdx.attributes.perfmon", None, Level::L2),
     ("tdx.service_td", Some(Defect::ServiceTd), Level::L1),
+    ("snp.crl", None, Level::L2),
     ("eventlog.parse", None, Level::L2),
     ("eventlog.digest", Some(Defect::EventLogPayload), Level::L2),
     ("eventlog.replay", Some(Defect::EventLogReordered), Level::L2),
@@ -240,6 +241,7 @@ fn what_cannot_be_relaxed() {
         Defect::AttestationDown,
         Defect::DivertedEnclave,
         Defect::EventLogMissing,
+        Defect::SoftwareUpdated,
         Defect::CollateralDown,
         Defect::CollateralHtml,
     ];

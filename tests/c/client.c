@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -266,11 +267,60 @@ static void forked(void) {
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* T27, T59: other software than the pinned one is refused with the difference; a broken file is not an empty one. */
+static void pinned(void) {
+    static const char PIN[] =
+        "{\"schema\":\"proveil.pins/v1\",\"pins\":[{\"provider\":\"venice\",\"model\":\"" MODEL "\",\"base_url\":\"%s\","
+        "\"roots\":\"custom\",\"pinned_at\":7,\"sha256\":\"3c03a12f01efc616830de28e032d7430ee44d37f647005720694727359224d9d\","
+        "\"values\":{\"tdx.mr_td\":\"aa\"},\"events\":[],\"compose\":null}]}";
+    char path[512];
+    pv_client_options options;
+    pv_client *made = NULL;
+    pv_report *report = NULL;
+    pv_endpoint *endpoint = NULL;
+    pv_error *error = NULL;
+    FILE *file;
+    int round;
+    snprintf(path, sizeof path, "%s/pins.json", setting("PV_SIM_CACHE"));
+    memset(&options, 0, sizeof options);
+    options.struct_size = sizeof options;
+    options.provider = "venice";
+    options.api_key = KEY;
+    options.base_url = setting("PV_SIM_BASE_URL");
+    options.collateral_url = setting("PV_SIM_COLLATERAL_URL");
+    options.trust_roots = roots;
+    options.proxy = "none";
+    options.pins_path = path;
+    STATUS(PV_OK, pv_client_new(&options, &made, NULL));
+    for (round = 0; round < 2; round++) {
+        umask(077);
+        file = fopen(path, "w");
+        CHECK(file != NULL);
+        if (round == 0)
+            fprintf(file, PIN, setting("PV_SIM_BASE_URL"));
+        fclose(file);
+        if (round == 0) {
+            STATUS(PV_OK, pv_client_verify(made, MODEL, 30000, NULL, &report, NULL));
+            CHECK(strstr(pv_report_json(report), "PV-263") != NULL);
+            CHECK(strstr(pv_report_json(report), "MRTD: pinned `aa`, now ") != NULL);
+            STATUS(PV_OK, pv_report_free(report));
+        }
+        STATUS(round == 0 ? PV_ERR_SOFTWARE_CHANGED : PV_ERR_PINS_INVALID,
+               pv_client_ready(made, MODEL, 30000, NULL, &endpoint, &error));
+        CHECK(endpoint == NULL);
+        STATUS(PV_OK, pv_error_free(error));
+        error = NULL;
+    }
+    remove(path);
+    STATUS(PV_OK, pv_client_free(made));
+}
+
 int main(void) {
     alarm(300); /* A hang ends here, by a signal. */
     roots = sim_roots();
     client = connect_to(setting("PV_SIM_BASE_URL"));
     verification();
+    pinned();
     whole_answer();
     cancelled();
     freed_during_use();

@@ -22,7 +22,7 @@ int main(void) {
     AT(pv_header, name, 0);
     AT(pv_header, value, WORD);
 
-    CHECK(sizeof(pv_client_options) == 12 * WORD + 16);
+    CHECK(sizeof(pv_client_options) == 13 * WORD + 16);
     AT(pv_client_options, struct_size, 0);
     AT(pv_client_options, provider, WORD);
     AT(pv_client_options, api_key, 2 * WORD);
@@ -38,6 +38,7 @@ int main(void) {
     AT(pv_client_options, idle_timeout_s, 11 * WORD + 8);
     AT(pv_client_options, verification_timeout_s, 11 * WORD + 12);
     AT(pv_client_options, nvidia_url, 11 * WORD + 16);
+    AT(pv_client_options, pins_path, 12 * WORD + 16);
 
     CHECK(sizeof(pv_exchange_options) == 15 * WORD);
     AT(pv_exchange_options, struct_size, 0);

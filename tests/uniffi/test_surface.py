@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
 import json
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 import urllib.request
@@ -312,6 +314,36 @@ class Simulated(unittest.TestCase):
         self.assertEqual(info.id(), proveil.Code.REPORT_DATA_IDENTITY_MISMATCH)
         self.assertEqual(json.loads(info.report())["verdict"], "refused")
         self.assertEqual(self.command("recorded")["prompts"], [])
+
+    def test_pinned_software(self) -> None:
+        """T27, T59: other software than the pinned one is refused with the difference; a broken file is not an empty one."""
+        values = {"tdx.mr_td": "aa"}
+        digest = hashlib.sha256(json.dumps({"events": [], "values": values}, separators=(",", ":")).encode()).hexdigest()
+        pin = {"provider": "venice", "model": self.model, "base_url": self.about["base_url"], "roots": "custom", "pinned_at": 7}
+        pin |= {"sha256": digest, "values": values, "events": [], "compose": None}
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "pins.json"
+            options = proveil.ClientOptions(
+                base_url=self.about["base_url"],
+                collateral_url=self.about["collateral_url"],
+                trust_roots=self.roots,
+                pins=str(file),
+            )
+            client = proveil.Client("venice", "test-key", options)
+
+            async def verify() -> Any:
+                return await client.verify(self.model)
+
+            self.assertEqual(asyncio.run(verify()).verdict(), proveil.Verdict.VERIFIED, "nothing is pinned")
+            file.write_text(json.dumps({"schema": "proveil.pins/v1", "pins": [pin]}))
+            file.chmod(0o600)
+            report = asyncio.run(verify())
+            self.assertEqual((report.verdict(), report.code()), (proveil.Verdict.REFUSED, "PV-263"))
+            self.assertIn("MRTD: pinned `aa`, now ", report.to_json())
+            file.write_text("{")
+            with self.assertRaises(case({"class": "ConfigError"})) as caught:
+                asyncio.run(verify())
+            self.assertEqual(caught.exception.info.id(), proveil.Code.PINS_INVALID)
 
     async def client_chat(self) -> None:
         await self.client().chat(self.body())

@@ -17,7 +17,7 @@ const ROWS: &[&[&str]] = &[
     &["attest"],
     &["report"],
     &["policy"],
-    &["appraise"],
+    &["appraise", "pin"],
     &["endpoint"],
     &["seal", "stream"],
     &["openai"],

@@ -63,6 +63,10 @@ pub struct pv_client_options {
     /// Where NVIDIA's manifests, OCSP answers and attestation service are reached, NUL-terminated;
     /// NULL for NVIDIA's hosts. They are asked only where the policy requires what they say.
     pub nvidia_url: *const c_char,
+    /// File of pinned software, NUL-terminated, as `proveil pin` keeps it: other software than the
+    /// pinned one is refused (PV-263), and a file that cannot be read is an error (PV-140). NULL for
+    /// no pins.
+    pub pins_path: *const c_char,
 }
 
 // SAFETY: `repr(C)`, `struct_size` first; pointers and integers are valid with all bytes zero.
@@ -71,6 +75,8 @@ unsafe impl Options for pv_client_options {
         // Programs that set neither TLS, proxy, cache nor timeouts need not know these members.
         std::mem::offset_of!(pv_client_options, ca_bundle_pem),
         std::mem::offset_of!(pv_client_options, nvidia_url),
+        // Before pins.
+        std::mem::offset_of!(pv_client_options, pins_path),
         size_of::<pv_client_options>(),
     ];
 }
@@ -101,6 +107,8 @@ unsafe fn config(given: &pv_client_options) -> Result<ClientConfig> {
         proxy: unsafe { owned_text(given.proxy, "proxy") }?,
         // SAFETY: handed on from the caller.
         cache_dir: unsafe { owned_text(given.cache_dir, "cache_dir") }?,
+        // SAFETY: handed on from the caller.
+        pins: unsafe { owned_text(given.pins_path, "pins_path") }?,
         timeouts: TimeoutOptions {
             connect_s: seconds(given.connect_timeout_s),
             first_byte_s: seconds(given.first_byte_timeout_s),

@@ -38,6 +38,8 @@ pub struct ClientFields {
     pub proxy: Option<String>,
     /// Folder for collateral.
     pub cache_dir: Option<String>,
+    /// File of pinned software.
+    pub pins: Option<String>,
     /// Seconds.
     pub connect_s: Option<f64>,
     /// Seconds.
@@ -103,6 +105,7 @@ impl Client {
                 ca_bundle_pem: given.ca_bundle_pem.map(|pem| pem.to_vec()),
                 proxy: given.proxy,
                 cache_dir: given.cache_dir,
+                pins: given.pins,
                 timeouts: TimeoutOptions {
                     connect_s: seconds("timeouts.connectS", given.connect_s)?,
                     first_byte_s: seconds("timeouts.firstByteS", given.first_byte_s)?,

@@ -72,7 +72,7 @@ impl ClientHandle {
     /// Checks the configuration. Opens no socket and starts no thread.
     #[new]
     #[pyo3(signature = (provider, api_key, *, base_url, collateral_url, nvidia_url, policy, trust_roots, ca_bundle_pem, proxy, cache_dir,
-                        connect_s, first_byte_s, idle_s, verification_s))]
+                        pins, connect_s, first_byte_s, idle_s, verification_s))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -86,6 +86,7 @@ impl ClientHandle {
         ca_bundle_pem: Option<Bytes>,
         proxy: Option<String>,
         cache_dir: Option<String>,
+        pins: Option<String>,
         connect_s: Option<u64>,
         first_byte_s: Option<u64>,
         idle_s: Option<u64>,
@@ -102,6 +103,7 @@ impl ClientHandle {
             ca_bundle_pem: ca_bundle_pem.map(|pem| pem.to_vec()),
             proxy: Some(proxy.unwrap_or_else(|| "none".to_owned())),
             cache_dir,
+            pins,
             timeouts: TimeoutOptions { connect_s, first_byte_s, idle_s, verification_s },
         };
         detached(py, || {
@@ -178,6 +180,7 @@ fn duplicate(config: &ClientConfig) -> ClientConfig {
     copy.ca_bundle_pem = config.ca_bundle_pem.clone();
     copy.proxy = config.proxy.clone();
     copy.cache_dir = config.cache_dir.clone();
+    copy.pins = config.pins.clone();
     copy.timeouts = config.timeouts;
     copy
 }

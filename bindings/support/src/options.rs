@@ -1,6 +1,7 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use proveil::{ClientConfig, Proxy};
+use proveil::{ClientConfig, FilePins, PinStore, Proxy};
 use proveil_core::attest::TrustRoots;
 use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::http::{BaseUrl, TransportFailure};
@@ -35,6 +36,8 @@ pub struct ClientOptions {
     pub proxy: Option<String>,
     /// Folder for collateral.
     pub cache_dir: Option<String>,
+    /// File of pinned software.
+    pub pins: Option<String>,
     /// Seconds.
     pub timeouts: TimeoutOptions,
 }
@@ -68,6 +71,7 @@ impl ClientOptions {
             Some(url) => Proxy::Url(url.to_owned()),
         };
         config.cache_dir = self.cache_dir.map(PathBuf::from).or(config.cache_dir);
+        config.pins = self.pins.map(|path| Arc::new(FilePins::new(path)) as Arc<dyn PinStore>);
         let given = self.timeouts;
         for (value, slot) in [
             (given.connect_s, &mut config.timeouts.connect_s),

@@ -39,6 +39,10 @@ pub struct ClientOptions {
     /// Folder for vendor collateral, which is verified again on every use.
     #[uniffi(default = None)]
     pub cache_dir: Option<String>,
+    /// File of pinned software, as `proveil pin` keeps it: other software than the pinned one is refused (`software_changed`), and a file
+    /// that cannot be read is an error (`pins_invalid`).
+    #[uniffi(default = None)]
+    pub pins: Option<String>,
     /// Seconds to connect, TLS included.
     #[uniffi(default = None)]
     pub connect_s: Option<u64>,
@@ -76,6 +80,7 @@ impl Client {
                 ca_bundle_pem: given.ca_bundle_pem,
                 proxy: given.proxy,
                 cache_dir: given.cache_dir,
+                pins: given.pins,
                 timeouts: TimeoutOptions {
                     connect_s: given.connect_s,
                     first_byte_s: given.first_byte_s,

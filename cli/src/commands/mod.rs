@@ -4,6 +4,8 @@ mod chat;
 mod demo;
 mod explain;
 mod models;
+mod pin;
+mod policy;
 mod report;
 mod simulate;
 mod verify;
@@ -25,6 +27,8 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<u8, Stop> {
         Command::Models(args) => models::run(&args, output),
         Command::Verify(args) => verify::run(&args, output),
         Command::Report(args) => report::run(&args, output),
+        Command::Policy(args) => policy::run(&args, output),
+        Command::Pin(args) => pin::run(&args, output),
         Command::Chat(args) => chat::run(args, output),
         Command::Demo(args) => demo::run(&args, output),
         Command::Simulate(args) => simulate::run(&args, output),

@@ -1,12 +1,10 @@
 //! `proveil report`: shows a saved report in any form. Nothing is verified, and nothing is decided by what the file says.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
 
 use proveil::core::limits::REPORT_MAX_BYTES;
 use proveil::core::report::{Document, EarKey, Source};
-use proveil::{Code, Error, Result};
+use proveil::{Code, Error};
 
 use crate::args;
 use crate::failure::Stop;
@@ -41,7 +39,7 @@ pub(super) fn run(args: &args::Report, output: &Output) -> Result<u8, Stop> {
         args::Form { .. } => as_text(&document, args.file.as_path()),
     };
     match &args.output {
-        Some(path) => write(path, &rendered)?,
+        Some(path) => inputs::write(path, &rendered)?,
         None => output.result(&rendered)?,
     }
     Ok(0)
@@ -49,13 +47,4 @@ pub(super) fn run(args: &args::Report, output: &Output) -> Result<u8, Stop> {
 
 fn as_text(document: &Document, file: &Path) -> String {
     format!("As recorded in {}; nothing was verified now.\n\n{}", file.display(), document.to_text())
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        Error::new(Code::FileUnwritable).at("--output").found(format!("{}: {error}", path.display()))
-    };
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path).map_err(failed)?;
-    let end = if text.ends_with('\n') { "" } else { "\n" };
-    file.write_all(text.as_bytes()).and_then(|()| file.write_all(end.as_bytes())).map_err(failed)
 }

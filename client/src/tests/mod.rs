@@ -6,6 +6,7 @@ mod chatting;
 mod defects;
 mod endorsements;
 mod kds;
+mod pinning;
 
 use std::sync::{Arc, Mutex};
 

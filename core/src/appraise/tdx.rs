@@ -212,15 +212,17 @@ pub(crate) fn compare(
     claims: &TdxClaims,
     dstack: Option<&DstackClaims>,
 ) -> Result<Vec<&'static str>> {
-    let [rtmr0, rtmr1, rtmr2, _] = &claims.body.rtmr;
-    let [expected0, expected1, expected2] = &references.rtmr;
+    let [rtmr0, rtmr1, rtmr2, rtmr3] = &claims.body.rtmr;
+    let [expected0, expected1, expected2, expected3] = &references.rtmr;
     /// Name, accepted values, measured value.
     type Comparison<'a> = (&'static str, &'a [Vec<u8>], Option<&'a [u8]>);
-    let measured: [Comparison<'_>; 7] = [
+    let measured: [Comparison<'_>; 9] = [
         ("MRTD", &references.mr_td, Some(&claims.body.mr_td)),
         ("RTMR0", expected0, Some(rtmr0)),
         ("RTMR1", expected1, Some(rtmr1)),
         ("RTMR2", expected2, Some(rtmr2)),
+        ("RTMR3", expected3, Some(rtmr3)),
+        ("MR_CONFIG_ID", &references.mr_config_id, Some(&claims.body.mr_config_id)),
         ("compose hash", &references.compose_hash, dstack.map(|dstack| dstack.compose_hash.as_slice())),
         (
             "OS image hash",

@@ -12,6 +12,7 @@ use crate::error::{Class, Code, Error, Result};
 use crate::evidence::{GpuEndorsements, NrasAnswer, RimDocument, SnpEndorsements, TdxCollateral};
 use crate::http::BaseUrl;
 use crate::limits;
+use crate::pin::{Pin, read_pins};
 use crate::policy::Policy;
 use crate::provider::{Provider, ProviderEvidence};
 use crate::wire::hex;
@@ -71,6 +72,7 @@ fn provider(value: &Json, reader: &mut Reader<'_>) -> Result<ProviderEvidence> {
         "collateral_failure",
         "endorsements",
         "not_fetched",
+        "pins",
     ];
     let members = Members::of(value, "provider", &names)?;
     let base_url = members.must_text("base_url")?;
@@ -85,11 +87,20 @@ fn provider(value: &Json, reader: &mut Reader<'_>) -> Result<ProviderEvidence> {
         collateral: collateral_list(&members, reader)?,
         collateral_failure: members
             .get("collateral_failure")
-            .map(|value| failure(value, "provider.collateral_failure", |code| code == Code::CollateralUnreachable))
+            .map(|value| {
+                failure(value, "provider.collateral_failure", |code| code == Code::CollateralUnreachable)
+            })
             .transpose()?,
         endorsements: gpu_endorsements(members.get("endorsements"), "provider.endorsements", reader)?,
         not_fetched: members.get("not_fetched").map(not_fetched).transpose()?.unwrap_or_default(),
+        pin: members.get("pins").map(pinned).transpose()?,
     })
+}
+
+/// What was pinned for the endpoint: a document of pins that has one.
+fn pinned(value: &Json) -> Result<Pin> {
+    let pins = read_pins(value.to_compact().as_bytes())?;
+    <[Pin; 1]>::try_from(pins).map(|[pin]| pin).map_err(|_| invalid("provider.pins").expected("one pin"))
 }
 
 fn not_fetched(value: &Json) -> Result<NotFetched> {
@@ -97,7 +108,11 @@ fn not_fetched(value: &Json) -> Result<NotFetched> {
     let members = Members::of(value, path, &["rims", "ocsp", "nras"])?;
     let one = |name: &str| {
         let value = members.get(name);
-        value.map(|value| failure(value, &format!("{path}.{name}"), |code| code.class() == Class::Indeterminate)).transpose()
+        value
+            .map(|value| {
+                failure(value, &format!("{path}.{name}"), |code| code.class() == Class::Indeterminate)
+            })
+            .transpose()
     };
     Ok(NotFetched { rims: one("rims")?, ocsp: one("ocsp")?, nras: one("nras")? })
 }

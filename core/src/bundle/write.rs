@@ -8,6 +8,7 @@ use crate::attest::nvidia::Device;
 use crate::claims::DeviceKind;
 use crate::error::Error;
 use crate::evidence::{GpuEndorsements, SnpEndorsements, TdxCollateral};
+use crate::pin;
 use crate::provider::ProviderEvidence;
 use crate::wire::hex;
 use crate::wire::json::Json;
@@ -89,6 +90,13 @@ fn provider(evidence: &ProviderEvidence, writer: &mut Writer) -> Json {
     out.put("endorsements", gpu_endorsements(&evidence.endorsements, writer));
     if evidence.not_fetched != NotFetched::NOTHING {
         out.put("not_fetched", not_fetched_object(&evidence.not_fetched));
+    }
+    if let Some(pin) = &evidence.pin {
+        // The form of a file of pins, with this one only.
+        out.put(
+            "pins",
+            Json::parse(pin::write_pins(std::slice::from_ref(pin)).as_bytes()).unwrap_or(Json::Null),
+        );
     }
     out.json()
 }

@@ -28,6 +28,8 @@ struct Inner {
     expected: Option<String>,
     found: Option<String>,
     context: Option<String>,
+    /// Line and column.
+    place: Option<(usize, usize)>,
     report_json: Option<Box<str>>,
 }
 
@@ -40,6 +42,7 @@ impl Error {
             expected: None,
             found: None,
             context: None,
+            place: None,
             report_json: None,
         }))
     }
@@ -68,6 +71,12 @@ impl Error {
         self
     }
 
+    /// Says where in a text the cause is: line and column, both from 1.
+    pub fn in_text(mut self, line: usize, column: usize) -> Error {
+        self.0.place = Some((line, column));
+        self
+    }
+
     /// Attaches the report of the appraisal that led here, as `proveil.report/v1` JSON.
     pub fn with_report_json(mut self, json: String) -> Error {
         self.0.report_json = Some(json.into_boxed_str());
@@ -91,6 +100,9 @@ impl Error {
         if let Some(context) = &self.0.context {
             text.push(' ');
             text.push_str(context);
+        }
+        if let Some((line, column)) = self.0.place {
+            text.push_str(&format!(" Line {line}, column {column}."));
         }
         text
     }
@@ -123,6 +135,11 @@ impl Error {
     /// The sentence of context.
     pub(crate) fn context_text(&self) -> Option<&str> {
         self.0.context.as_deref()
+    }
+
+    /// Where in a text that the caller gave the cause is: line and column, both from 1.
+    pub fn place(&self) -> Option<(usize, usize)> {
+        self.0.place
     }
 
     /// The report of the appraisal that led here, as `proveil.report/v1` JSON.

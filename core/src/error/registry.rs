@@ -141,6 +141,7 @@ registry! {
     137 ReportInvalid "report_invalid" false 400 2 "The file is not a report that this version can show." "Give a `proveil.report/v1` JSON file as `proveil verify --json` writes it.";
     138 FileUnwritable "file_unwritable" false 400 2 "A file cannot be written." "Check the path, its permissions and the space left.";
     139 EvidenceInvalid "evidence_invalid" false 400 2 "The evidence bundle cannot be used." "Give a `proveil.evidence/v1` file, or a directory as `proveil capture` writes it.";
+    140 PinsInvalid "pins_invalid" false 400 2 "The pins cannot be used." "Nothing was sent. Repair or remove the file named in the details; a broken file is never taken for an empty one.";
     // 2xx refused
     201 NonceEchoMismatch "nonce_echo_mismatch" false 403 3 "The attestation answers another challenge than ours." "This can be a replayed answer. Nothing was sent; try again, and treat a repeat as an attack.";
     202 ReportDataNonceMismatch "reportdata_nonce_mismatch" false 403 3 "The signed report data does not carry our nonce." "The evidence was made for another request. Nothing was sent.";
@@ -198,6 +199,7 @@ registry! {
     260 MeasurementRefused "measurement_refused" false 403 3 "The enclave runs software that the policy does not accept." "Nothing was sent. Compare the values; accept the new one only if you know the release.";
     261 TlsKeyMismatch "tls_key_mismatch" false 403 3 "The TLS key of the connection is not the attested one." "Nothing was sent.";
     262 RequiredEvidenceMissing "required_evidence_missing" false 403 3 "The policy requires evidence that the answer does not contain." "Nothing was sent.";
+    263 SoftwareChanged "software_changed" false 403 3 "The enclave runs other software than the pinned one." "Nothing was sent. The report says where the two differ; `proveil pin accept` takes the new one if you know the release.";
     270 SnpReportMalformed "snp_report_malformed" false 403 3 "The report does not have the exact layout of an SEV-SNP attestation report." "Nothing was sent.";
     271 SnpChain "snp_chain" false 403 3 "The report's certificate chain does not lead to the trusted AMD root." "Nothing was sent. A lab or simulator needs its own root: `--trust-roots`.";
     272 SnpRevoked "snp_revoked" false 403 3 "The issuer of the report's certificate has been revoked by AMD." "Nothing was sent. Do not use this certificate.";
@@ -225,6 +227,7 @@ registry! {
     310 RequiredCheckNotMade "required_check_not_made" false 503 4 "A check that the policy requires could not be made." "Nothing was sent. The details name the check.";
     311 ModelsUnreachable "models_unreachable" true 503 4 "The provider's model list could not be fetched." "Nothing was sent. Check the network and try again.";
     312 CollateralMalformed "collateral_malformed" true 503 4 "Vendor collateral does not have the expected form." "Nothing was sent. Check the source of the collateral: a captive portal or a proxy may have answered.";
+    313 PolicyExpired "policy_expired" false 503 4 "The policy is no longer in force." "Nothing was sent. Look at its values again and give it a new `not_after`.";
     // 4xx integrity
     401 NotCiphertext "not_ciphertext" false 502 5 "A field of the answer is not encrypted." "The stream was closed. Do not trust this answer.";
     402 PlaintextDowngrade "plaintext_downgrade" false 502 5 "The answer contains clear text where only encrypted text is allowed." "The stream was closed. Do not trust this answer; the encryption may have been stripped on the way.";

@@ -6,7 +6,7 @@ use crate::attest;
 use crate::error::{Code, Error};
 use crate::report::{
     Check, Document, Enforcement, Fact, Group, Hop, Level, Outcome, Platform, PolicyRef, Report, Roots,
-    SCHEMA, Verdict, reference,
+    SCHEMA, Verdict, catalogue, reference,
 };
 use crate::wire::hex;
 
@@ -141,6 +141,11 @@ impl<'p> Appraisal<'p> {
         self.facts.push(Fact { name: name.into(), value: value.into() });
     }
 
+    /// What was measured so far.
+    pub fn facts(&self) -> &[Fact] {
+        &self.facts
+    }
+
     /// Lists a platform whose evidence verified.
     pub fn platform(&mut self, platform: Platform) {
         self.platforms.push(platform);
@@ -176,29 +181,67 @@ impl<'p> Appraisal<'p> {
     }
 
     fn push(&mut self, check: Check, error: Option<Error>) {
-        // No policy accepts a platform that Intel revoked (attestation.md 2.4), whatever it says about the check.
-        let relaxed =
-            self.relaxable && self.policy.is_advisory(check.id()) && check.reason() != Some(REVOKED);
-        let check = if relaxed { check.advisory() } else { check };
+        let check = self.weighed(check);
         let counts = check.enforcement() == Enforcement::Enforced && check.outcome() != Outcome::Pass;
         let first =
             if check.outcome() == Outcome::Fail { &mut self.first_failed } else { &mut self.first_open };
         if counts && first.is_none() {
-            let error = error.unwrap_or_else(|| {
-                Error::new(Code::RequiredCheckNotMade).found(check.reason().unwrap_or_default())
-            });
+            let error = error.unwrap_or_else(|| unmade(&check));
             let error = if error.check().is_none() { error.at(check.id()) } else { error };
             *first = Some(error);
         }
         self.checks.push(check);
     }
 
+    /// The check, counting or not as the policy says.
+    fn weighed(&self, check: Check) -> Check {
+        if !self.policy.changes_checks() {
+            return check;
+        }
+        match self.policy.enforcement(catalogue::without_scope(check.id())) {
+            Some(Enforcement::Enforced) => check.enforced(),
+            // No policy accepts a platform that Intel revoked (attestation.md 2.4), whatever it says about the check.
+            Some(Enforcement::Advisory) if self.relaxable && check.reason() != Some(REVOKED) => {
+                check.advisory()
+            }
+            _ => check,
+        }
+    }
+
+    /// A check that the policy enforces and that was not even listed is one that was not made (threats I3).
+    fn require_enforced(&mut self) {
+        for id in self.policy.enforced_checks() {
+            if !self.checks.iter().any(|check| catalogue::without_scope(check.id()) == id) {
+                self.push(Check::not_checked("", id, "there was nothing to make it on"), None);
+            }
+        }
+    }
+
+    /// A policy that has ended says nothing about now: whoever wrote it wanted its values looked at again.
+    fn require_policy_in_force(&mut self, at: u64) {
+        const ID: &str = "policy.not_after";
+        match self.policy.not_after() {
+            None => {}
+            Some(end) if at < end => self.pass_with("", ID, super::time::rfc3339(end)),
+            Some(end) => {
+                let expected = format!("a time before {}", super::time::rfc3339(end));
+                let error = Error::new(Code::PolicyExpired).at(ID).expected(expected);
+                self.fail("", ID, error.found(super::time::rfc3339(at)));
+            }
+        }
+    }
+
     /// Ends the appraisal. An appraisal without any passed check is never verified.
     pub fn conclude(mut self, subject: Subject<'_>) -> (Report, Result<Accepted, Error>) {
-        let verdict = self.verdict();
+        self.require_enforced();
+        self.require_policy_in_force(subject.at);
+        let verdict = self.verdict_so_far(&[]);
         let level = (verdict == Verdict::Verified && !matches!(subject.bare, Some(Bare::Devices(_))))
             .then(|| self.level());
-        let not_after = subject.inputs_expire.min(subject.at.saturating_add(self.policy.max_age_s()));
+        let not_after = subject
+            .inputs_expire
+            .min(subject.at.saturating_add(self.policy.max_age_s()))
+            .min(self.policy.not_after().unwrap_or(u64::MAX));
         let expired = not_after <= subject.at;
         let verdict = if verdict == Verdict::Verified && expired { Verdict::Indeterminate } else { verdict };
         // The code says what the verdict says: a refusal is never explained by a check that could not be made.
@@ -251,9 +294,26 @@ impl<'p> Appraisal<'p> {
         (report, accepted)
     }
 
-    /// The verdict that the checks so far amount to.
-    pub fn verdict(&self) -> Verdict {
-        let counting = || self.checks.iter().filter(|check| check.enforcement() == Enforcement::Enforced);
+    /// The verdict that the checks amount to at the time `at`, if no more are made.
+    pub fn verdict(&self, at: u64) -> Verdict {
+        self.verdict_without(&[], at)
+    }
+
+    /// The same without some checks.
+    pub fn verdict_without(&self, ids: &[&str], at: u64) -> Verdict {
+        let made = |id: &str| self.checks.iter().any(|check| catalogue::without_scope(check.id()) == id);
+        let required = || self.policy.enforced_checks().iter().map(String::as_str);
+        let open = self.policy.not_after().is_some_and(|end| at >= end)
+            || !required().filter(|id| !ids.contains(id)).all(made);
+        match self.verdict_so_far(ids) {
+            Verdict::Verified if open => Verdict::Indeterminate,
+            verdict => verdict,
+        }
+    }
+
+    fn verdict_so_far(&self, without: &[&str]) -> Verdict {
+        let enforced = |check: &&Check| check.enforcement() == Enforcement::Enforced;
+        let counting = || self.checks.iter().filter(enforced).filter(|check| !without.contains(&check.id()));
         if counting().any(|check| check.outcome() == Outcome::Fail) {
             Verdict::Refused
         } else if counting().any(|check| check.outcome() == Outcome::NotChecked) || counting().count() == 0 {
@@ -298,6 +358,19 @@ impl<'p> Appraisal<'p> {
         } else {
             Level::L4
         }
+    }
+}
+
+/// Why a check that counts did not pass, where only the check says so.
+fn unmade(check: &Check) -> Error {
+    let stated = check.code().and_then(|code| code.strip_prefix("PV-")?.parse().ok());
+    match stated.and_then(Code::from_number) {
+        Some(code) => {
+            let error = Error::new(code).at(check.reason().unwrap_or(check.id()));
+            let error = check.expected().map(|text| error.clone().expected(text)).unwrap_or(error);
+            check.found_value().map(|text| error.clone().found(text)).unwrap_or(error)
+        }
+        None => Error::new(Code::RequiredCheckNotMade).found(check.reason().unwrap_or_default()),
     }
 }
 

@@ -1,17 +1,36 @@
 //! The JSON form of a policy: strict reading, canonical writing.
 
+pub(super) mod members;
 pub(super) mod snp;
+mod software;
+mod tdx;
 
-use super::{Policy, References, gpu};
-use crate::attest::tdx::TcbStatus;
-use crate::attest::tdx::rules::TdxPolicy;
-use crate::error::{Code, Error, Result};
-use crate::limits::VERDICT_MAX_AGE_S;
+use super::{Policy, gpu};
+use crate::error::{Error, Result};
+use crate::limits::{POLICY_MAX_BYTES, VERDICT_MAX_AGE_S};
+use crate::pki::time::unix_seconds;
 use crate::report::catalogue;
 use crate::wire::json::Json;
-use crate::wire::{hex, nearest};
+use crate::wire::locate;
+use crate::wire::time::rfc3339;
+use members::{Members, invalid, texts, unknown};
 
 const SCHEMA: &str = "proveil.policy/v1";
+
+const MEMBERS: &[&str] = &[
+    "advisory_checks",
+    "enforced_checks",
+    "extends",
+    "gpu",
+    "max_age_s",
+    "name",
+    "not_after",
+    "request",
+    "schema",
+    "snp",
+    "software",
+    "tdx",
+];
 
 /// Checks that a policy may make advisory: none of them concerns a signature, a chain, freshness or the key.
 const RELAXABLE: &[&str] = &[
@@ -44,26 +63,34 @@ const RELAXABLE: &[&str] = &[
     "gpu.topology",
 ];
 
+/// Reads a document; an error says where in the text its cause is.
 pub(super) fn read(json: &[u8]) -> Result<Policy> {
-    let document = Json::parse(json).map_err(|_| invalid("document").found("not strict JSON"))?;
-    let top = Members::of(&document, "")?;
-    top.only(&[
-        "schema",
-        "name",
-        "extends",
-        "max_age_s",
-        "tdx",
-        "snp",
-        "software",
-        "gpu",
-        "advisory_checks",
-        "request",
-    ])?;
-    if top.text("schema")? != Some(SCHEMA) {
+    let located = |error: Error, place: Option<locate::Place>| match place {
+        Some(place) => error.in_text(place.line, place.column),
+        None => error,
+    };
+    if json.len() > POLICY_MAX_BYTES {
+        return Err(invalid("document").expected(format!("at most {POLICY_MAX_BYTES} bytes")));
+    }
+    let document = Json::parse(json).map_err(|_| {
+        let (place, why) = locate::fault(json);
+        located(invalid("document").found("not strict JSON").context(why), place)
+    })?;
+    read_document(&document).map_err(|error| {
+        let place = error.check().and_then(|path| locate::member(json, path));
+        located(error, place)
+    })
+}
+
+fn read_document(document: &Json) -> Result<Policy> {
+    let top = Members::of(document, "")?;
+    if document.get("schema").and_then(Json::as_str) != Some(SCHEMA) {
         return Err(invalid("schema").expected(SCHEMA));
     }
+    top.only(MEMBERS)?;
     let base = top.text("extends")?.unwrap_or("standard");
-    let mut policy = Policy::preset(base).ok_or_else(|| unknown("extends", base, &["standard", "strict"]))?;
+    let mut policy = Policy::preset(base)
+        .ok_or_else(|| unknown("extends", base, &Policy::preset_names().collect::<Vec<_>>()))?;
     policy = policy.named(top.text("name")?.unwrap_or("custom"));
     if let Some(age) = top.number("max_age_s")? {
         if age == 0 || age > VERDICT_MAX_AGE_S {
@@ -73,30 +100,20 @@ pub(super) fn read(json: &[u8]) -> Result<Policy> {
         }
         policy.max_age_s = age;
     }
+    policy.not_after = read_end(&top)?;
     if let Some(value) = top.get("tdx") {
-        read_tdx(&Members::of(value, "tdx.")?, &mut policy.tdx)?;
+        tdx::read(&Members::of(value, "tdx.")?, &mut policy.tdx)?;
     }
     if let Some(value) = top.get("snp") {
         snp::read(&Members::of(value, "snp.")?, &mut policy.snp)?;
     }
     if let Some(value) = top.get("software") {
-        read_software(&Members::of(value, "software.")?, &mut policy)?;
+        software::read(&Members::of(value, "software.")?, &mut policy)?;
     }
     if let Some(value) = top.get("gpu") {
         gpu::read(&Members::of(value, "gpu.")?, &mut policy)?;
     }
-    for id in top.texts("advisory_checks")?.unwrap_or_default() {
-        if !RELAXABLE.contains(&id) {
-            let error = invalid("advisory_checks").found(id);
-            return Err(match catalogue::find(id) {
-                Some(_) => error.context("This check cannot be relaxed."),
-                None => unknown("advisory_checks", id, RELAXABLE),
-            });
-        }
-        policy.advisory_checks.push(id.to_owned());
-    }
-    policy.advisory_checks.sort();
-    policy.advisory_checks.dedup();
+    read_checks(&top, &mut policy)?;
     if let Some(value) = top.get("request") {
         let members = Members::of(value, "request.")?;
         members.only(&["allow_clear_stop", "allow_whitespace_plaintext"])?;
@@ -106,136 +123,66 @@ pub(super) fn read(json: &[u8]) -> Result<Policy> {
     Ok(policy)
 }
 
-fn read_tdx(members: &Members<'_>, tdx: &mut TdxPolicy) -> Result<()> {
-    members.only(&[
-        "accepted_tcb_statuses",
-        "accepted_advisories",
-        "min_tcb_evaluation_data_number",
-        "require_sept_ve_disable",
-        "allow_perfmon",
-        "allow_service_td",
-    ])?;
-    if let Some(words) = members.texts("accepted_tcb_statuses")? {
-        tdx.accepted_statuses.clear();
-        for word in words {
-            let status = TcbStatus::from_word(word).ok_or_else(|| {
-                unknown("tdx.accepted_tcb_statuses", word, &TcbStatus::ALL.map(TcbStatus::word))
-            })?;
-            if status == TcbStatus::Revoked {
-                return Err(members
-                    .invalid("accepted_tcb_statuses")
-                    .found(word)
-                    .context("It is never accepted."));
-            }
-            if !tdx.accepted_statuses.contains(&status) {
-                tdx.accepted_statuses.push(status);
-            }
-        }
-        tdx.accepted_statuses.sort_by_key(|status| status.word());
-    }
-    if let Some(advisories) = members.texts("accepted_advisories")? {
-        tdx.accepted_advisories = advisories.into_iter().map(str::to_owned).collect();
-        tdx.accepted_advisories.sort();
-        tdx.accepted_advisories.dedup();
-    }
-    if let Some(number) = members.number("min_tcb_evaluation_data_number")? {
-        tdx.min_evaluation_number =
-            u32::try_from(number).map_err(|_| members.invalid("min_tcb_evaluation_data_number"))?;
-    }
-    members.flag("require_sept_ve_disable", &mut tdx.require_sept_ve_disable)?;
-    members.flag("allow_perfmon", &mut tdx.allow_perfmon)?;
-    members.flag("allow_service_td", &mut tdx.allow_service_td)
+/// The second from which on the policy is not to be used any more; `null` means never.
+fn read_end(top: &Members<'_>) -> Result<Option<u64>> {
+    const NAME: &str = "not_after";
+    let Some(value) = top.get(NAME).filter(|value| !value.is_null()) else { return Ok(None) };
+    let wrong = || invalid(NAME).expected("a time such as 2027-01-31T00:00:00Z, or null");
+    let text = value.as_str().ok_or_else(wrong)?;
+    unix_seconds(text).ok_or_else(|| wrong().found(text)).map(Some)
 }
 
-fn read_software(members: &Members<'_>, policy: &mut Policy) -> Result<()> {
-    members.only(&[
-        "require_reference",
-        "mr_td",
-        "rtmr0",
-        "rtmr1",
-        "rtmr2",
-        "compose_hash",
-        "os_image_hash",
-        "app_id",
-        "enforces_gpu",
-    ])?;
-    members.flag("require_reference", &mut policy.require_reference)?;
-    members.flag("enforces_gpu", &mut policy.software_enforces_gpu)?;
-    let References { mr_td, rtmr: [rtmr0, rtmr1, rtmr2], compose_hash, os_image_hash, app_id } =
-        &mut policy.references;
-    for (name, list, length) in [
-        ("mr_td", mr_td, 48),
-        ("rtmr0", rtmr0, 48),
-        ("rtmr1", rtmr1, 48),
-        ("rtmr2", rtmr2, 48),
-        ("compose_hash", compose_hash, 32),
-        ("os_image_hash", os_image_hash, 32),
-        ("app_id", app_id, 20),
-    ] {
-        hex_values(members, name, &[length], list)?;
+/// Whether each check counts, where the policy says something else than the catalogue. Nothing can be said in both ways.
+fn read_checks(top: &Members<'_>, policy: &mut Policy) -> Result<()> {
+    const ADVISORY: &str = "advisory_checks";
+    const ENFORCED: &str = "enforced_checks";
+    for (i, id) in top.texts(ADVISORY)?.unwrap_or_default().into_iter().enumerate() {
+        let place = format!("{ADVISORY}[{i}]");
+        if !RELAXABLE.contains(&id) {
+            return Err(match catalogue::find(id) {
+                Some(_) => invalid(&place).found(id).context("This check cannot be relaxed."),
+                None => unknown(&place, id, RELAXABLE),
+            });
+        }
+        policy.advisory_checks.push(id.to_owned());
+    }
+    for (i, id) in top.texts(ENFORCED)?.unwrap_or_default().into_iter().enumerate() {
+        let place = format!("{ENFORCED}[{i}]");
+        if catalogue::find(id).is_none() {
+            return Err(unknown(&place, id, &catalogue::ids().collect::<Vec<_>>()));
+        }
+        if policy.advisory_checks.iter().any(|advisory| advisory == id) {
+            return Err(invalid(&place).found(id).context("It is in `advisory_checks` too."));
+        }
+        policy.enforced_checks.push(id.to_owned());
+    }
+    for list in [&mut policy.advisory_checks, &mut policy.enforced_checks] {
+        list.sort();
+        list.dedup();
     }
     Ok(())
 }
 
-/// Adds the values of a list of hex texts, each of one of these lengths in bytes; sorted, each once.
-fn hex_values(members: &Members<'_>, name: &str, lengths: &[usize], list: &mut Vec<Vec<u8>>) -> Result<()> {
-    for text in members.texts(name)?.unwrap_or_default() {
-        let value = hex::decode_prefixed(text).filter(|value| lengths.contains(&value.len()));
-        let value = value.ok_or_else(|| {
-            let lengths: Vec<String> = lengths.iter().map(usize::to_string).collect();
-            members.invalid(name).expected(format!("{} bytes in hex", lengths.join(" or ")))
-        })?;
-        if !list.contains(&value) {
-            list.push(value);
-        }
-    }
-    list.sort();
-    Ok(())
-}
-
+/// Every member but `extends`, whose work is done.
 pub(super) fn write(policy: &Policy) -> String {
-    let text = |text: &str| Json::String(text.to_owned());
-    let texts = |texts: &[String]| Json::Array(texts.iter().map(|item| text(item)).collect());
-    let bytes = |list: &[Vec<u8>]| Json::Array(list.iter().map(|value| text(&hex::encode(value))).collect());
-    let number = |value: u64| Json::Number(value.into());
+    value(policy).to_canonical()
+}
+
+pub(super) fn value(policy: &Policy) -> Json {
     let object = |members: Vec<(&str, Json)>| {
         Json::Object(members.into_iter().map(|(n, v)| (n.to_owned(), v)).collect())
     };
-    let References { mr_td, rtmr: [rtmr0, rtmr1, rtmr2], compose_hash, os_image_hash, app_id } =
-        &policy.references;
-    let statuses = policy.tdx.accepted_statuses.iter().map(|status| text(status.word())).collect();
     object(vec![
-        ("schema", text(SCHEMA)),
-        ("name", text(&policy.name)),
-        ("max_age_s", number(policy.max_age_s)),
-        (
-            "tdx",
-            object(vec![
-                ("accepted_tcb_statuses", Json::Array(statuses)),
-                ("accepted_advisories", texts(&policy.tdx.accepted_advisories)),
-                ("min_tcb_evaluation_data_number", number(policy.tdx.min_evaluation_number.into())),
-                ("require_sept_ve_disable", Json::Bool(policy.tdx.require_sept_ve_disable)),
-                ("allow_perfmon", Json::Bool(policy.tdx.allow_perfmon)),
-                ("allow_service_td", Json::Bool(policy.tdx.allow_service_td)),
-            ]),
-        ),
+        ("schema", Json::String(SCHEMA.to_owned())),
+        ("name", Json::String(policy.name.clone())),
+        ("max_age_s", Json::Number(policy.max_age_s.into())),
+        ("not_after", policy.not_after.map_or(Json::Null, |end| Json::String(rfc3339(end)))),
+        ("tdx", object(tdx::write(&policy.tdx))),
         ("snp", object(snp::write(&policy.snp))),
-        (
-            "software",
-            object(vec![
-                ("require_reference", Json::Bool(policy.require_reference)),
-                ("mr_td", bytes(mr_td)),
-                ("rtmr0", bytes(rtmr0)),
-                ("rtmr1", bytes(rtmr1)),
-                ("rtmr2", bytes(rtmr2)),
-                ("compose_hash", bytes(compose_hash)),
-                ("os_image_hash", bytes(os_image_hash)),
-                ("app_id", bytes(app_id)),
-                ("enforces_gpu", Json::Bool(policy.software_enforces_gpu)),
-            ]),
-        ),
+        ("software", object(software::write(policy))),
         ("gpu", gpu::write(policy)),
         ("advisory_checks", texts(&policy.advisory_checks)),
+        ("enforced_checks", texts(&policy.enforced_checks)),
         (
             "request",
             object(vec![
@@ -244,91 +191,17 @@ pub(super) fn write(policy: &Policy) -> String {
             ]),
         ),
     ])
-    .to_canonical()
-}
-
-fn invalid(member: &str) -> Error {
-    Error::new(Code::PolicyInvalid).at(member)
-}
-
-pub(super) fn unknown(member: &str, found: &str, names: &[&str]) -> Error {
-    let error = invalid(member).found(found);
-    match nearest(found, names.iter().copied()) {
-        Some(name) => error.context(format!("Did you mean `{name}`?")),
-        None => error.expected(names.join(", ")),
-    }
-}
-
-/// The members of one object of the document, with the path for messages.
-pub(super) struct Members<'a> {
-    path: &'static str,
-    members: &'a [(String, Json)],
-}
-
-impl<'a> Members<'a> {
-    fn of(value: &'a Json, path: &'static str) -> Result<Members<'a>> {
-        let members =
-            value.as_object().ok_or_else(|| invalid(path.trim_end_matches('.')).expected("an object"))?;
-        Ok(Members { path, members })
-    }
-
-    pub(super) fn invalid(&self, name: &str) -> Error {
-        invalid(&format!("{}{name}", self.path))
-    }
-
-    pub(super) fn only(&self, names: &[&str]) -> Result<()> {
-        match self.members.iter().find(|(name, _)| !names.contains(&name.as_str())) {
-            Some((name, _)) => Err(unknown(&format!("{}{name}", self.path), name, names)),
-            None => Ok(()),
-        }
-    }
-
-    fn get(&self, name: &str) -> Option<&'a Json> {
-        self.members.iter().find(|(member, _)| member == name).map(|(_, value)| value)
-    }
-
-    pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>> {
-        self.get(name)
-            .map(|value| value.as_str().ok_or_else(|| self.invalid(name).expected("a text")))
-            .transpose()
-    }
-
-    pub(super) fn number(&self, name: &str) -> Result<Option<u64>> {
-        let wrong = || self.invalid(name).expected("a non-negative integer");
-        self.get(name).map(|value| value.as_u64().ok_or_else(wrong)).transpose()
-    }
-
-    pub(super) fn flag(&self, name: &str, target: &mut bool) -> Result<()> {
-        if let Some(value) = self.get(name) {
-            *target = value.as_bool().ok_or_else(|| self.invalid(name).expected("true or false"))?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn numbers(&self, name: &str) -> Result<Option<Vec<u64>>> {
-        let wrong = || self.invalid(name).expected("an array of non-negative integers");
-        self.get(name)
-            .map(|value| {
-                let items = value.as_array().ok_or_else(wrong)?;
-                items.iter().map(|item| item.as_u64().ok_or_else(wrong)).collect()
-            })
-            .transpose()
-    }
-
-    pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<&'a str>>> {
-        let wrong = || self.invalid(name).expected("an array of texts");
-        self.get(name)
-            .map(|value| {
-                let items = value.as_array().ok_or_else(wrong)?;
-                items.iter().map(|item| item.as_str().ok_or_else(wrong)).collect()
-            })
-            .transpose()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
+
+    /// A document with these members.
+    fn document(members: &str) -> String {
+        format!("{{\"schema\":\"proveil.policy/v1\",{members}}}")
+    }
 
     #[test]
     fn round_trip_and_hash() {
@@ -353,26 +226,26 @@ mod tests {
             ("{\"schema\":\"proveil.policy/v1\",\"tdx\":{\"allow_debug\":true}}", "tdx.allow_debug"),
             (
                 "{\"schema\":\"proveil.policy/v1\",\"tdx\":{\"accepted_tcb_statuses\":[\"Revoked\"]}}",
-                "tdx.accepted_tcb_statuses",
+                "tdx.accepted_tcb_statuses[0]",
             ),
-            ("{\"schema\":\"proveil.policy/v1\",\"software\":{\"mr_td\":[\"00\"]}}", "software.mr_td"),
+            ("{\"schema\":\"proveil.policy/v1\",\"software\":{\"mr_td\":[\"00\"]}}", "software.mr_td[0]"),
             ("{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"evidence\":\"maybe\"}}", "gpu.evidence"),
             ("{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"nras\":\"maybe\"}}", "gpu.nras"),
             ("{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"require_rims\":true}}", "gpu.require_rims"),
             (
                 "{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"architectures\":[\"AMPERE\"]}}",
-                "gpu.architectures",
+                "gpu.architectures[0]",
             ),
             (
                 "{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"allowed_mismatches\":[255]}}",
-                "gpu.allowed_mismatches",
+                "gpu.allowed_mismatches[0]",
             ),
-            ("{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"drivers\":[\"\"]}}", "gpu.drivers"),
+            ("{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"drivers\":[\"\"]}}", "gpu.drivers[0]"),
             (
                 "{\"schema\":\"proveil.policy/v1\",\"advisory_checks\":[\"tdx.quote_signature\"]}",
-                "advisory_checks",
+                "advisory_checks[0]",
             ),
-            ("{\"schema\":\"proveil.policy/v1\",\"advisory_checks\":[\"nonce.cpu\"]}", "advisory_checks"),
+            ("{\"schema\":\"proveil.policy/v1\",\"advisory_checks\":[\"nonce.cpu\"]}", "advisory_checks[0]"),
         ];
         for (json, member) in cases {
             let error = Policy::from_json(json.as_bytes()).unwrap_err();
@@ -386,6 +259,123 @@ mod tests {
     fn relaxable_checks_are_known() {
         for id in RELAXABLE {
             assert!(catalogue::find(id).is_some_and(|entry| entry.id == *id), "{id}");
+        }
+    }
+
+    /// Every member that is new here changes the rules, survives being written, and is refused in another form.
+    #[test]
+    fn members_and_their_round_trip() {
+        let hex = |length: usize| format!("\"{}\"", "ab".repeat(length));
+        let list = |section: &str, name: &str, length: usize| {
+            (format!("\"{section}\":{{\"{name}\":[{}]}}", hex(length)), format!("{section}.{name}"))
+        };
+        let mut cases = vec![
+            ("\"not_after\":\"2027-02-28T23:59:59Z\"".to_owned(), "not_after".to_owned()),
+            (
+                "\"enforced_checks\":[\"gpu.bound\",\"cm.quote\",\"cm.quote\"]".into(),
+                "enforced_checks".into(),
+            ),
+            ("\"advisory_checks\":[\"cm.quote\"]".into(), "advisory_checks".into()),
+            (
+                "\"tdx\":{\"accepted_advisories\":[\"INTEL-SA-00837\"]}".into(),
+                "tdx.accepted_advisories".into(),
+            ),
+        ];
+        cases.extend([
+            list("tdx", "mr_seam", 48),
+            list("tdx", "mr_owner", 48),
+            list("tdx", "mr_owner_config", 48),
+            list("tdx", "platform_ids", 16),
+            list("software", "mr_config_id", 48),
+            list("software", "mr_td", 48),
+            list("software", "rtmr0", 48),
+            list("software", "rtmr1", 48),
+            list("software", "rtmr2", 48),
+            list("software", "rtmr3", 48),
+            list("software", "compose_hash", 32),
+            list("software", "os_image_hash", 32),
+            list("software", "app_id", 20),
+        ]);
+        for (members, path) in cases {
+            let read = |text: &str| Policy::from_json(document(text).as_bytes());
+            let policy = read(&members).unwrap();
+            assert_ne!(policy.sha256(), Policy::standard().sha256(), "{members}");
+            assert_eq!(Policy::from_json(policy.to_json().as_bytes()).unwrap(), policy, "{members}");
+            let (name, value) = members.rsplit_once("\":").unwrap();
+            let ends = value.len() - value.trim_end_matches('}').len();
+            for wrong in ["7", "[7]", "[\"a b\"]", "\"2027-02-29T00:00:00Z\"", "true", "[\"\"]"] {
+                let text = format!("{name}\":{wrong}{}", "}".repeat(ends));
+                let error = read(&text).unwrap_err();
+                let at = error.check().unwrap();
+                assert!(at == path || at == format!("{path}[0]"), "{text}: {error}");
+            }
+        }
+        let none = Policy::from_json(document("\"not_after\":null").as_bytes()).unwrap();
+        assert_eq!(none.sha256(), Policy::standard().sha256());
+    }
+
+    /// T57: an error says where in the file its cause is.
+    #[test]
+    fn errors_have_a_place() {
+        for (text, place, member) in [
+            ("{\n  \"schema\": \"proveil.policy/v1\",\n  \"sofware\": {}\n}", Some((3, 3)), "sofware"),
+            (
+                "{\n  \"schema\": \"proveil.policy/v1\",\n  \"tdx\": {\n    \"accepted_tcb_statuses\": [\"UpToDate\",\n \"UptoDate\"]}\n}",
+                Some((5, 2)),
+                "tdx.accepted_tcb_statuses[1]",
+            ),
+            (
+                "{\"schema\":\"proveil.policy/v1\",\"snp\":{\"minimum\":{\"milan\":{\"x\":1}}}}",
+                Some((1, 58)),
+                "snp.minimum.milan.x",
+            ),
+            ("{\"schema\": \"proveil.policy/v1\",}", Some((1, 32)), "document"),
+            ("{\"schema\":\"proveil.policy/v2\"}", Some((1, 2)), "schema"),
+            ("{}", None, "schema"),
+        ] {
+            let error = Policy::from_json(text.as_bytes()).unwrap_err();
+            assert_eq!((error.place(), error.check()), (place, Some(member)), "{text}: {error}");
+            let said = place.map(|(line, column)| format!("Line {line}, column {column}."));
+            assert!(said.is_none_or(|said| error.message().contains(&said)), "{error}");
+        }
+        let large = format!("{}{}", document("\"tdx\":{}"), " ".repeat(POLICY_MAX_BYTES));
+        assert_eq!(Policy::from_json(large.as_bytes()).unwrap_err().check(), Some("document"));
+    }
+
+    #[test]
+    fn presets_by_name() {
+        for name in Policy::preset_names() {
+            let policy = Policy::preset(name).unwrap();
+            assert_eq!(policy.name(), name);
+            let extended =
+                Policy::from_json(document(&format!("\"extends\":\"{name}\"")).as_bytes()).unwrap();
+            assert_eq!(extended.sha256(), policy.sha256(), "{name}");
+            assert!(policy.relaxations().is_empty());
+        }
+        for name in
+            ["", "/", "venice/", "/standard", "mars/standard", "venice/loose", "venice/standard/", "Standard"]
+        {
+            assert!(Policy::preset(name).is_none(), "{name}");
+        }
+    }
+
+    /// One check cannot both count and not count; an unknown one names its neighbour.
+    #[test]
+    fn checks_that_count() {
+        for (members, at, said) in [
+            ("\"enforced_checks\":[\"gpu.bond\"]", "enforced_checks[0]", "`gpu.bound`"),
+            (
+                "\"enforced_checks\":[\"gpu.bound\",\"cm.quote\"],\"advisory_checks\":[\"cm.quote\"]",
+                "enforced_checks[1]",
+                "`advisory_checks`",
+            ),
+            ("\"advisory_checks\":[\"cm.qoute\"]", "advisory_checks[0]", "`cm.quote`"),
+            ("\"advisory_checks\":[\"software.pin\"]", "advisory_checks[0]", "cannot be relaxed"),
+            ("\"advisory_checks\":[\"policy.not_after\"]", "advisory_checks[0]", "cannot be relaxed"),
+        ] {
+            let error = Policy::from_json(document(members).as_bytes()).unwrap_err();
+            assert_eq!(error.check(), Some(at), "{members}");
+            assert!(error.message().contains(said), "{error}");
         }
     }
 }

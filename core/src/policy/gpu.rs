@@ -1,6 +1,6 @@
 //! The member `gpu` of a policy document.
 
-use super::document::{Members, unknown};
+use super::document::members::{Members, texts, unknown};
 use super::{GpuRule, Policy};
 use crate::attest::nvidia::rules::{GpuPolicy, NrasRule};
 use crate::claims::Architecture;
@@ -8,9 +8,9 @@ use crate::error::Result;
 use crate::limits::GPU_MAX_DEVICES;
 use crate::wire::json::Json;
 
-/// Longest version text and most versions in a list.
+/// Longest version text.
 const VERSION_MAX_CHARS: usize = 64;
-const VERSIONS_MAX: usize = 256;
+const VERSION_FORM: &str = "a version as reports state it";
 /// Highest manifest index.
 const INDEX_MAX: u64 = 254;
 
@@ -29,6 +29,7 @@ pub(super) fn read(members: &Members<'_>, policy: &mut Policy) -> Result<()> {
         "allow_expired_rim",
         "allow_certificate_hold",
         "allowed_mismatches",
+        "ueids",
     ])?;
     if let Some(name) = members.text("evidence")? {
         let rules = [GpuRule::Required, GpuRule::IfPresent, GpuRule::Off];
@@ -41,7 +42,7 @@ pub(super) fn read(members: &Members<'_>, policy: &mut Policy) -> Result<()> {
         policy.gpu_minimum = usize::try_from(minimum)
             .ok()
             .filter(|minimum| *minimum <= GPU_MAX_DEVICES)
-            .ok_or_else(|| members.invalid("minimum"))?;
+            .ok_or_else(|| members.invalid("minimum").expected(format!("0 to {GPU_MAX_DEVICES}")))?;
     }
     members.flag("require_measurements", &mut policy.require_gpu_measurements)?;
     let rules = &mut policy.gpu_rules;
@@ -55,47 +56,46 @@ pub(super) fn read(members: &Members<'_>, policy: &mut Policy) -> Result<()> {
     }
     if let Some(words) = members.texts("architectures")? {
         rules.architectures.clear();
-        for word in words {
-            let known = Architecture::from_word(word).ok_or_else(|| {
-                unknown("gpu.architectures", word, &Architecture::KNOWN.map(Architecture::word))
-            })?;
+        for (i, word) in words.into_iter().enumerate() {
+            let place = format!("gpu.architectures[{i}]");
+            let known = Architecture::from_word(word)
+                .ok_or_else(|| unknown(&place, word, &Architecture::KNOWN.map(Architecture::word)))?;
             if !rules.architectures.contains(&known) {
                 rules.architectures.push(known);
             }
         }
         rules.architectures.sort_by_key(|known| known.word());
     }
-    read_versions(members, "drivers", &mut rules.drivers)?;
-    read_versions(members, "vbios", &mut rules.vbios)?;
+    members.words("drivers", VERSION_FORM, is_version, &mut rules.drivers)?;
+    members.words("vbios", VERSION_FORM, is_version, &mut rules.vbios)?;
+    members.words("ueids", "a decimal number as reports state it", is_ueid, &mut rules.ueids)?;
     members.flag("require_switches", &mut rules.require_switches)?;
     members.flag("allow_expired_rim", &mut rules.allow_expired_rim)?;
     members.flag("allow_certificate_hold", &mut rules.allow_certificate_hold)?;
     if let Some(indexes) = members.numbers("allowed_mismatches")? {
-        let wrong =
-            || members.invalid("allowed_mismatches").expected(format!("indexes from 0 to {INDEX_MAX}"));
-        let indexes = indexes
-            .into_iter()
-            .map(|index| u8::try_from(index).ok().filter(|_| index <= INDEX_MAX).ok_or_else(wrong));
-        rules.allowed_mismatches = indexes.collect::<Result<_>>()?;
+        let index = |(i, index): (usize, u64)| {
+            u8::try_from(index).ok().filter(|_| index <= INDEX_MAX).ok_or_else(|| {
+                members
+                    .wrong_element("allowed_mismatches", i)
+                    .expected(format!("0 to {INDEX_MAX}"))
+                    .found(index.to_string())
+            })
+        };
+        rules.allowed_mismatches = indexes.into_iter().enumerate().map(index).collect::<Result<_>>()?;
         rules.allowed_mismatches.sort_unstable();
         rules.allowed_mismatches.dedup();
     }
     Ok(())
 }
 
-fn read_versions(members: &Members<'_>, name: &'static str, list: &mut Vec<String>) -> Result<()> {
-    let Some(versions) = members.texts(name)? else { return Ok(()) };
-    let plain = |version: &&str| {
-        (1..=VERSION_MAX_CHARS).contains(&version.len())
-            && version.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    if versions.len() > VERSIONS_MAX || !versions.iter().all(plain) {
-        return Err(members.invalid(name).expected("versions as reports state them"));
-    }
-    *list = versions.into_iter().map(str::to_owned).collect();
-    list.sort();
-    list.dedup();
-    Ok(())
+/// A version as devices state it.
+fn is_version(version: &str) -> bool {
+    (1..=VERSION_MAX_CHARS).contains(&version.len()) && version.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Serial number of a device's certificate (at most 20 bytes) as a decimal number.
+fn is_ueid(text: &str) -> bool {
+    (1..=49).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0')
 }
 
 pub(super) fn write(policy: &Policy) -> Json {
@@ -110,9 +110,9 @@ pub(super) fn write(policy: &Policy) -> Json {
         allow_expired_rim,
         allow_certificate_hold,
         allowed_mismatches,
+        ueids,
     } = &policy.gpu_rules;
     let text = |text: &str| Json::String(text.to_owned());
-    let texts = |texts: &[String]| Json::Array(texts.iter().map(|item| text(item)).collect());
     let number = |value: u64| Json::Number(value.into());
     let members = [
         ("evidence", text(policy.gpu.name())),
@@ -131,6 +131,7 @@ pub(super) fn write(policy: &Policy) -> Json {
             "allowed_mismatches",
             Json::Array(allowed_mismatches.iter().map(|i| number(u64::from(*i))).collect()),
         ),
+        ("ueids", texts(ueids)),
     ];
     Json::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
@@ -160,6 +161,7 @@ mod tests {
             ("\"allow_expired_rim\":true", 1),
             ("\"allow_certificate_hold\":true", 1),
             ("\"allowed_mismatches\":[9,254,0,9]", 1),
+            ("\"ueids\":[\"478176379286082186618948445787393\"]", 0),
         ];
         for (members, relaxations) in cases {
             let policy = with(members);

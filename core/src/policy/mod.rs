@@ -1,15 +1,19 @@
 //! What must hold before anything is sent, as a JSON document that is the same in every language (`proveil.policy/v1`).
 //!
 //! A policy can be stricter than a preset, or name relaxations one by one; each relaxation is listed in every report. No policy can
-//! relax a signature, a certificate chain, the freshness or the key binding: those ids are not accepted in `advisory_checks`.
+//! relax a signature, a certificate chain, the freshness or the key binding: those ids are not accepted in `advisory_checks`. The
+//! document's schema is `docs/schema/proveil.policy.v1.json`.
 
 mod appraisal;
+mod compare;
 mod document;
 mod gpu;
+mod measured;
 
 pub use crate::wire::time;
 pub use appraisal::Accepted;
 pub(crate) use appraisal::{Appraisal, Bare, Subject};
+pub use compare::{Difference, Effect};
 
 use crate::attest::nvidia::rules::GpuPolicy;
 use crate::attest::snp::rules::SnpPolicy;
@@ -18,6 +22,7 @@ use crate::attest::tdx::rules::TdxPolicy;
 use crate::crypto;
 use crate::error::Result;
 use crate::limits::VERDICT_MAX_AGE_S;
+use crate::report::Enforcement;
 
 /// How GPU evidence is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +51,10 @@ impl GpuRule {
 pub struct References {
     /// Accepted MRTD values (48 bytes each).
     pub mr_td: Vec<Vec<u8>>,
-    /// Accepted RTMR0 to RTMR2 values (48 bytes each).
-    pub rtmr: [Vec<Vec<u8>>; 3],
+    /// Accepted RTMR0 to RTMR3 values (48 bytes each). RTMR3 of a dstack guest also holds its instance's id.
+    pub rtmr: [Vec<Vec<u8>>; 4],
+    /// Accepted MR_CONFIG_ID values (48 bytes each).
+    pub mr_config_id: Vec<Vec<u8>>,
     /// Accepted SHA-256 values of the application description (32 bytes each).
     pub compose_hash: Vec<Vec<u8>>,
     /// Accepted OS image hashes (32 bytes each).
@@ -63,6 +70,9 @@ impl References {
     }
 }
 
+/// Providers with presets of their own.
+const PROVIDERS: &[&str] = &["venice"];
+
 /// Lowest evaluation number of Intel's collateral among honest captures (attestation.md 2.3: 17 in 2025-06).
 const MIN_EVALUATION_NUMBER: u32 = 17;
 
@@ -71,6 +81,7 @@ const MIN_EVALUATION_NUMBER: u32 = 17;
 pub struct Policy {
     name: String,
     max_age_s: u64,
+    not_after: Option<u64>,
     tdx: TdxPolicy,
     snp: SnpPolicy,
     references: References,
@@ -81,6 +92,7 @@ pub struct Policy {
     require_gpu_measurements: bool,
     gpu_rules: GpuPolicy,
     advisory_checks: Vec<String>,
+    enforced_checks: Vec<String>,
     allow_clear_stop: bool,
     allow_whitespace_plaintext: bool,
 }
@@ -92,6 +104,7 @@ impl Policy {
         Policy {
             name: "standard".to_owned(),
             max_age_s: VERDICT_MAX_AGE_S,
+            not_after: None,
             tdx: TdxPolicy { min_evaluation_number: MIN_EVALUATION_NUMBER, ..TdxPolicy::default() },
             snp: SnpPolicy::default(),
             references: References::default(),
@@ -102,6 +115,7 @@ impl Policy {
             require_gpu_measurements: false,
             gpu_rules: GpuPolicy::default(),
             advisory_checks: Vec::new(),
+            enforced_checks: Vec::new(),
             allow_clear_stop: false,
             allow_whitespace_plaintext: false,
         }
@@ -118,17 +132,30 @@ impl Policy {
         }
     }
 
-    /// The preset of this name: `standard` or `strict`.
+    /// The preset of this name: `standard` or `strict`, or either for one provider (`venice/standard`). A provider's `standard` is the
+    /// strongest policy that its honest deployment meets.
     pub fn preset(name: &str) -> Option<Policy> {
-        match name {
-            "standard" => Some(Policy::standard()),
-            "strict" => Some(Policy::strict()),
-            _ => None,
-        }
+        let rules = match name.split_once('/') {
+            // What is known of Venice's deployment today is what the general presets ask for.
+            Some((provider, rules)) if PROVIDERS.contains(&provider) => rules,
+            Some(_) => return None,
+            None => name,
+        };
+        let policy = match rules {
+            "standard" => Policy::standard(),
+            "strict" => Policy::strict(),
+            _ => return None,
+        };
+        Some(policy.named(name))
+    }
+
+    /// The name of every preset.
+    pub fn preset_names() -> impl Iterator<Item = &'static str> {
+        ["standard", "strict", "venice/standard", "venice/strict"].into_iter()
     }
 
     /// Reads a `proveil.policy/v1` document. Members that are absent keep the value of the preset that `extends` names (default
-    /// `standard`). Fails with `policy_invalid`, naming the member and, for an unknown one, the nearest known.
+    /// `standard`). Fails with `policy_invalid`, naming the member with its line and column and, for an unknown one, the nearest known.
     pub fn from_json(json: &[u8]) -> Result<Policy> {
         document::read(json)
     }
@@ -152,6 +179,11 @@ impl Policy {
     /// Longest life of a verdict in seconds, at most 30 minutes.
     pub const fn max_age_s(&self) -> u64 {
         self.max_age_s
+    }
+
+    /// From this second on (since 1970-01-01T00:00:00Z) the policy is not to be used any more; `None` means never.
+    pub const fn not_after(&self) -> Option<u64> {
+        self.not_after
     }
 
     /// Rules for Intel TDX.
@@ -216,8 +248,31 @@ impl Policy {
         self
     }
 
-    pub(crate) fn is_advisory(&self, id: &str) -> bool {
-        self.advisory_checks.iter().any(|advisory| advisory == id)
+    /// What the policy says about whether a check counts, by its id without scope; `None` where the catalogue decides.
+    pub(crate) fn enforcement(&self, id: &str) -> Option<Enforcement> {
+        let named = |list: &[String]| list.iter().any(|named| named == id);
+        if named(&self.enforced_checks) {
+            Some(Enforcement::Enforced)
+        } else if named(&self.advisory_checks) {
+            Some(Enforcement::Advisory)
+        } else {
+            None
+        }
+    }
+
+    /// True when checks of the policy's own choice count or do not count.
+    pub(crate) fn changes_checks(&self) -> bool {
+        !self.enforced_checks.is_empty() || !self.advisory_checks.is_empty()
+    }
+
+    /// Ids of the checks that must pass whatever the catalogue says, sorted.
+    pub fn enforced_checks(&self) -> &[String] {
+        &self.enforced_checks
+    }
+
+    /// Ids of the checks that are reported only, sorted.
+    pub fn advisory_checks(&self) -> &[String] {
+        &self.advisory_checks
     }
 
     /// Every way in which this policy accepts more than the preset `standard`, in words.

@@ -5,6 +5,7 @@ use crate::appraise::gpu::NotFetched;
 use crate::attest::TrustRoots;
 use crate::error::{Error, Result};
 use crate::evidence::{GpuEndorsements, TdxCollateral};
+use crate::pin::Pin;
 use crate::policy::Policy;
 use crate::report::Report;
 
@@ -55,6 +56,7 @@ pub fn appraise_endorsed(
             collateral_failure: None,
             endorsements,
             not_fetched: &NotFetched::NOTHING,
+            pin: None,
             at,
             recheck: None,
         },
@@ -82,6 +84,8 @@ pub struct ProviderEvidence {
     pub endorsements: GpuEndorsements,
     /// What of it was asked for and could not be had.
     pub not_fetched: NotFetched,
+    /// What the endpoint was seen to run before, if it was pinned.
+    pub pin: Option<Pin>,
 }
 
 impl ProviderEvidence {
@@ -106,6 +110,7 @@ impl ProviderEvidence {
                 collateral_failure: self.collateral_failure.as_ref(),
                 endorsements: &self.endorsements,
                 not_fetched: &self.not_fetched,
+                pin: self.pin.as_ref(),
                 at,
                 recheck: Some(recheck),
             },

@@ -10,6 +10,7 @@ use crate::endpoint::Outcome;
 use crate::error::Result;
 use crate::evidence::{GpuEndorsements, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
+use crate::pin::{Difference, Pin, Software};
 use crate::policy::Policy;
 use crate::secret::SecretText;
 
@@ -66,6 +67,23 @@ impl Exchange {
         match config.provider {
             Provider::Venice => Ok(Exchange { state: VeniceExchange::new(config, rng)? }),
         }
+    }
+
+    /// Refuses other software than the pinned one. A pin can only refuse: everything else is appraised as without it.
+    #[must_use]
+    pub fn pinned(mut self, pin: Pin) -> Exchange {
+        self.state.set_pin(pin);
+        self
+    }
+
+    /// What the endpoint runs, once the outcome is there and nothing, or nothing but the pin, is against it.
+    pub fn software(&self) -> Option<&Software> {
+        self.state.software()
+    }
+
+    /// Where that differs from the pin.
+    pub fn differences(&self) -> &[Difference] {
+        self.state.differences()
     }
 
     /// The next request, or the outcome. `at` is the current time in seconds since 1970-01-01T00:00:00Z. Calling it again without an

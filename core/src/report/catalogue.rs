@@ -59,17 +59,19 @@ entries! {
     Software Enforced "cm.same_td" "The compose manager's quote is from the same enclave" "The record of deployments belongs to another machine." "attestation.md 4.2 item 6";
     Software Enforced "ohttp.key_config" "The OHTTP key configuration is named consistently" "Two different configurations mean that one was changed." "venice.md 2.2";
     Software Enforced "ohttp.signature" "The OHTTP key configuration is signed by the key it names" "The configuration was altered. (This key is not bound by this quote and is not used.)" "attestation.md 4.2 item 3";
+    Software Enforced "tdx.policy.mr_td" "The initial content of the TD is an accepted one" "The enclave was started from other firmware." "attestation.md 2.5";
+    Hardware Enforced "tdx.policy.mr_seam" "The TDX module is an accepted one" "The machine runs another TDX module than those you named." "attestation.md 2.5";
+    Software Enforced "tdx.policy.mr_config_id" "MR_CONFIG_ID is an accepted value" "The host launched the enclave for something else." "attestation.md 2.5";
+    Software Enforced "tdx.policy.mr_owner" "MR_OWNER is an accepted value" "The host launched the enclave for another owner." "attestation.md 2.5";
+    Software Enforced "tdx.policy.mr_owner_config" "MR_OWNER_CONFIG is an accepted value" "The host launched the enclave with another configuration of its owner." "attestation.md 2.5";
+    Software Enforced "tdx.policy.rtmr0" "RTMR0 is an accepted value" "The enclave has other firmware settings." "attestation.md 2.5";
+    Software Enforced "tdx.policy.rtmr1" "RTMR1 is an accepted value" "The enclave runs another kernel or boot loader." "attestation.md 2.5";
+    Software Enforced "tdx.policy.rtmr2" "RTMR2 is an accepted value" "The enclave runs another initial disk or kernel command line." "attestation.md 2.5";
+    Software Enforced "tdx.policy.rtmr3" "RTMR3 is an accepted value" "The enclave measured other applications." "attestation.md 2.5";
+    KeyBinding Enforced "tdx.policy.report_data" "The report data is the expected one" "The evidence was made for another challenge or key than yours." "attestation.md 2.5";
     Software Enforced "software.reference" "The measured software equals a reference value of the policy" "The enclave runs other software than the one you named." "attestation.md 4.3";
-    KeyBinding Enforced "tdx.policy.report_data" "The report data begins as you expect" "The evidence was made for another challenge or key than yours." "attestation.md 2.5";
-    Software Enforced "tdx.policy.mr_td" "MRTD, the guest's first content, is the expected one" "The guest was started from other firmware." "attestation.md 2.5";
-    Hardware Enforced "tdx.policy.mr_seam" "The TDX module is the expected one" "Another version of Intel's module runs the guest." "attestation.md 2.5";
-    Software Enforced "tdx.policy.mr_config_id" "MR_CONFIG_ID, which the host chose, is the expected one" "The host started the guest for something else." "attestation.md 2.5";
-    Software Enforced "tdx.policy.mr_owner" "MR_OWNER, which the host chose, is the expected one" "The host started the guest for something else." "attestation.md 2.5";
-    Software Enforced "tdx.policy.mr_owner_config" "MR_OWNER_CONFIG, which the host chose, is the expected one" "The host started the guest for something else." "attestation.md 2.5";
-    Software Enforced "tdx.policy.rtmr0" "RTMR0 is the expected one" "The guest measured other software while it started." "attestation.md 2.5";
-    Software Enforced "tdx.policy.rtmr1" "RTMR1 is the expected one" "The guest measured other software while it started." "attestation.md 2.5";
-    Software Enforced "tdx.policy.rtmr2" "RTMR2 is the expected one" "The guest measured other software while it started." "attestation.md 2.5";
-    Software Enforced "tdx.policy.rtmr3" "RTMR3 is the expected one" "The guest measured other software while it started." "attestation.md 2.5";
+    Software Enforced "software.pin" "The measured software is the pinned one" "The software changed since it was pinned. Compare the two, and accept the new one only if you know the release." "README decision 6";
+    Transport Enforced "policy.not_after" "The policy is still in force" "Whoever wrote the policy set an end to it: its values are to be looked at again." "threats.md I3";
     Transport Enforced "missing" "The report names at least one model node" "A gateway alone proves nothing about the node that reads the prompt." "venice.md 2.2";
     Gpu Enforced "gpu.missing" "GPU evidence is there" "The policy asks for GPU evidence and the answer has none." "venice.md 2.6";
     Gpu Enforced "gpu.parse" "GPU reports have the exact SPDM layout" "Altered or foreign reports are refused before any field is used." "attestation.md 3.1";
@@ -84,6 +86,7 @@ entries! {
     Gpu Enforced "gpu.policy.architecture" "The devices are of an accepted generation" "The policy does not accept this kind of device." "attestation.md 3.1";
     Gpu Enforced "gpu.policy.driver" "The GPU driver is an accepted version" "The policy does not accept this driver, or no device states one." "attestation.md 3.1";
     Gpu Enforced "gpu.policy.vbios" "The GPU firmware is an accepted version" "The policy does not accept this firmware, or a device states none." "attestation.md 3.1";
+    Gpu Enforced "gpu.policy.device" "The devices are ones that the policy names" "Only a list of known devices helps against keys that were taken out of a device." "attestation.md 4.2 item 9";
     Gpu Enforced "gpu.policy.switches" "The switches of the system are presented" "In a protected PCIe system the switches see the data; the policy asks for their evidence." "attestation.md 4.2 item 7";
     Gpu Enforced "gpu.rim.xml" "Reference manifests are strict XML" "A document type or an entity can make one text mean two things." "attestation.md 3.3";
     Gpu Enforced "gpu.rim.reference" "A manifest's one signature covers all of it" "Otherwise something else could be read than what was signed." "attestation.md 3.3";
@@ -133,6 +136,11 @@ const TDX_MEANINGS: &[(&str, &str, &str)] = &[
         "attestation.md 2.5",
     ),
     ("tdx.attributes", "The enclave was started in a way that weakens its protection.", "attestation.md 2.5"),
+    (
+        "tdx.platform",
+        "Only a list of known machines helps against keys that were taken out of one.",
+        "attestation.md 4.2 item 9",
+    ),
     (
         "tdx.xfam",
         "Unknown CPU features may carry state outside the enclave's protection.",
@@ -337,6 +345,18 @@ pub fn find(id: &str) -> Option<Entry> {
     })
 }
 
+/// The id without the scope in front that a report of several enclaves gives it (`gateway.nonce.cpu`).
+pub fn without_scope(id: &str) -> &str {
+    let mut name = id;
+    while find(name).is_none() {
+        match name.split_once('.') {
+            Some((_, rest)) => name = rest,
+            None => return id,
+        }
+    }
+    name
+}
+
 /// Every id that has an entry.
 pub fn ids() -> impl Iterator<Item = &'static str> {
     let checks = tdx::CHECKS.iter().chain(snp::CHECKS);
@@ -357,5 +377,14 @@ mod tests {
             assert_eq!(find(id).map(|entry| entry.id), Some(id));
         }
         assert_eq!(entry("nonsense").enforcement, Enforcement::Enforced);
+        for (id, expected) in [
+            ("nonce.cpu", "nonce.cpu"),
+            ("gateway.nonce.cpu", "nonce.cpu"),
+            ("model.missing", "missing"),
+            ("tdx.policy.mr_config_id", "tdx.policy.mr_config_id"),
+            ("a.b.nonsense", "a.b.nonsense"),
+        ] {
+            assert_eq!(without_scope(id), expected);
+        }
     }
 }

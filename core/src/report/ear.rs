@@ -393,9 +393,10 @@ fn software_claims(items: &[&Item<'_>]) -> Vec<(&'static str, u8)> {
     let refused = reference.is_some_and(|check| {
         check.outcome() == Outcome::Fail && check.code() == Some(Code::MeasurementRefused.text().as_str())
     });
+    let changed = find("software.pin").is_some_and(|check| check.outcome() == Outcome::Fail);
     let executables = match sum(items, |id| is_below(id, &["eventlog"])) {
         Sum::Fail(_) => Some(99),
-        _ if refused => Some(33),
+        _ if refused || changed => Some(33),
         // What starts is known only when the firmware and every boot register are.
         _ => ["MRTD", "RTMR0", "RTMR1", "RTMR2"].iter().all(|name| compared.contains(name)).then_some(3),
     };

@@ -285,7 +285,8 @@ fn check_large<'a, E: serde::de::Error>(names: impl Iterator<Item = &'a str>, co
     Ok(())
 }
 
-struct Name;
+/// A member's name, borrowed where it has no escapes.
+pub(super) struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = Cow<'de, str>;

@@ -1,13 +1,15 @@
 //! Bounded readers and writers for the forms that evidence and answers come in.
 //!
 //! Owns: [`Reader`] (little- and big-endian cursor), [`hex`], [`base64`], [`json`] (strict: duplicate members refused, depth
-//! bounded; canonical form), [`raw`] (values as written), [`der`] (definite, shortest lengths), [`time`] (times in words). Does not know
+//! bounded; canonical form), [`locate`] (line and column of a member), [`raw`]
+//! (values as written), [`der`] (definite, shortest lengths), [`time`] (times in words). Does not know
 //! what the values mean. No function here panics or allocates more than its input.
 
 pub mod base64;
 pub mod der;
 pub mod hex;
 pub mod json;
+pub mod locate;
 mod nearest;
 pub mod raw;
 mod reader;

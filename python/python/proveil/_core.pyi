@@ -240,6 +240,7 @@ class ClientHandle:
         ca_bundle_pem: bytes | None,
         proxy: str | None,
         cache_dir: str | PathLike[str] | None,
+        pins: str | PathLike[str] | None,
         connect_s: int | None,
         first_byte_s: int | None,
         idle_s: int | None,

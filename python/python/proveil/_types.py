@@ -29,6 +29,7 @@ class Connection(TypedDict, total=False):
     ca_bundle: str | os.PathLike[str] | None
     proxy: str | None
     cache_dir: str | os.PathLike[str] | None
+    pins: str | os.PathLike[str] | None
     timeouts: Timeouts
     api_key: str | None
     api_key_env: str | None

@@ -60,9 +60,12 @@ class Config:
     timeouts: Timeouts = field(default_factory=Timeouts)
     api_key: str | None = None
     api_key_env: str | None = None
+    pins: str | os.PathLike[str] | None = None
+    """File of pinned software, as ``proveil pin`` keeps it. Other software than the pinned one raises ``VerificationError``
+    (``software_changed``), a file that cannot be read ``ConfigError`` (``pins_invalid``); ``None`` for no pins."""
 
     def __post_init__(self) -> None:
-        for name in ("ca_bundle", "cache_dir"):
+        for name in ("ca_bundle", "cache_dir", "pins"):
             path = getattr(self, name)
             if path is not None:
                 object.__setattr__(self, name, os.fspath(path))
@@ -79,6 +82,7 @@ class Config:
             "ca_bundle": self.ca_bundle,
             "proxy": proxy,
             "cache_dir": self.cache_dir,
+            "pins": self.pins,
             "timeouts": self.timeouts,
             "api_key_env": self.api_key_env,
         }
@@ -105,6 +109,7 @@ def client_handle(config: Config | None, **options: Unpack[Options]) -> ClientHa
         ca_bundle_pem=None if config.ca_bundle is None else _read("ca_bundle", config.ca_bundle),
         proxy=config.proxy,
         cache_dir=config.cache_dir,
+        pins=config.pins,
         connect_s=times.connect_s,
         first_byte_s=times.first_byte_s,
         idle_s=times.idle_s,

@@ -100,6 +100,13 @@ impl Attestation<'_> {
             report_data[25] = 1;
         }
         let mut guest = self.world.guest.clone();
+        if self.has(Defect::SoftwareUpdated) {
+            guest.app.app_compose = guest.app.app_compose.replace(&"0".repeat(64), &"2".repeat(64));
+            let (hash, version) = (guest.app.compose_hash(), guest.app.digest_version);
+            if let Some(event) = guest.log.find_mut("compose-hash") {
+                *event = Event::runtime("compose-hash", &hash, version);
+            }
+        }
         if self.has(Defect::EventLogDuplicate) {
             let second = Event::runtime("compose-hash", &random.bytes::<32>(), DigestVersion::V1);
             guest.log.insert_after("compose-hash", second);

@@ -99,6 +99,7 @@ defects! {
     GpuBadSignature "gpu-bad-signature" 12 Attestation Fails(Code::GpuSignature), "A measurement in a GPU report is changed.";
     GpuFirmwareId "gpu-firmware-id" 12 Attestation Fails(Code::GpuFirmwareId), "A GPU report names another firmware identity than its certificate.";
     GpuLookalikeRoot "gpu-lookalike-root" 20 Attestation Fails(Code::GpuChain), "A GPU of another root of the same name.";
+    SoftwareUpdated "software-updated" 27 Attestation Works, "Another release of the software, measured as it should be: refused only where the earlier one is pinned or named by the policy.";
     AttestationFailsTwice "attestation-502-twice" 23 Attestation Works, "The first two attestation requests are answered with 502.";
     AttestationDown "attestation-down" 23 Attestation Fails(Code::AttestationUnavailable), "Every attestation request is answered with 502.";
 

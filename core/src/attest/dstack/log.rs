@@ -29,7 +29,30 @@ struct Event {
     preimage: Option<Vec<u8>>,
 }
 
+/// An event as it was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggedEvent<'a> {
+    /// Register: 0 to 3.
+    pub register: u8,
+    /// Its name; of firmware events it is not measured.
+    pub name: &'a str,
+    /// What extends the register.
+    pub digest: [u8; 48],
+    /// Payload of a run-time event.
+    pub payload: Option<&'a [u8]>,
+}
+
 impl EventLog {
+    /// Every event in order.
+    pub fn events(&self) -> impl Iterator<Item = LoggedEvent<'_>> {
+        self.0.iter().map(|event| LoggedEvent {
+            register: event.register,
+            name: &event.name,
+            digest: event.measured(),
+            payload: (event.kind == RUNTIME).then_some(event.payload.as_slice()),
+        })
+    }
+
     /// Reads a log given as an array, or as a text that holds an array: at most 1024 events and 1 MiB.
     /// Fails with `event_log_malformed` or `limit_exceeded`.
     pub fn read(log: &Json) -> Result<EventLog> {

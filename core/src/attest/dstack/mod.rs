@@ -8,7 +8,7 @@ mod config;
 mod log;
 
 pub use crate::claims::{DstackClaims, KeyProvider, MrConfig, RuntimeEvent};
-pub use log::EventLog;
+pub use log::{EventLog, LoggedEvent};
 
 use crate::attest::Check;
 use crate::claims::{TdxClaims, Verified};

@@ -52,6 +52,8 @@ pub struct GpuPolicy {
     pub allow_certificate_hold: bool,
     /// Manifest indexes of measurements that may differ, ascending.
     pub allowed_mismatches: Vec<u8>,
+    /// Accepted devices by UEID, the decimal serial number of the device's certificate; empty means any.
+    pub ueids: Vec<String>,
 }
 
 impl GpuPolicy {
@@ -109,6 +111,12 @@ pub fn evaluate(devices: &[Verified<GpuClaims>], policy: &GpuPolicy) -> Vec<Find
         let found = devices.iter().map(|device| device.vbios_version.as_deref());
         findings.push(finding("gpu.policy.vbios", &accepted, found));
     }
+    if !policy.ueids.is_empty() {
+        let accepted: Vec<&str> = policy.ueids.iter().map(String::as_str).collect();
+        let ueids: Vec<String> = devices.iter().map(|device| device.serial.to_decimal()).collect();
+        let found = ueids.iter().map(|ueid| Some(ueid.as_str()));
+        findings.push(finding("gpu.policy.device", &accepted, found));
+    }
     findings
 }
 
@@ -121,7 +129,8 @@ fn finding<'a>(
     for value in found {
         let value = value.unwrap_or("none");
         if !accepted.contains(&value) {
-            let error = Error::new(Code::GpuPolicy).at(check).expected(accepted.join(" or ")).found(value);
+            let code = if check == "gpu.policy.device" { Code::PlatformNotAllowed } else { Code::GpuPolicy };
+            let error = Error::new(code).at(check).expected(accepted.join(" or ")).found(value);
             return Finding { check, result: Err(error) };
         }
         if !seen.contains(&value) {

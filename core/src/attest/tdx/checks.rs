@@ -41,6 +41,7 @@ pub(super) const XFAM: &str = "tdx.xfam";
 pub(super) const SERVICE_TD: &str = "tdx.service_td";
 pub(super) const TCB_STATUS: &str = "tdx.tcb.status";
 pub(super) const EVALUATION_NUMBER: &str = "tdx.tcb.evaluation_number";
+pub(super) const PLATFORM: &str = "tdx.platform.allowed";
 
 /// Every check of verification and then of [`super::rules`], in order, except those for expected register values
 /// (`tdx.policy.<register>`), which come last.
@@ -85,6 +86,7 @@ pub static CHECKS: &[Check] = &[
     check(SERVICE_TD, "No service TD is bound to the TD"),
     check(TCB_STATUS, "The platform's security patches are current"),
     check(EVALUATION_NUMBER, "The collateral is at least as new as required"),
+    check(PLATFORM, "The machine is one that the policy names"),
 ];
 
 const fn check(id: &'static str, title: &'static str) -> Check {

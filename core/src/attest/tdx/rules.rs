@@ -53,6 +53,9 @@ pub struct TdxPolicy {
     pub allow_perfmon: bool,
     /// Accepts TDs that are bound to a service TD or may be bound to one later.
     pub allow_service_td: bool,
+    /// Accepted machines by PPID or platform instance id (16 bytes), if not empty. Nothing else helps against keys that were taken
+    /// out of a machine (attestation.md 4.2 item 9).
+    pub platform_ids: Vec<Vec<u8>>,
     /// Expected register values; all must hold.
     pub expected: Vec<Expected>,
 }
@@ -68,6 +71,7 @@ impl Default for TdxPolicy {
             require_sept_ve_disable: true,
             allow_perfmon: false,
             allow_service_td: false,
+            platform_ids: Vec::new(),
             expected: Vec::new(),
         }
     }
@@ -273,6 +277,7 @@ pub fn evaluate(claims: &TdxClaims, policy: &TdxPolicy) -> Vec<Finding> {
         tcb_status(claims, policy),
         evaluation_number(claims, policy),
     ];
+    findings.extend(platform(claims, policy));
     findings.extend(policy.expected.iter().map(|expected| register(claims, expected)));
     findings
 }
@@ -393,6 +398,23 @@ fn evaluation_number(claims: &TdxClaims, policy: &TdxPolicy) -> Finding {
         format!("at least {}", policy.min_evaluation_number),
         found.to_string(),
     )
+}
+
+/// Whether the machine is one that the policy names; only when it names some.
+fn platform(claims: &TdxClaims, policy: &TdxPolicy) -> Option<Finding> {
+    if policy.platform_ids.is_empty() {
+        return None;
+    }
+    let ids = [Some(claims.pck.ppid), claims.pck.platform_instance_id];
+    let named = ids.iter().flatten().any(|id| policy.platform_ids.iter().any(|accepted| accepted == id));
+    let accepted: Vec<String> = policy.platform_ids.iter().map(|id| hex::short(id)).collect();
+    Some(finding(
+        checks::PLATFORM,
+        Code::PlatformNotAllowed,
+        named,
+        accepted.join(" or "),
+        hex::short(&claims.pck.ppid),
+    ))
 }
 
 fn register(claims: &TdxClaims, expected: &Expected) -> Finding {
@@ -541,6 +563,30 @@ mod tests {
             ..TdxPolicy::default()
         };
         assert_eq!(failures(&claims, &permissive), [checks::RESERVED, checks::XFAM]);
+    }
+
+    /// attestation.md 4.2 item 9: a machine is named by its PPID or by its platform instance id; an absent one names nothing.
+    #[test]
+    fn machines_by_name() {
+        let named = |ids: &[[u8; 16]]| TdxPolicy {
+            platform_ids: ids.iter().map(|id| id.to_vec()).collect(),
+            ..TdxPolicy::default()
+        };
+        let mut claims = claims();
+        (claims.pck.ppid, claims.pck.platform_instance_id) = ([1; 16], Some([2; 16]));
+        for (ids, accepted) in [
+            (&[][..], true),
+            (&[[1; 16]], true),
+            (&[[2; 16]], true),
+            (&[[3; 16], [1; 16]], true),
+            (&[[3; 16]], false),
+            (&[[0; 16]], false),
+        ] {
+            let expected: &[&str] = if accepted { &[] } else { &[checks::PLATFORM] };
+            assert_eq!(failures(&claims, &named(ids)), expected, "{ids:?}");
+        }
+        claims.pck.platform_instance_id = None;
+        assert_eq!(failures(&claims, &named(&[[2; 16]])), [checks::PLATFORM]);
     }
 
     #[test]

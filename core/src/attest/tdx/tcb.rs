@@ -305,4 +305,129 @@ mod tests {
             assert_eq!(combine(platform, component), expected, "{platform:?} and {component:?}");
         }
     }
+
+    /// A platform type whose patch level shows in component 2 and whose module has major version 1.
+    fn info() -> TcbInfo {
+        let verdict = |status| Verdict { status, date: 0, advisories: Vec::new() };
+        let level = |component: u8, status| {
+            let mut tdx = [0; 16];
+            tdx[2] = component;
+            Level { sgx: [0; 16], pce_svn: 0, tdx, verdict: verdict(status) }
+        };
+        let identity = || Identity { signer: [0; 48], attributes: [0; 8], mask: [0; 8] };
+        let module = |svn, status| SvnLevel { svn, verdict: verdict(status) };
+        TcbInfo {
+            issued_at: 0,
+            next_update: 0,
+            fmspc: [0; 6],
+            pce_id: [0; 2],
+            evaluation_number: 19,
+            module: identity(),
+            modules: vec![ModuleIdentity {
+                version: 1,
+                identity: identity(),
+                levels: vec![module(5, UpToDate), module(3, OutOfDate), module(1, Revoked)],
+            }],
+            levels: vec![
+                level(9, UpToDate),
+                level(8, Sw),
+                level(7, Config),
+                level(6, ConfigAndSw),
+                level(5, OutOfDate),
+                level(4, OldAndConfig),
+                level(3, Revoked),
+            ],
+        }
+    }
+
+    /// attestation.md 2.4 step 5: a relaunch helps where only the launch is out of date. It never makes a status good, and a platform or
+    /// module that is revoked by now is revoked.
+    #[test]
+    fn relaunch() {
+        use TcbStatus::{
+            TDRelaunchAdvised as Relaunch, TDRelaunchAdvisedConfigurationNeeded as RelaunchAndConfig,
+        };
+        let pck = Extension {
+            ppid: [0; 16],
+            pce_id: [0; 2],
+            fmspc: [0; 6],
+            components: [0; 16],
+            pce_svn: 0,
+            cpu_svn: [0; 16],
+            platform_instance_id: None,
+        };
+        let current = |minor: u8, major: u8, component: u8| {
+            let mut svn = [0; 16];
+            (svn[0], svn[1], svn[2]) = (minor, major, component);
+            svn
+        };
+        let cases = [
+            // Launch, current SVN, quoting enclave, result.
+            (OutOfDate, current(5, 1, 9), UpToDate, Relaunch),
+            (OutOfDate, current(5, 1, 8), UpToDate, Relaunch),
+            (OutOfDate, current(5, 1, 7), UpToDate, RelaunchAndConfig),
+            (OutOfDate, current(5, 1, 6), UpToDate, RelaunchAndConfig),
+            (OldAndConfig, current(5, 1, 9), UpToDate, RelaunchAndConfig),
+            (OldAndConfig, current(5, 1, 7), UpToDate, RelaunchAndConfig),
+            // The platform is still out of date, or its module is, or the quoting enclave.
+            (OutOfDate, current(5, 1, 5), UpToDate, OutOfDate),
+            (OutOfDate, current(5, 1, 4), UpToDate, OutOfDate),
+            (OutOfDate, current(4, 1, 9), UpToDate, OutOfDate),
+            (OutOfDate, current(5, 1, 9), OutOfDate, OutOfDate),
+            // Nothing is known about what runs now.
+            (OutOfDate, current(5, 2, 9), UpToDate, OutOfDate),
+            (OutOfDate, current(0, 1, 9), UpToDate, OutOfDate),
+            (OutOfDate, current(5, 1, 2), UpToDate, OutOfDate),
+            // Revoked by now, whatever it was at launch.
+            (OutOfDate, current(5, 1, 3), UpToDate, Revoked),
+            (OutOfDate, current(2, 1, 9), UpToDate, Revoked),
+            (UpToDate, current(5, 1, 3), UpToDate, Revoked),
+            // A current launch needs none; an older SVN now does not make it worse.
+            (UpToDate, current(5, 1, 9), UpToDate, UpToDate),
+            (UpToDate, current(5, 1, 5), UpToDate, UpToDate),
+            (Sw, current(5, 1, 9), UpToDate, Sw),
+            (Config, current(5, 1, 9), UpToDate, Config),
+            (Revoked, current(5, 1, 9), UpToDate, Revoked),
+            // A module without a level of its own.
+            (OutOfDate, current(0, 0, 9), UpToDate, Relaunch),
+        ];
+        for (launch, svn, qe, expected) in cases {
+            assert_eq!(info().relaunch(launch, &pck, &svn, qe), expected, "{launch:?} {svn:?} {qe:?}");
+        }
+    }
+
+    /// attestation.md 2.4 steps 1 and 2: components 0 and 1 of the SVN are the module's own when the second is not zero.
+    #[test]
+    fn which_components_count() {
+        let pck = |component: u8, pce_svn: u16| Extension {
+            ppid: [0; 16],
+            pce_id: [0; 2],
+            fmspc: [0; 6],
+            components: [component; 16],
+            pce_svn,
+            cpu_svn: [component; 16],
+            platform_instance_id: None,
+        };
+        let mut info = info();
+        for level in &mut info.levels {
+            (level.sgx, level.pce_svn) = ([2; 16], 3);
+            (level.tdx[0], level.tdx[1]) = (4, 0);
+        }
+        let svn = |minor: u8, major: u8| {
+            let mut svn = [9; 16];
+            (svn[0], svn[1]) = (minor, major);
+            svn
+        };
+        for (component, pce_svn, minor, major, found) in [
+            (2, 3, 4, 0, true),
+            (2, 3, 3, 0, false),
+            (2, 3, 0, 1, true),
+            (1, 3, 4, 0, false),
+            (2, 2, 4, 0, false),
+            (3, 9, 9, 1, true),
+        ] {
+            let level = info.platform_level(&pck(component, pce_svn), &svn(minor, major));
+            assert_eq!(level.is_some(), found, "{component} {pce_svn} {minor} {major}");
+        }
+    }
 }

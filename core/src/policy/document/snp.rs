@@ -1,9 +1,8 @@
 //! Section `snp` of a policy.
 
-use super::{Members, hex_values, unknown};
+use super::members::{Members, hex_texts, texts, unknown};
 use crate::attest::snp::rules::{Minimum, Processor, SnpPolicy};
 use crate::error::Result;
-use crate::wire::hex;
 use crate::wire::json::Json;
 
 const MEMBERS: &[&str] = &[
@@ -44,11 +43,12 @@ pub(super) fn read(members: &Members<'_>, snp: &mut SnpPolicy) -> Result<()> {
     if let Some(svn) = members.number("min_guest_svn")? {
         snp.min_guest_svn = u32::try_from(svn).map_err(|_| members.invalid("min_guest_svn"))?;
     }
-    if let Some(ids) = members.texts("csp_ids")? {
-        snp.csp_ids = ids.into_iter().map(str::to_owned).collect();
-        snp.csp_ids.sort();
-        snp.csp_ids.dedup();
-    }
+    members.words(
+        "csp_ids",
+        "a name of 1 to 256 bytes",
+        |id| (1..=256).contains(&id.len()),
+        &mut snp.csp_ids,
+    )?;
     for (name, list, lengths) in [
         ("author_key_digests", &mut snp.author_key_digests, &[48][..]),
         ("chip_ids", &mut snp.chip_ids, &[8, 64]),
@@ -56,7 +56,7 @@ pub(super) fn read(members: &Members<'_>, snp: &mut SnpPolicy) -> Result<()> {
         ("id_key_digests", &mut snp.id_key_digests, &[48]),
         ("measurements", &mut snp.measurements, &[48]),
     ] {
-        hex_values(members, name, lengths, list)?;
+        members.hex_values(name, lengths, list)?;
     }
     read_vmpls(members, snp)?;
     read_minimum(members, snp)
@@ -93,9 +93,10 @@ fn read_minimum(members: &Members<'_>, snp: &mut SnpPolicy) -> Result<()> {
 }
 
 fn one_minimum(family: &str, value: &Json) -> Result<Minimum> {
-    let members = Members::of(value, "snp.minimum.")?;
+    let members =
+        Members::of(value, "snp.minimum.").map_err(|error| error.at(format!("snp.minimum.{family}")))?;
     if let Some((name, _)) = members.members.iter().find(|(name, _)| !MINIMUM.contains(&name.as_str())) {
-        return Err(unknown(&format!("snp.minimum.{family}.{name}"), name, MINIMUM));
+        return Err(unknown(&members.place(&format!("{family}.{name}")), name, MINIMUM));
     }
     let level = |name: &str| {
         let level = members.get(name).and_then(Json::as_u64).and_then(|level| u8::try_from(level).ok());
@@ -123,7 +124,6 @@ fn decimal(text: &str) -> Option<u8> {
 pub(super) fn write(snp: &SnpPolicy) -> Vec<(&'static str, Json)> {
     let text = |text: &str| Json::String(text.to_owned());
     let number = |value: u32| Json::Number(value.into());
-    let bytes = |list: &[Vec<u8>]| Json::Array(list.iter().map(|value| text(&hex::encode(value))).collect());
     let minimum = |minimum: &Minimum| {
         let parts =
             minimum.tcb.parts().into_iter().map(|(name, level)| (name.to_owned(), number(level.into())));
@@ -141,12 +141,12 @@ pub(super) fn write(snp: &SnpPolicy) -> Vec<(&'static str, Json)> {
         ("allow_hidden_chip_id", Json::Bool(snp.allow_hidden_chip_id)),
         ("allow_provisional_firmware", Json::Bool(snp.allow_provisional_firmware)),
         ("allow_smt", Json::Bool(snp.allow_smt)),
-        ("author_key_digests", bytes(&snp.author_key_digests)),
-        ("chip_ids", bytes(&snp.chip_ids)),
-        ("csp_ids", Json::Array(snp.csp_ids.iter().map(|id| text(id)).collect())),
-        ("host_data", bytes(&snp.host_data)),
-        ("id_key_digests", bytes(&snp.id_key_digests)),
-        ("measurements", bytes(&snp.measurements)),
+        ("author_key_digests", hex_texts(&snp.author_key_digests)),
+        ("chip_ids", hex_texts(&snp.chip_ids)),
+        ("csp_ids", texts(&snp.csp_ids)),
+        ("host_data", hex_texts(&snp.host_data)),
+        ("id_key_digests", hex_texts(&snp.id_key_digests)),
+        ("measurements", hex_texts(&snp.measurements)),
         ("min_guest_svn", number(snp.min_guest_svn)),
         ("minimum", Json::Object(families.into())),
         ("require_alias_check", Json::Bool(snp.require_alias_check)),
@@ -234,8 +234,8 @@ mod tests {
             ("{\"vmpls\":[]}".to_owned(), "snp.vmpls"),
             ("{\"vmpls\":[4]}".to_owned(), "snp.vmpls"),
             ("{\"vmpls\":0}".to_owned(), "snp.vmpls"),
-            ("{\"chip_ids\":[\"00\"]}".to_owned(), "snp.chip_ids"),
-            ("{\"measurements\":[\"zz\"]}".to_owned(), "snp.measurements"),
+            ("{\"chip_ids\":[\"00\"]}".to_owned(), "snp.chip_ids[0]"),
+            ("{\"measurements\":[\"zz\"]}".to_owned(), "snp.measurements[0]"),
             ("{\"min_guest_svn\":4294967296}".to_owned(), "snp.min_guest_svn"),
             ("{\"minimum\":{\"rome\":null}}".to_owned(), "snp.minimum.rome"),
             (minimum("{}"), "snp.minimum.milan.build"),

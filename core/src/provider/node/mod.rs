@@ -21,6 +21,7 @@ pub(crate) use instance::key_of;
 use crate::appraise::collateral::CollateralPool;
 use crate::appraise::gpu::{GpuFindings, NotFetched};
 use crate::appraise::tdx::check_quote;
+use crate::attest::dstack::EventLog;
 use crate::attest::{TrustRoots, tdx};
 use crate::error::{Code, Error, Result};
 use crate::evidence::GpuEndorsements;
@@ -63,6 +64,10 @@ pub(crate) struct NodeFindings {
     pub gpu_bound: bool,
     /// Whether the event log tied an application description to the quote.
     pub compose_measured: bool,
+    /// The event log that led to the measured registers.
+    pub log: Option<EventLog>,
+    /// The application description whose hash was measured.
+    pub compose: Option<String>,
 }
 
 /// Runs every check of one node, by the one rule of its profile. Later checks that need the quote are listed as not checked when it fails.

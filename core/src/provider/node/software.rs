@@ -16,8 +16,12 @@ pub(super) fn check(
     claims: &Verified<TdxClaims>,
     findings: &mut NodeFindings,
 ) {
-    let dstack = check_event_log(appraisal, input, claims);
-    findings.compose_measured = dstack.as_ref().is_some_and(|dstack| dstack.compose_matches);
+    let dstack = check_event_log(appraisal, input, claims).map(|(dstack, log, compose)| {
+        findings.compose_measured = dstack.compose_matches;
+        findings.log = Some(log);
+        findings.compose = compose;
+        dstack
+    });
     match tcb_info(input.answer) {
         Ok(None) => {}
         Ok(Some(copy)) => {
@@ -32,7 +36,7 @@ fn check_event_log(
     appraisal: &mut Appraisal<'_>,
     input: &NodeInput<'_>,
     claims: &Verified<TdxClaims>,
-) -> Option<Verified<DstackClaims>> {
+) -> Option<Replayed> {
     let scope = input.scope;
     let Some(log) = event_log(input.answer) else {
         for check in dstack::CHECKS {
@@ -42,7 +46,7 @@ fn check_event_log(
     };
     let result = verify_log(input.answer, log, claims);
     appraisal.steps(scope, dstack::CHECKS, result.as_ref().err().map(|error| (error, log_step(error))));
-    let verified = result.ok()?;
+    let (verified, log, compose) = result.ok()?;
     let mut fact = |name: &str, value: Option<&[u8]>| {
         if let Some(value) = value {
             appraisal.fact(format!("{scope}dstack.{name}"), hex::encode(value));
@@ -52,16 +56,19 @@ fn check_event_log(
     fact("app_id", Some(&verified.app_id));
     fact("instance_id", verified.instance_id.as_ref().map(|id| id.as_slice()));
     fact("os_image_hash", verified.os_image_hash.as_ref().map(|hash| hash.as_slice()));
-    Some(verified)
+    Some((verified, log, compose))
 }
 
-fn verify_log(answer: &Json, log: &Json, claims: &Verified<TdxClaims>) -> Result<Verified<DstackClaims>> {
+/// A log that leads to the registers, what it says, and the application description that was given with it.
+type Replayed = (Verified<DstackClaims>, EventLog, Option<String>);
+
+fn verify_log(answer: &Json, log: &Json, claims: &Verified<TdxClaims>) -> Result<Replayed> {
     let log = EventLog::read(log)?;
     let compose = app_compose(answer)?;
     let evidence = Evidence { log: &log, app_compose: compose.as_deref(), config_document: None };
     let verified = dstack::verify(&evidence, claims)?;
     check_compose_copy(answer, &verified)?;
-    Ok(verified)
+    Ok((verified, log, compose))
 }
 
 /// Place in the list of the check that an error belongs to; anything unexpected counts as the first.

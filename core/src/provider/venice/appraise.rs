@@ -7,6 +7,7 @@ use crate::crypto;
 use crate::error::{Code, Error, Result};
 use crate::evidence::{GpuEndorsements, TdxCollateral};
 use crate::limits::ATTESTATION_RESPONSE_MAX_BYTES;
+use crate::pin::{self, Difference, Pin, Software};
 use crate::policy::{Accepted, Appraisal, Policy, Subject};
 use crate::provider::node::{BindingRule, NodeFindings, NodeInput, appraise_node, optional_text};
 use crate::report::{Check, Hop, Report, Roots, Standing, Verdict};
@@ -30,6 +31,8 @@ pub(crate) struct Input<'a> {
     pub endorsements: &'a GpuEndorsements,
     /// What of it was asked for and could not be had.
     pub not_fetched: &'a NotFetched,
+    /// What the endpoint was seen to run before.
+    pub pin: Option<&'a Pin>,
     pub at: u64,
     /// The command that judges the same answer again; `None` for the one that names each file.
     pub recheck: Option<String>,
@@ -39,6 +42,10 @@ pub(crate) struct Input<'a> {
 pub(crate) struct Appraised {
     pub report: Report,
     pub accepted: Result<(Accepted, [u8; 65])>,
+    /// What it runs, when nothing but a pin can be against it.
+    pub software: Option<Software>,
+    /// Where that differs from the pin.
+    pub differences: Vec<Difference>,
 }
 
 /// Appraises one answer.
@@ -79,7 +86,13 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
         "response.origin",
         "the protocol does not authenticate who encrypts an answer",
     ));
-    conclude(appraisal, input, &findings)
+    let measured = findings
+        .expires
+        .map(|_| Software::new(appraisal.facts(), findings.log.as_ref(), findings.compose.as_deref()));
+    let differences = pin::check(&mut appraisal, input.pin, measured.as_ref());
+    let otherwise = appraisal.verdict_without(&[pin::CHECK], input.at);
+    let (report, accepted) = conclude(appraisal, input, &findings);
+    Appraised { report, accepted, software: measured.filter(|_| otherwise == Verdict::Verified), differences }
 }
 
 /// The command line that judges the same answer again.
@@ -175,7 +188,11 @@ pub(crate) fn check_model_echo(answer: &Json, model: &str) -> Result<()> {
     }
 }
 
-fn conclude(appraisal: Appraisal<'_>, input: &Input<'_>, findings: &NodeFindings) -> Appraised {
+fn conclude(
+    appraisal: Appraisal<'_>,
+    input: &Input<'_>,
+    findings: &NodeFindings,
+) -> (Report, Result<(Accepted, [u8; 65])>) {
     let key = findings.identity.as_ref().and_then(|identity| identity.sealing_key().copied());
     let subject = Subject {
         provider: "venice",
@@ -185,7 +202,7 @@ fn conclude(appraisal: Appraisal<'_>, input: &Input<'_>, findings: &NodeFindings
         hardware: "Intel TDX",
         bare: None,
         roots: if input.roots.is_custom() { Roots::Custom } else { Roots::Vendor },
-        who_can_read: who_can_read(appraisal.verdict()),
+        who_can_read: who_can_read(appraisal.verdict(input.at)),
         not_proven: not_proven(input.policy, findings),
         evidence_sha256: Some(hex::encode(&crypto::sha256(&[input.response]))),
         at: input.at,
@@ -194,7 +211,7 @@ fn conclude(appraisal: Appraisal<'_>, input: &Input<'_>, findings: &NodeFindings
     let (report, accepted) = appraisal.conclude(subject);
     let accepted = accepted
         .and_then(|accepted| key.map(|key| (accepted, key)).ok_or_else(|| Error::new(Code::NoSigningKey)));
-    Appraised { report, accepted }
+    (report, accepted)
 }
 
 /// Every place that sees the prompt in clear. The enclave counts as proven only when everything that counts passed.

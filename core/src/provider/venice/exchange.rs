@@ -15,6 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::evidence::{CollateralRequests, GpuEndorsements, PcsResponses, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, TransportFailure, encode_query};
 use crate::limits;
+use crate::pin::{Difference, Pin, Software};
 use crate::policy::Policy;
 use crate::provider::ProviderEvidence;
 use crate::provider::endorsements::{Context, Endorsing};
@@ -66,6 +67,11 @@ pub(crate) struct VeniceExchange {
     endorsing: Option<Endorsing>,
     /// An error that ends the exchange: what was asked for cannot be had, whatever the evidence.
     failure: Option<Error>,
+    /// What the endpoint was seen to run before.
+    pin: Option<Pin>,
+    /// What it runs now, and where that differs.
+    software: Option<Software>,
+    differences: Vec<Difference>,
     /// Why collateral could not be fetched; the appraisal then lacks it and ends as indeterminate.
     collateral_failure: Option<Error>,
     /// What the appraisal used, and when it was made.
@@ -95,6 +101,9 @@ impl VeniceExchange {
             model_list: None,
             endorsing,
             failure: None,
+            pin: None,
+            software: None,
+            differences: Vec::new(),
             collateral_failure: None,
             used: None,
         };
@@ -161,6 +170,18 @@ impl VeniceExchange {
         };
         self.end_or_note(failure.error(unreachable, purpose));
         Ok(())
+    }
+
+    pub fn set_pin(&mut self, pin: Pin) {
+        self.pin = Some(pin);
+    }
+
+    pub fn software(&self) -> Option<&Software> {
+        self.software.as_ref()
+    }
+
+    pub fn differences(&self) -> &[Difference] {
+        &self.differences
     }
 
     pub fn fetched_collateral(&self) -> &[TdxCollateral] {
@@ -364,6 +385,7 @@ impl VeniceExchange {
             collateral_failure: self.collateral_failure.clone(),
             endorsements: self.used_endorsements().clone(),
             not_fetched: self.endorsing.as_ref().map_or(NotFetched::NOTHING, |one| one.not_fetched().clone()),
+            pin: self.pin.clone(),
         };
         let roots = self.config.roots.is_custom().then_some(CAPTURED_ROOTS);
         let appraised = appraise(&Input {
@@ -377,6 +399,7 @@ impl VeniceExchange {
             collateral_failure: evidence.collateral_failure.as_ref(),
             endorsements: &evidence.endorsements,
             not_fetched: &evidence.not_fetched,
+            pin: evidence.pin.as_ref(),
             at,
             recheck: Some(recheck_command(roots, None, at)),
         });
@@ -384,8 +407,9 @@ impl VeniceExchange {
     }
 
     fn appraise(&mut self, at: u64) -> Outcome {
-        let (Appraised { report, accepted }, evidence) = self.judge(at);
+        let (Appraised { report, accepted, software, differences }, evidence) = self.judge(at);
         self.used = Some((evidence, at));
+        (self.software, self.differences) = (software, differences);
         match accepted {
             Ok((accepted, key)) => {
                 let channel = VeniceChannel::new(&self.config, self.base.clone(), key);
