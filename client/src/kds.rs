@@ -305,13 +305,16 @@ impl Inner {
                 return Err(Error::new(code).at(request.purpose()).found(format!("HTTP {status}")));
             };
             let until = self.clock.monotonic().saturating_add(Duration::from_secs(pause));
-            let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
-            *not_before = until.max(*not_before);
-            drop(not_before);
+            self.ask_nothing_before(until);
             (self.observer)(&Notice::Retrying { why: "the service asks for a pause" });
             self.pace.pause(pause).await;
             attempt = attempt.saturating_add(1);
         }
+    }
+
+    fn ask_nothing_before(&self, until: Duration) {
+        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        *not_before = until.max(*not_before);
     }
 
     async fn wait_for_turn(&self) {
