@@ -448,11 +448,9 @@ class Exchange : public detail::Owner<pv_exchange> {
         });
         return {std::move(response), std::string(detail::view({nonce.data, nonce.len}))};
     }
-    /// What NVIDIA said on the way; empty if it was asked nothing.
     std::string endorsements_json() const {
-        return detail::buffer([&](pv_buf *out, pv_error **error) {
-            return pv_exchange_endorsements_json(handle(), out, error);
-        });
+        return detail::buffer(
+            [&](pv_buf *out, pv_error **error) { return pv_exchange_endorsements_json(handle(), out, error); });
     }
     std::vector<std::string> collateral_json() const {
         std::vector<std::string> out;

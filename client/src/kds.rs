@@ -305,15 +305,14 @@ impl Inner {
                 return Err(Error::new(code).at(request.purpose()).found(format!("HTTP {status}")));
             };
             let until = self.clock.monotonic().saturating_add(Duration::from_secs(pause));
-            self.not_before(until);
+            self.ask_nothing_before(until);
             (self.observer)(&Notice::Retrying { why: "the service asks for a pause" });
             self.pace.pause(pause).await;
             attempt = attempt.saturating_add(1);
         }
     }
 
-    /// Nobody asks before `until`.
-    fn not_before(&self, until: Duration) {
+    fn ask_nothing_before(&self, until: Duration) {
         let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
         *not_before = until.max(*not_before);
     }
