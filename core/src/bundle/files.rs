@@ -141,7 +141,9 @@ impl NvidiaFiles {
         let bytes = binary(file);
         if bytes.starts_with(&SPDM_GET_MEASUREMENTS) {
             self.reports.push(bytes);
-        } else if Der::new(&bytes).inside(der::SEQUENCE).and_then(|inner| inner.peek()) == Some(der::ENUMERATED) {
+        } else if Der::new(&bytes).inside(der::SEQUENCE).and_then(|inner| inner.peek())
+            == Some(der::ENUMERATED)
+        {
             self.endorsements.ocsp.push(bytes);
         } else {
             return Err(unknown(number, "a GPU report, chain, manifest, OCSP answer, token or key list"));
