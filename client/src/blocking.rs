@@ -11,6 +11,7 @@ use proveil_core::{Code, Error, Result};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::ClientConfig;
+use crate::client::Capture;
 use crate::notice::Observer;
 
 /// [`crate::Client`] with blocking methods. Its methods must not be called from async code.
@@ -44,6 +45,11 @@ impl Client {
     /// As [`crate::Client::appraise`].
     pub fn appraise(&self, model: &str) -> Result<(Report, Result<()>)> {
         self.thread.block_on(self.client.appraise(model))
+    }
+
+    /// As [`crate::Client::capture`].
+    pub fn capture(&self, model: &str) -> Result<Capture> {
+        self.thread.block_on(self.client.capture(model))
     }
 
     /// As [`crate::Client::ready`].

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
+use proveil_core::bundle::EvidenceBundle;
 use proveil_core::endpoint::{Outcome, VerifiedEndpoint};
 use proveil_core::report::Report;
 use proveil_core::{Code, Error, Result};
@@ -17,7 +18,7 @@ use crate::notice::{self, Observer};
 use crate::proofs::ProofCache;
 use crate::stream::Stream;
 use crate::transport::Transport;
-use crate::verify::{ModelListCache, Pace, Verifier};
+use crate::verify::{Judged, ModelListCache, Pace, Verifier};
 
 /// Verifies a provider's endpoints and chats with them. A cheap handle: clones share connections and proofs. Making one opens no
 /// socket and starts no thread; its async methods must run inside a tokio runtime with I/O and time enabled.
@@ -28,6 +29,17 @@ use crate::verify::{ModelListCache, Pace, Verifier};
 #[derive(Clone)]
 pub struct Client {
     first: Arc<Lineage>,
+}
+
+/// A verification with everything that it used.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// To be kept: see [`EvidenceBundle::to_json`] and [`EvidenceBundle::to_files`].
+    pub bundle: EvidenceBundle,
+    /// What was found.
+    pub report: Report,
+    /// The error that [`Client::ready`] would end with, when the verdict is not `verified`.
+    pub result: Result<()>,
 }
 
 /// What the methods work with.
@@ -85,10 +97,17 @@ impl Client {
     /// As [`Client::verify`], with the error that [`Client::ready`] would end with beside a report that is not `verified`.
     pub async fn appraise(&self, model: &str) -> Result<(Report, Result<()>)> {
         let inner = self.inner()?;
-        Ok(match inner.verifier.verify(model).await? {
-            Outcome::Verified(endpoint) => (inner.proofs.put(model, endpoint)?.report().clone(), Ok(())),
-            Outcome::Refused(report, error) | Outcome::Indeterminate(report, error) => (report, Err(error)),
-        })
+        let outcome = inner.verifier.verify(model).await?;
+        settle(&inner, model, outcome)
+    }
+
+    /// As [`Client::appraise`], with everything that the appraisal used, whatever its verdict: judged again it gives the same report,
+    /// byte for byte, without network.
+    pub async fn capture(&self, model: &str) -> Result<Capture> {
+        let inner = self.inner()?;
+        let Judged { outcome, bundle } = inner.verifier.judge(model).await?;
+        let (report, result) = settle(&inner, model, outcome)?;
+        Ok(Capture { bundle, report, result })
     }
 
     /// A proven endpoint, from the cache while its proof holds. All callers that wait for the same verification share its result.
@@ -115,6 +134,14 @@ impl Client {
         }
         self.first.inner_of(std::process::id())
     }
+}
+
+/// Keeps a proof, and says what the verdict is.
+fn settle(inner: &Inner, model: &str, outcome: Outcome) -> Result<(Report, Result<()>)> {
+    Ok(match outcome {
+        Outcome::Verified(endpoint) => (inner.proofs.put(model, endpoint)?.report().clone(), Ok(())),
+        Outcome::Refused(report, error) | Outcome::Indeterminate(report, error) => (report, Err(error)),
+    })
 }
 
 impl fmt::Debug for Client {

@@ -24,13 +24,14 @@ mod tests;
 mod transport;
 mod verify;
 
-pub use client::Client;
+pub use client::{Capture, Client};
 pub use config::{ClientConfig, Proxy, Timeouts};
 pub use notice::{Notice, Observer};
 pub use stream::Stream;
 
 pub use proveil_core as core;
 pub use proveil_core::attest::TrustRoots;
+pub use proveil_core::bundle::EvidenceBundle;
 pub use proveil_core::endpoint::{Event, Receipt, SignatureVerdict, TextField, VerifiedEndpoint};
 pub use proveil_core::http::BaseUrl;
 pub use proveil_core::policy::Policy;

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use proveil_core::bundle::EvidenceBundle;
 use proveil_core::endpoint::Outcome;
 use proveil_core::evidence::TdxCollateral;
 use proveil_core::http::{HttpRequest, HttpResponse, TransportFailure};
@@ -67,9 +68,15 @@ pub(crate) struct Verifier {
     pub(crate) models: ModelListCache,
 }
 
+/// What a verification came to, with everything that it used when it came to a verdict.
+pub(crate) struct Judged {
+    pub(crate) outcome: Outcome,
+    pub(crate) bundle: EvidenceBundle,
+}
+
 /// What one attempt came to.
 struct Attempt {
-    result: Result<Outcome>,
+    result: Result<Judged>,
     /// Pause before the next attempt, when there should be one.
     retry_in_s: Option<u64>,
 }
@@ -77,6 +84,11 @@ struct Attempt {
 impl Verifier {
     /// A fresh verification: three kinds of outcome, or an error when there is nothing to judge.
     pub(crate) async fn verify(&self, model: &str) -> Result<Outcome> {
+        Ok(self.judge(model).await?.outcome)
+    }
+
+    /// The same with what it used.
+    pub(crate) async fn judge(&self, model: &str) -> Result<Judged> {
         let span = Duration::from_secs(self.config.timeouts.verification_s);
         let deadline = Instant::now().checked_add(span).ok_or_else(|| Error::new(Code::Internal))?;
         let mut number: u32 = 1;
@@ -98,8 +110,8 @@ impl Verifier {
         let mut trouble = Trouble::default();
         let result = self.converse(model, deadline, &mut trouble).await;
         let error = match &result {
-            Ok(Outcome::Verified(_) | Outcome::Refused(..)) => None,
-            Ok(Outcome::Indeterminate(_, error)) | Err(error) => Some(error),
+            Ok(Judged { outcome: Outcome::Verified(_) | Outcome::Refused(..), .. }) => None,
+            Ok(Judged { outcome: Outcome::Indeterminate(_, error), .. }) | Err(error) => Some(error),
         };
         let busy = error.is_some_and(is_busy) && !trouble.timed_out;
         let usual = 1_u64.checked_shl(number.saturating_sub(1)).unwrap_or(RETRY_AFTER_MAX_S);
@@ -108,7 +120,7 @@ impl Verifier {
     }
 
     /// One exchange, and what is to be remembered of it.
-    async fn converse(&self, model: &str, deadline: Instant, trouble: &mut Trouble) -> Result<Outcome> {
+    async fn converse(&self, model: &str, deadline: Instant, trouble: &mut Trouble) -> Result<Judged> {
         let collateral = self.collateral.take_stock(self.clock.unix_s()?).await;
         let mut exchange = self.exchange(model, collateral)?;
         let result = self.drive(&mut exchange, deadline, trouble).await;
@@ -119,7 +131,9 @@ impl Verifier {
             let kept = self.collateral.add(exchange.fetched_collateral(), self.clock.unix_s()?).await;
             kept.map_err(|error| error.with_report_json(endpoint.report().to_json()))?;
         }
-        result
+        let outcome = result?;
+        let bundle = EvidenceBundle::of_exchange(&exchange);
+        Ok(Judged { outcome, bundle: bundle.ok_or_else(|| Error::new(Code::Internal).at("capture"))? })
     }
 
     fn exchange(&self, model: &str, collateral: Vec<TdxCollateral>) -> Result<Exchange> {

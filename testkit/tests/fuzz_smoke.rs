@@ -9,6 +9,8 @@
     clippy::unwrap_used
 )]
 
+#[path = "../../fuzz/src/bundle.rs"]
+mod bundle;
 #[path = "../../fuzz/src/entries.rs"]
 mod entries;
 #[path = "../../fuzz/src/nvidia.rs"]
@@ -23,7 +25,7 @@ use proveil_testkit::forge::Random;
 type Entry = fn(&[u8]);
 
 /// Target, function, changed seeds per seed, noises.
-const TARGETS: [(&str, Entry, usize, usize); 9] = [
+const TARGETS: [(&str, Entry, usize, usize); 10] = [
     ("tdx_quote", entries::tdx_quote, 300, 200),
     ("sse_answer", entries::sse_answer, 150, 200),
     ("event_log", entries::event_log, 300, 200),
@@ -33,6 +35,7 @@ const TARGETS: [(&str, Entry, usize, usize); 9] = [
     ("nras_token", nvidia::nras_token, 200, 100),
     ("ocsp", nvidia::ocsp, 300, 200),
     ("snp_report", entries::snp_report, 200, 200),
+    ("evidence_bundle", bundle::evidence_bundle, 60, 100),
 ];
 
 /// Pieces that the formats give a meaning to.
@@ -175,6 +178,11 @@ fn ocsp() {
 #[test]
 fn snp_report() {
     run(8);
+}
+
+#[test]
+fn evidence_bundle() {
+    run(9);
 }
 
 /// The seeds reach the end of what they start: otherwise the targets would only test refusals.

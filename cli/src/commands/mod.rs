@@ -1,8 +1,10 @@
 //! The commands.
 
+mod capture;
 mod chat;
 mod demo;
 mod explain;
+mod hardware;
 mod models;
 mod report;
 mod simulate;
@@ -24,6 +26,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<u8, Stop> {
     match cli.command {
         Command::Models(args) => models::run(&args, output),
         Command::Verify(args) => verify::run(&args, output),
+        Command::Capture(args) => capture::run(&args, output),
         Command::Report(args) => report::run(&args, output),
         Command::Chat(args) => chat::run(args, output),
         Command::Demo(args) => demo::run(&args, output),
