@@ -35,8 +35,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// List a provider's models and how private each is
     Models(Models),
-    /// Verify a model's endpoint, or an attestation that was saved earlier
-    Verify(Verify),
+    /// Verify a model's endpoint, a capture, or bare hardware evidence (snp, tdx, nvidia)
+    Verify(Box<Verify>),
+    /// Verify a model's endpoint and store everything that was used, whatever the verdict, to be judged again without network
+    Capture(Capture),
     /// Show a report that was saved with `verify --json`: as text, HTML, an SVG card, an EAR attestation result
     Report(Report),
     /// Show, check, compare and make policies
@@ -91,9 +93,10 @@ pub(crate) struct Connection {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules")]
 pub(crate) struct Rules {
-    /// `standard`, `strict`, either for one provider (`venice/standard`), or a `proveil.policy/v1` file
-    #[arg(long, value_name = "NAME|FILE", default_value = "standard")]
-    pub(crate) policy: String,
+    /// `standard`, `strict`, either for one provider (`venice/standard`), or a `proveil.policy/v1` file; by default `standard`, for a
+    /// capture the policy recorded in it
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) policy: Option<String>,
 
     /// Roots of a lab or simulator instead of the hardware vendors'; every verdict then says CUSTOM
     #[arg(long, value_name = "FILE")]
@@ -115,8 +118,13 @@ pub(crate) struct Models {
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// The provider, e.g. venice
-    pub(crate) provider: String,
+    /// The provider, e.g. venice; or `snp`, `tdx` or `nvidia` for hardware evidence in FILES
+    #[arg(required_unless_present = "evidence", conflicts_with = "evidence")]
+    pub(crate) subject: Option<String>,
+
+    /// Report, quote, certificates, revocation lists, collateral, manifests, OCSP answers, tokens: in any order, known by their content
+    #[arg(value_name = "FILES")]
+    pub(crate) files: Vec<PathBuf>,
 
     /// Model id
     #[arg(long, short, value_name = "MODEL")]
@@ -130,31 +138,119 @@ pub(crate) struct Verify {
     pub(crate) offline: Offline,
 
     #[command(flatten)]
+    pub(crate) hardware: Hardware,
+
+    #[command(flatten)]
     pub(crate) rules: Rules,
 
     #[command(flatten)]
     pub(crate) connection: Connection,
 }
 
-/// An attestation that was saved earlier.
+/// Evidence that is at hand already.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Offline, nothing is fetched")]
 pub(crate) struct Offline {
+    /// A capture: the directory that `proveil capture` wrote, or a `proveil.evidence/v1` file
+    #[arg(long, value_name = "DIR|FILE", conflicts_with = "response")]
+    pub(crate) evidence: Option<PathBuf>,
+
     /// The provider's attestation answer, as received
     #[arg(long, value_name = "FILE", requires = "nonce", requires = "collateral", requires = "at")]
     pub(crate) response: Option<PathBuf>,
 
     /// The challenge that was sent: 64 hex digits
-    #[arg(long, value_name = "HEX", requires = "response")]
+    #[arg(long, value_name = "HEX")]
     pub(crate) nonce: Option<String>,
 
     /// Vendor collateral: a JSON file, or a directory of such files
     #[arg(long, value_name = "FILE|DIR", requires = "response")]
     pub(crate) collateral: Option<PathBuf>,
 
-    /// Time to judge by, in seconds since 1970-01-01T00:00:00Z
-    #[arg(long, value_name = "UNIX_SECONDS", requires = "response")]
+    /// Time to judge by, in seconds since 1970-01-01T00:00:00Z; by default that of the capture, for hardware evidence now
+    #[arg(long, value_name = "UNIX_SECONDS")]
     pub(crate) at: Option<u64>,
+}
+
+/// What is expected of hardware evidence.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Hardware evidence: snp, tdx, nvidia")]
+pub(crate) struct Hardware {
+    /// snp, tdx: the report data, 128 hex digits; for tdx fewer are its beginning
+    #[arg(long, value_name = "HEX")]
+    pub(crate) report_data: Option<String>,
+
+    /// snp: the launch measurement, 96 hex digits
+    #[arg(long, value_name = "HEX")]
+    pub(crate) measurement: Option<String>,
+
+    /// snp: the host data, 64 hex digits
+    #[arg(long, value_name = "HEX")]
+    pub(crate) host_data: Option<String>,
+
+    /// tdx: MRTD, 96 hex digits, as all registers
+    #[arg(long, value_name = "HEX")]
+    pub(crate) mr_td: Option<String>,
+
+    /// tdx: RTMR0
+    #[arg(long, value_name = "HEX")]
+    pub(crate) rtmr0: Option<String>,
+
+    /// tdx: RTMR1
+    #[arg(long, value_name = "HEX")]
+    pub(crate) rtmr1: Option<String>,
+
+    /// tdx: RTMR2
+    #[arg(long, value_name = "HEX")]
+    pub(crate) rtmr2: Option<String>,
+
+    /// tdx: RTMR3
+    #[arg(long, value_name = "HEX")]
+    pub(crate) rtmr3: Option<String>,
+
+    /// tdx: MRSEAM, the TDX module
+    #[arg(long, value_name = "HEX")]
+    pub(crate) mr_seam: Option<String>,
+
+    /// tdx: MRCONFIGID
+    #[arg(long, value_name = "HEX")]
+    pub(crate) mr_config_id: Option<String>,
+
+    /// tdx: MROWNER
+    #[arg(long, value_name = "HEX")]
+    pub(crate) mr_owner: Option<String>,
+
+    /// tdx: MROWNERCONFIG
+    #[arg(long, value_name = "HEX")]
+    pub(crate) mr_owner_config: Option<String>,
+
+    /// Store the evidence with what it was judged by, for `--evidence`; a directory that does not exist or is empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Capture {
+    /// The provider, e.g. venice
+    pub(crate) provider: String,
+
+    /// Model id
+    #[arg(long, short, value_name = "MODEL")]
+    pub(crate) model: String,
+
+    /// Where to store it: a directory that does not exist or is empty
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+
+    /// List every check, also those that passed
+    #[arg(long)]
+    pub(crate) full: bool,
+
+    #[command(flatten)]
+    pub(crate) rules: Rules,
+
+    #[command(flatten)]
+    pub(crate) connection: Connection,
 }
 
 #[derive(Debug, Args)]

@@ -71,9 +71,18 @@ impl Failure {
 
 /// One paragraph for people.
 pub(crate) fn describe(error: &Error) -> String {
+    opened_by(error, "Refused to send")
+}
+
+/// The same about evidence that nothing would have been sent to.
+pub(crate) fn describe_bare(error: &Error) -> String {
+    opened_by(error, "Refused")
+}
+
+fn opened_by(error: &Error, refusal: &str) -> String {
     let code = error.code();
     let opening = match code.class() {
-        Class::Verification => "Refused to send",
+        Class::Verification => refusal,
         Class::Indeterminate => "Could not check",
         Class::Integrity => "The answer cannot be trusted",
         _ => "Error",

@@ -55,9 +55,9 @@ pub(crate) fn read_or_stdin(path: &Path, flag: &str, limit: u64) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// A preset, or a file. Every weakening is said aloud.
-pub(crate) fn policy(name: &str, output: &Output) -> Result<Policy> {
-    let policy = named_policy(name, "--policy")?;
+/// A preset, or a file; `standard` when none is named. Every weakening is said aloud.
+pub(crate) fn policy(name: Option<&str>, output: &Output) -> Result<Policy> {
+    let policy = named_policy(name.unwrap_or("standard"), "--policy")?;
     let relaxations = policy.relaxations();
     if !relaxations.is_empty() {
         output.warn(&format!("policy {} is weaker than standard: {}", policy.name(), relaxations.join("; ")));
@@ -155,8 +155,14 @@ pub(crate) fn collateral(path: &Path, output: &Output) -> Result<Vec<TdxCollater
 
 /// 32 bytes as 64 hex digits.
 pub(crate) fn nonce(text: &str) -> Result<[u8; 32]> {
-    let refuse = || Error::new(Code::InvalidArgument).at("--nonce").expected("64 hex digits");
-    hex::decode(text).ok_or_else(refuse)?.try_into().map_err(|_| refuse())
+    fixed(text, "--nonce")
+}
+
+/// Exactly `N` bytes in hex.
+pub(crate) fn fixed<const N: usize>(text: &str, flag: &str) -> Result<[u8; N]> {
+    let digits = N.saturating_mul(2);
+    let refuse = || Error::new(Code::InvalidArgument).at(flag).expected(format!("{digits} hex digits"));
+    hex::decode_array(text).ok_or_else(refuse)
 }
 
 /// A client for the connection and rules that the user asked for.
@@ -175,7 +181,9 @@ pub(crate) fn client(
     let nvidia_url = url("--nvidia-url", &connection.nvidia_url)?;
     let (policy, roots) = match rules {
         None => (Policy::standard(), TrustRoots::vendors()),
-        Some(rules) => (policy(&rules.policy, output)?, trust_roots(rules.trust_roots.as_deref(), output)?),
+        Some(rules) => {
+            (policy(rules.policy.as_deref(), output)?, trust_roots(rules.trust_roots.as_deref(), output)?)
+        }
     };
     let bundle = connection.ca_bundle.as_deref();
     let ca_bundle_pem = bundle.map(|path| read(path, "--ca-bundle", SMALL_FILE_MAX_BYTES)).transpose()?;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bundle;
 mod commands;
 mod failure;
 mod inputs;

@@ -13,6 +13,7 @@ use proveil_core::report::Report;
 use proveil_core::{Code, Error, Result};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::client::Capture;
 use crate::notice::Observer;
 use crate::{ClientConfig, Measured};
 
@@ -62,6 +63,11 @@ impl Client {
     /// As [`crate::Client::accept_pin`].
     pub fn accept_pin(&self, model: &str, sha256: &[u8; 32]) -> Result<Pin> {
         self.thread.block_on(self.client.accept_pin(model, sha256))
+    }
+
+    /// As [`crate::Client::capture`].
+    pub fn capture(&self, model: &str) -> Result<Capture> {
+        self.thread.block_on(self.client.capture(model))
     }
 
     /// As [`crate::Client::ready`].

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
+use proveil_core::bundle::EvidenceBundle;
 use proveil_core::endpoint::{Outcome, VerifiedEndpoint};
 use proveil_core::pin::{Difference, Pin, Software};
 use proveil_core::report::Report;
@@ -46,6 +47,17 @@ pub struct Measured {
     pub software: Option<Software>,
     /// Where the two differ.
     pub differences: Vec<Difference>,
+}
+
+/// A verification with everything that it used.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// To be kept: see [`EvidenceBundle::to_json`] and [`EvidenceBundle::to_files`].
+    pub bundle: EvidenceBundle,
+    /// What was found.
+    pub report: Report,
+    /// The error that [`Client::ready`] would end with, when the verdict is not `verified`.
+    pub result: Result<()>,
 }
 
 /// What the methods work with.
@@ -103,13 +115,17 @@ impl Client {
     /// As [`Client::verify`], with the error that [`Client::ready`] would end with beside a report that is not `verified`.
     pub async fn appraise(&self, model: &str) -> Result<(Report, Result<()>)> {
         let inner = self.inner()?;
-        Ok(match inner.verifier.verify(model).await? {
-            Outcome::Verified(endpoint) => (inner.proofs.put(model, endpoint)?.report().clone(), Ok(())),
-            Outcome::Refused(report, error) | Outcome::Indeterminate(report, error) => {
-                inner.forget_refused(model, &error);
-                (report, Err(error))
-            }
-        })
+        let outcome = inner.verifier.observe(model).await?.outcome;
+        settle(&inner, model, outcome)
+    }
+
+    /// As [`Client::appraise`], with everything that the appraisal used, whatever its verdict: judged again it gives the same report,
+    /// byte for byte, without network.
+    pub async fn capture(&self, model: &str) -> Result<Capture> {
+        let inner = self.inner()?;
+        let Appraised { outcome, bundle, .. } = inner.verifier.observe(model).await?;
+        let (report, result) = settle(&inner, model, outcome)?;
+        Ok(Capture { bundle, report, result })
     }
 
     /// Verifies a model's endpoint now, and says what it runs beside its pin. See [`Client::pin`] and [`Client::accept_pin`].
@@ -176,6 +192,17 @@ impl Client {
     }
 }
 
+/// Keeps a proof, and says what the verdict is.
+fn settle(inner: &Inner, model: &str, outcome: Outcome) -> Result<(Report, Result<()>)> {
+    Ok(match outcome {
+        Outcome::Verified(endpoint) => (inner.proofs.put(model, endpoint)?.report().clone(), Ok(())),
+        Outcome::Refused(report, error) | Outcome::Indeterminate(report, error) => {
+            inner.forget_refused(model, &error);
+            (report, Err(error))
+        }
+    })
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Client").field(&self.first.inner.verifier.config).finish()
@@ -226,7 +253,7 @@ impl Inner {
         if self.verifier.config.pins.is_none() {
             return Err(Error::new(Code::ConfigInvalid).at("pins").expected("a store for pins"));
         }
-        let Appraised { outcome, pin, software, differences } = self.verifier.observe(model).await?;
+        let Appraised { outcome, pin, software, differences, .. } = self.verifier.observe(model).await?;
         let report = outcome.report().clone();
         let result = outcome.into_result().map(drop);
         if let Err(error) = &result {

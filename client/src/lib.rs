@@ -27,7 +27,7 @@ mod tests;
 mod transport;
 mod verify;
 
-pub use client::{Client, Measured};
+pub use client::{Capture, Client, Measured};
 pub use config::{ClientConfig, Proxy, Timeouts};
 pub use kds::{KdsClient, KdsConfig};
 pub use notice::{Notice, Observer};
@@ -36,6 +36,7 @@ pub use stream::Stream;
 
 pub use proveil_core as core;
 pub use proveil_core::attest::TrustRoots;
+pub use proveil_core::bundle::EvidenceBundle;
 pub use proveil_core::endpoint::{Event, Receipt, SignatureVerdict, TextField, VerifiedEndpoint};
 pub use proveil_core::http::BaseUrl;
 pub use proveil_core::pin::{Difference, Pin, PinKey, Software};

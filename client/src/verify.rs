@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use proveil_core::bundle::EvidenceBundle;
 use proveil_core::endpoint::Outcome;
 use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
@@ -79,6 +80,8 @@ pub(crate) struct Appraised {
     pub(crate) software: Option<Software>,
     /// Where that differs from the pin.
     pub(crate) differences: Vec<Difference>,
+    /// Everything that it used.
+    pub(crate) bundle: EvidenceBundle,
 }
 
 /// What one attempt came to.
@@ -146,11 +149,14 @@ impl Verifier {
             let moment = (self.clock.unix_s()?, self.clock.monotonic());
             self.endorsements.add(fetched, endpoint.report(), moment).await;
         }
+        let outcome = result?;
+        let bundle = EvidenceBundle::of_exchange(&exchange);
         Ok(Appraised {
-            outcome: result?,
+            outcome,
             pin,
             software: exchange.software().cloned(),
             differences: exchange.differences().to_vec(),
+            bundle: bundle.ok_or_else(|| Error::new(Code::Internal).at("capture"))?,
         })
     }
 

@@ -2,9 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use proveil_core::appraise::{NotFetched, SnpExpectations, TdxExpectations};
+use proveil_core::attest::TrustRoots;
+use proveil_core::attest::nvidia::Device;
+use proveil_core::bundle::{Evidence, EvidenceBundle};
 use proveil_core::claims::Product;
 use proveil_core::crypto::secp256k1_public_key;
+use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::policy::Policy;
+use proveil_core::provider::{Provider, ProviderEvidence};
 use proveil_core::secret::Secret;
 use proveil_core::wire::hex;
 use proveil_testkit::forge::nras::NrasSpec;
@@ -102,6 +108,7 @@ pub fn all() -> Vec<Seed> {
     seeds.push(("policy_document", "relaxed", RELAXED_POLICY.to_vec()));
     seeds.push(("pins_file", "two", pins().into_bytes()));
     seeds.extend(nvidia_seeds(&scene.world));
+    seeds.extend(bundle_seeds(&scene, &snp));
     seeds
 }
 
@@ -127,6 +134,59 @@ fn pins() -> String {
         )
     };
     format!(r#"{{"schema":"proveil.pins/v1","pins":[{},{}]}}"#, pin("a", "aa"), pin("b", "bb"))
+}
+
+/// Evidence bundles of every kind, with the roots that they were forged under.
+fn bundle_seeds(scene: &Scene, snp: &SnpEvidence) -> Vec<Seed> {
+    let world = &scene.world;
+    let roots = |json: &str| TrustRoots::from_json(json.as_bytes()).unwrap_or_default();
+    let collateral: Vec<TdxCollateral> =
+        TdxCollateral::from_json(world.collateral_json().as_bytes()).into_iter().collect();
+    let mut random = Random::from_seed([0x4c; 32]);
+    let device = |gpu: &Gpu| Device {
+        report: GpuReportSpec::new(gpu, NONCE, &mut random).sign(gpu),
+        chain: gpu.chain_pem.clone().into_bytes(),
+    };
+    let kinds = [
+        Evidence::Provider(ProviderEvidence {
+            provider: Provider::Venice,
+            model: Some(scene.model.id.to_owned()),
+            base_url: "https://provider.example/api/v1".to_owned(),
+            nonce: NONCE,
+            response: scene.answer(Shape::Aci, 4).into_bytes(),
+            collateral: collateral.clone(),
+            collateral_failure: None,
+            endorsements: GpuEndorsements::default(),
+            not_fetched: NotFetched::NOTHING,
+            pin: None,
+        }),
+        Evidence::Snp {
+            report: snp.report.clone(),
+            endorsements: snp.endorsements.clone(),
+            expected: SnpExpectations::default(),
+        },
+        Evidence::Tdx {
+            quote: scene.quote(4),
+            collateral,
+            expected: Box::new(TdxExpectations {
+                report_data: Some(vec![1; 20]),
+                ..TdxExpectations::default()
+            }),
+        },
+        Evidence::Nvidia {
+            devices: world.gpus.iter().map(device).collect(),
+            nonce: NONCE,
+            endorsements: GpuEndorsements::default(),
+        },
+    ];
+    let seed = |evidence: Evidence| {
+        let kind = evidence.kind();
+        let roots =
+            roots(&if kind == "snp" { snp.trust_roots_json.clone() } else { world.trust_roots_json() });
+        let bundle = EvidenceBundle::new(evidence, Policy::standard(), roots, NOW);
+        ("evidence_bundle", kind, bundle.to_json().into_bytes())
+    };
+    kinds.into_iter().map(seed).collect()
 }
 
 /// Those of NVIDIA evidence, all about the world's one GPU.

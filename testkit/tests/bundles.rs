@@ -504,3 +504,34 @@ fn hostile_directories() {
     }
     assert!(capture(&Scene::new(1), &[], Policy::standard(), false).0.model() == MODEL);
 }
+
+/// The table that every language runs: `tests/evidence/bundles`, written by `testkit/examples/evidence_bundles.rs`.
+#[test]
+fn the_table_of_forged_bundles() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/evidence/bundles");
+    let index: Value = serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
+    let cases = index["cases"].as_array().unwrap();
+    for case in cases {
+        let id = case["id"].as_str().unwrap();
+        let text = std::fs::read_to_string(folder.join(case["file"].as_str().unwrap())).unwrap();
+        let bundle = EvidenceBundle::from_json(text.as_bytes()).unwrap();
+        assert_eq!(bundle.to_json(), text.trim_end(), "{id}");
+        assert_eq!(
+            (bundle.kind(), bundle.at()),
+            (case["kind"].as_str().unwrap(), case["at"].as_u64().unwrap())
+        );
+        let (report, _) = bundle.appraise(None, bundle.custom_roots(), None);
+        assert_eq!(
+            (report.verdict().name(), report.level().map(Level::name), report.code()),
+            (case["verdict"].as_str().unwrap(), case["level"].as_str(), case["code"].as_str()),
+            "{id}"
+        );
+        let (report, _) = bundle.appraise(None, None, None);
+        assert_eq!((report.verdict(), report.roots().name()), (Verdict::Refused, "vendor"), "{id}");
+    }
+    for case in index["malformed"].as_array().unwrap() {
+        let error = EvidenceBundle::from_json(case["text"].as_str().unwrap().as_bytes()).unwrap_err();
+        assert_eq!(error.code().text(), case["code"].as_str().unwrap(), "{}", case["id"]);
+    }
+    assert!(cases.len() >= 10);
+}

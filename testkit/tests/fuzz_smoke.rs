@@ -9,6 +9,8 @@
     clippy::unwrap_used
 )]
 
+#[path = "../../fuzz/src/bundle.rs"]
+mod bundle;
 #[path = "../../fuzz/src/documents.rs"]
 mod documents;
 #[path = "../../fuzz/src/entries.rs"]
@@ -25,7 +27,7 @@ use proveil_testkit::forge::Random;
 type Entry = fn(&[u8]);
 
 /// Target, function, changed seeds per seed, noises.
-const TARGETS: [(&str, Entry, usize, usize); 11] = [
+const TARGETS: [(&str, Entry, usize, usize); 12] = [
     ("tdx_quote", entries::tdx_quote, 300, 200),
     ("sse_answer", entries::sse_answer, 150, 200),
     ("event_log", entries::event_log, 300, 200),
@@ -37,6 +39,7 @@ const TARGETS: [(&str, Entry, usize, usize); 11] = [
     ("snp_report", entries::snp_report, 200, 200),
     ("policy_document", documents::policy_document, 300, 200),
     ("pins_file", documents::pins_file, 300, 200),
+    ("evidence_bundle", bundle::evidence_bundle, 60, 100),
 ];
 
 /// Pieces that the formats give a meaning to.
@@ -189,6 +192,10 @@ fn policy_document() {
 #[test]
 fn pins_file() {
     run(10);
+}
+
+fn evidence_bundle() {
+    run(11);
 }
 
 /// The seeds reach the end of what they start: otherwise the targets would only test refusals.

@@ -1,8 +1,10 @@
 //! The commands.
 
+mod capture;
 mod chat;
 mod demo;
 mod explain;
+mod hardware;
 mod models;
 mod pin;
 mod policy;
@@ -26,6 +28,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<u8, Stop> {
     match cli.command {
         Command::Models(args) => models::run(&args, output),
         Command::Verify(args) => verify::run(&args, output),
+        Command::Capture(args) => capture::run(&args, output),
         Command::Report(args) => report::run(&args, output),
         Command::Policy(args) => policy::run(&args, output),
         Command::Pin(args) => pin::run(&args, output),

@@ -2,6 +2,7 @@
 //! test moves, no pauses.
 
 mod caching;
+mod capturing;
 mod chatting;
 mod defects;
 mod endorsements;

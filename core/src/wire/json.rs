@@ -1,15 +1,16 @@
-//! Strict JSON: duplicate members refused, depth and member counts bounded, order kept; canonical form (RFC 8785) for what
+//! Strict JSON: duplicate members refused, depth and counts of members and values bounded, order kept; canonical form (RFC 8785) for what
 //! protocols hash.
 //!
 //! Numbers keep the value that `serde_json` gives them (64-bit integers or doubles).
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::limits::{JSON_MAX_DEPTH, JSON_MAX_MEMBERS};
+use crate::limits::{JSON_MAX_DEPTH, JSON_MAX_MEMBERS, JSON_MAX_VALUES};
 
 /// A parsed JSON value. Members keep their order; names are unique.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +32,7 @@ pub enum Json {
 /// Why a text was not accepted as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonError {
-    /// Not one JSON value in UTF-8, or nested too deeply.
+    /// Not one JSON value in UTF-8, nested too deeply, or of too many values.
     Malformed,
     /// An object names a member twice (threats T10, T44).
     DuplicateMember,
@@ -42,7 +43,8 @@ impl Json {
     pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
         let text = std::str::from_utf8(bytes).map_err(|_| JsonError::Malformed)?;
         let mut parser = serde_json::Deserializer::from_str(text);
-        let value = Seed { depth: 0 }.deserialize(&mut parser).map_err(classify)?;
+        let left = Cell::new(JSON_MAX_VALUES);
+        let value = Seed { depth: 0, left: &left }.deserialize(&mut parser).map_err(classify)?;
         parser.end().map_err(|_| JsonError::Malformed)?;
         Ok(value)
     }
@@ -313,26 +315,30 @@ impl<'de> DeserializeSeed<'de> for Name {
 }
 
 #[derive(Clone, Copy)]
-struct Seed {
+struct Seed<'a> {
     depth: usize,
+    /// How many more values the document may have.
+    left: &'a Cell<usize>,
 }
 
-impl Seed {
-    fn deeper<E: serde::de::Error>(self) -> Result<Seed, E> {
+impl Seed<'_> {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         let depth = self.depth.saturating_add(1);
-        if depth > JSON_MAX_DEPTH { Err(E::custom("nested too deeply")) } else { Ok(Seed { depth }) }
+        if depth > JSON_MAX_DEPTH { Err(E::custom("nested too deeply")) } else { Ok(Seed { depth, ..self }) }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Seed {
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Json;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or_else(|| <D::Error as serde::de::Error>::custom("too many values"))?);
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Seed {
+impl<'de> Visitor<'de> for Seed<'_> {
     type Value = Json;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -391,6 +397,14 @@ impl<'de> Visitor<'de> for Seed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn number_of_values() {
+        // The array is a value too.
+        let parse = |count: usize| Json::parse(format!("[0{}]", ",0".repeat(count - 2)).as_bytes());
+        assert!(parse(JSON_MAX_VALUES).is_ok());
+        assert_eq!(parse(JSON_MAX_VALUES + 1).unwrap_err(), JsonError::Malformed);
+    }
 
     #[test]
     fn accepts_and_refuses() {
