@@ -355,7 +355,7 @@ pub unsafe extern "C" fn pv_exchange_endorsements_json(
         // SAFETY: the caller keeps the promise of the header about outputs.
         let json = unsafe { Out::new(json, pv_buf::EMPTY) }.required("json")?;
         let exchange = handle::find(exchange)?;
-        let fetched = exchange.cell.with(|exchange| fetched_endorsements(exchange))?;
+        let fetched = exchange.cell.with(fetched_endorsements)?;
         fetched.map_or(Ok(()), |fetched| json.give(fetched.as_bytes()))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.

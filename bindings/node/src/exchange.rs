@@ -112,7 +112,7 @@ impl Exchange {
     /// What NVIDIA said on the way.
     #[napi]
     pub fn fetched_endorsements(&self) -> Answer<Option<String>> {
-        answer(|| self.0.with(|exchange| fetched_endorsements(exchange)))
+        answer(|| self.0.with(fetched_endorsements))
     }
 
     /// The model list that was fetched on the way.

@@ -92,7 +92,7 @@ impl Exchange {
 
     /// What NVIDIA said on the way, as a JSON document for your cache, or `None`. It names the GPUs.
     fn fetched_endorsements(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        detached(py, || self.0.with(|exchange| fetched_endorsements(exchange)))
+        detached(py, || self.0.with(fetched_endorsements))
     }
 
     /// The model list that was fetched on the way, or `None`.

@@ -188,7 +188,7 @@ impl Exchange {
 
     /// What NVIDIA said on the way, for a cache: signed, and verified again on every use. It names the GPUs.
     pub fn fetched_endorsements(&self) -> Outcome<Option<String>> {
-        guarded(|| self.0.with(|exchange| fetched_endorsements(exchange)))
+        guarded(|| self.0.with(fetched_endorsements))
     }
 
     /// The model list that was fetched on the way, for a cache.
