@@ -62,7 +62,10 @@ fn everything() -> Policy {
     Policy::from_json(Defect::ENDORSED_POLICY.as_bytes()).unwrap()
 }
 
-/// Each step of attestation.md 4.3, what is missing to the next, and who was asked for it.
+/// A policy under defects, the level or the error, and who was asked for it.
+type Row<'a> = (&'a str, Value, &'a [Defect], Result<Level, (Code, &'a str)>, [usize; 4]);
+
+/// Each step of attestation.md 4.3, and what is missing to the next.
 #[test]
 fn levels_one_to_four() {
     let scene = Scene::new(2);
@@ -70,7 +73,7 @@ fn levels_one_to_four() {
     let software = json!({ "compose_hash": [hash] });
     let enforcing = json!({ "compose_hash": [hash], "enforces_gpu": true });
     let outdated = [Defect::TcbOutOfDate];
-    let rows: &[(&str, Value, &[Defect], Result<Level, (Code, &str)>, [usize; 4])] = &[
+    let rows: &[Row] = &[
         (
             "patch level excused",
             json!({ "advisory_checks": ["tdx.tcb.status"] }),
