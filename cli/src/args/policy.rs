@@ -75,7 +75,7 @@ pub(crate) struct Pin {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PinAction {
     /// Show how the software differs from the pin, and pin the new one if its digest or `--yes` is given
-    Accept(PinAccept),
+    Accept(Box<PinAccept>),
     /// List what is pinned; asks nobody
     List {
         /// File of pins; the user's own when absent
