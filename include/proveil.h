@@ -164,8 +164,8 @@
 #define PV_ERR_REPORT_INVALID 137
 /** PV-138: A file cannot be written. */
 #define PV_ERR_FILE_UNWRITABLE 138
-/** PV-140: The pins cannot be used. */
-#define PV_ERR_PINS_INVALID 140
+/** PV-139: The evidence bundle cannot be used. */
+#define PV_ERR_EVIDENCE_INVALID 139
 /** PV-201: The attestation answers another challenge than ours. */
 #define PV_ERR_NONCE_ECHO_MISMATCH 201
 /** PV-202: The signed report data does not carry our nonce. */
@@ -278,8 +278,6 @@
 #define PV_ERR_TLS_KEY_MISMATCH 261
 /** PV-262: The policy requires evidence that the answer does not contain. */
 #define PV_ERR_REQUIRED_EVIDENCE_MISSING 262
-/** PV-263: The enclave runs other software than the pinned one. */
-#define PV_ERR_SOFTWARE_CHANGED 263
 /** PV-270: The report does not have the exact layout of an SEV-SNP attestation report. */
 #define PV_ERR_SNP_REPORT_MALFORMED 270
 /** PV-271: The report's certificate chain does not lead to the trusted AMD root. */
@@ -332,8 +330,6 @@
 #define PV_ERR_MODELS_UNREACHABLE 311
 /** PV-312: Vendor collateral does not have the expected form. */
 #define PV_ERR_COLLATERAL_MALFORMED 312
-/** PV-313: The policy is no longer in force. */
-#define PV_ERR_POLICY_EXPIRED 313
 /** PV-401: A field of the answer is not encrypted. */
 #define PV_ERR_NOT_CIPHERTEXT 401
 /** PV-402: The answer contains clear text where only encrypted text is allowed. */
@@ -645,11 +641,10 @@ typedef struct pv_client_options {
     /** Bound for a whole verification, in seconds; 0 for the default. */
     uint32_t verification_timeout_s;
     /**
-     * File of pinned software, NUL-terminated, as `proveil pin` keeps it: other software than the
-     * pinned one is refused (PV-263), and a file that cannot be read is an error (PV-140). NULL for
-     * no pins.
+     * Where NVIDIA's manifests, OCSP answers and attestation service are reached, NUL-terminated;
+     * NULL for NVIDIA's hosts. They are asked only where the policy requires what they say.
      */
-    const char *pins_path;
+    const char *nvidia_url;
 } pv_client_options;
 
 /** What to verify, and by which rules, for pv_exchange_new(). Set all members to zero first. */
@@ -681,6 +676,18 @@ typedef struct pv_exchange_options {
      * A recent answer of the provider's model list, to save a request; empty if there is none.
      */
     pv_bytes model_list;
+    /**
+     * Where NVIDIA's manifests, OCSP answers and attestation service are reached, NUL-terminated;
+     * NULL for NVIDIA's hosts. They are asked only where the policy requires what they say.
+     */
+    const char *nvidia_url;
+    /**
+     * What NVIDIA said earlier, each as from pv_exchange_endorsements_json(), at most 16 MiB. It is
+     * verified like what is fetched.
+     */
+    const pv_bytes *endorsements;
+    /** Number of endorsement documents, at most 64. */
+    size_t endorsements_count;
 } pv_exchange_options;
 
 /** One header of an HTTP answer. */
@@ -1170,7 +1177,7 @@ pv_status pv_cancel_free(pv_cancel *cancel);
  * @param[out] exchange  to be freed with pv_exchange_free()
  * @param[out] error     may be NULL
  *
- * Threads: any. Codes: PV-101, PV-104, PV-136, PV-312, PV-601, PV-701 to PV-703, PV-705, PV-706,
+ * Threads: any. Codes: PV-101, PV-104, PV-136, PV-312 (collateral, endorsements), PV-601, PV-701 to PV-703, PV-705, PV-706,
  * PV-710, PV-903.
  */
 pv_status pv_exchange_new(const pv_exchange_options *options,
@@ -1270,6 +1277,19 @@ pv_status pv_exchange_collateral_json(const pv_exchange *exchange,
                                       size_t index,
                                       pv_buf *json,
                                       pv_error **error);
+
+/**
+ * What NVIDIA said on the way, as JSON, for pv_exchange_options.endorsements of a later
+ * verification. It is signed, and is verified again on every use. It names the GPUs.
+ *
+ * @param[out] json   empty if NVIDIA was asked nothing; to be freed with pv_buf_free()
+ * @param[out] error  may be NULL
+ *
+ * Threads: one at a time, otherwise PV-707. Codes: PV-701 to PV-703, PV-707.
+ */
+pv_status pv_exchange_endorsements_json(const pv_exchange *exchange,
+                                        pv_buf *json,
+                                        pv_error **error);
 
 /**
  * The provider's model list that was fetched on the way, for pv_exchange_options.model_list of a

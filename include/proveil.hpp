@@ -448,6 +448,12 @@ class Exchange : public detail::Owner<pv_exchange> {
         });
         return {std::move(response), std::string(detail::view({nonce.data, nonce.len}))};
     }
+    /// What NVIDIA said on the way; empty if it was asked nothing.
+    std::string endorsements_json() const {
+        return detail::buffer([&](pv_buf *out, pv_error **error) {
+            return pv_exchange_endorsements_json(handle(), out, error);
+        });
+    }
     std::vector<std::string> collateral_json() const {
         std::vector<std::string> out;
         for (size_t i = 0; i < pv_exchange_collateral_count(handle()); ++i) {
@@ -523,6 +529,7 @@ struct ClientOptions {
     std::string ca_bundle_pem = {};
     std::optional<std::string> proxy = std::nullopt; ///< a URL, "none" or "environment"
     std::optional<std::string> cache_dir = std::nullopt;
+    std::optional<std::string> nvidia_url = std::nullopt; ///< asked only where the policy requires it
     std::optional<std::string> pins_path = std::nullopt; ///< file of pinned software
 };
 
@@ -564,6 +571,7 @@ class Client : public detail::Owner<pv_client> {
         raw.ca_bundle_pem = detail::bytes(options.ca_bundle_pem);
         raw.proxy = detail::c_str(options.proxy);
         raw.cache_dir = detail::c_str(options.cache_dir);
+        raw.nvidia_url = detail::c_str(options.nvidia_url);
         raw.pins_path = detail::c_str(options.pins_path);
         return detail::made<pv_client>(
             [&](pv_client **out, pv_error **error) { return pv_client_new(&raw, out, error); });

@@ -50,6 +50,11 @@ pub fn compare_wall<A, B>(mut ours: impl FnMut() -> A, mut other: impl FnMut() -
     interleave(wall_ns, &mut || drop(black_box(ours())), &mut || drop(black_box(other())))
 }
 
+/// The same in CPU time of all threads.
+pub fn compare_process<A, B>(mut ours: impl FnMut() -> A, mut other: impl FnMut() -> B) -> Pair {
+    interleave(process_cpu_ns, &mut || drop(black_box(ours())), &mut || drop(black_box(other())))
+}
+
 /// Nanoseconds per call of one piece of work, in CPU time of this thread.
 pub fn time<A>(mut work: impl FnMut() -> A) -> f64 {
     let work: &mut dyn FnMut() = &mut || drop(black_box(work()));
@@ -67,6 +72,10 @@ pub fn second_fastest<A>(passes: usize, mut work: impl FnMut() -> A) -> f64 {
 
 fn thread_cpu_ns() -> u64 {
     nanoseconds(ClockId::ThreadCPUTime)
+}
+
+fn process_cpu_ns() -> u64 {
+    nanoseconds(ClockId::ProcessCPUTime)
 }
 
 fn wall_ns() -> u64 {

@@ -69,6 +69,11 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "URL")]
     pub(crate) collateral_url: Option<String>,
 
+    /// Where NVIDIA's manifests, OCSP answers and attestation service are reached, for a mirror or a simulator; asked only where the
+    /// policy requires what they say
+    #[arg(long, value_name = "URL")]
+    pub(crate) nvidia_url: Option<String>,
+
     /// Further certificate authorities for TLS (PEM)
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_bundle: Option<PathBuf>,

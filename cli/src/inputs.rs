@@ -172,6 +172,7 @@ pub(crate) fn client(
     };
     let base_url = url("--base-url", &connection.base_url)?;
     let collateral_url = url("--collateral-url", &connection.collateral_url)?;
+    let nvidia_url = url("--nvidia-url", &connection.nvidia_url)?;
     let (policy, roots) = match rules {
         None => (Policy::standard(), TrustRoots::vendors()),
         Some(rules) => (policy(&rules.policy, output)?, trust_roots(rules.trust_roots.as_deref(), output)?),
@@ -182,6 +183,7 @@ pub(crate) fn client(
     let mut config = ClientConfig::new(provider, api_key);
     config.base_url = base_url;
     config.collateral_url = collateral_url;
+    config.nvidia_url = nvidia_url;
     config.policy = policy;
     config.roots = roots;
     config.ca_bundle_pem = ca_bundle_pem;

@@ -5,7 +5,9 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use proveil_core::claims::Product;
 use proveil_core::endpoint::{Event, Receipt, SignatureVerdict, VerifiedEndpoint};
+use proveil_core::evidence::SnpEndorsements;
 use proveil_core::pin::Pin;
 use proveil_core::report::Report;
 use proveil_core::{Code, Error, Result};
@@ -80,6 +82,35 @@ impl fmt::Debug for Client {
     }
 }
 
+/// [`crate::KdsClient`] with blocking methods.
+#[derive(Clone, Debug)]
+pub struct KdsClient {
+    client: crate::KdsClient,
+    thread: Arc<Thread>,
+}
+
+impl KdsClient {
+    /// As [`crate::KdsClient::new`].
+    pub fn new(config: crate::KdsConfig) -> Result<KdsClient> {
+        Ok(KdsClient { client: crate::KdsClient::new(config)?, thread: Arc::default() })
+    }
+
+    /// As [`crate::KdsClient::observed`].
+    pub fn observed(config: crate::KdsConfig, observer: Observer) -> Result<KdsClient> {
+        Ok(KdsClient { client: crate::KdsClient::observed(config, observer)?, thread: Arc::default() })
+    }
+
+    /// As [`crate::KdsClient::fetch_snp_endorsements`].
+    pub fn fetch_snp_endorsements(
+        &self,
+        report: &[u8],
+        given: &SnpEndorsements,
+        product: Option<Product>,
+    ) -> Result<SnpEndorsements> {
+        self.thread.block_on(self.client.fetch_snp_endorsements(report, given, product))
+    }
+}
+
 /// [`crate::Stream`] with blocking methods; also an iterator over its events.
 pub struct Stream {
     stream: crate::Stream,
@@ -126,7 +157,7 @@ impl fmt::Debug for Stream {
 
 /// The runtime of one client, and the process that started it. A forked child has none of its parent's threads: it leaves the
 /// parent's runtime alone, without joining, and starts its own (threats T63).
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Thread(Mutex<Option<(u32, Arc<Runtime>)>>);
 
 impl Thread {

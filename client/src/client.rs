@@ -14,6 +14,7 @@ use crate::chat;
 use crate::clock::{Clock, SystemClock};
 use crate::collateral::CollateralShelf;
 use crate::config::ClientConfig;
+use crate::endorsements::EndorsementShelf;
 use crate::models;
 use crate::notice::{self, Observer};
 use crate::proofs::ProofCache;
@@ -204,6 +205,8 @@ impl Inner {
             Transport::new(config.ca_bundle_pem.as_deref(), &config.proxy, config.timeouts.connect_s)?;
         let collateral =
             CollateralShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
+        let endorsements =
+            EndorsementShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
         Ok(Inner {
             verifier: Verifier {
                 config,
@@ -212,6 +215,7 @@ impl Inner {
                 pace: setup.pace,
                 observer: setup.observer.clone(),
                 collateral: Arc::new(collateral),
+                endorsements: Arc::new(endorsements),
                 models: ModelListCache::default(),
             },
             proofs: Arc::new(ProofCache::new(setup.clock.clone())),

@@ -205,7 +205,7 @@ impl CollateralShelf {
 }
 
 /// Collateral under other roots is kept apart, so that a lab's numbers never count for real platforms.
-fn folder(dir: PathBuf, roots: &TrustRoots) -> PathBuf {
+pub(crate) fn folder(dir: PathBuf, roots: &TrustRoots) -> PathBuf {
     if !roots.is_custom() {
         return dir;
     }

@@ -24,6 +24,9 @@ pub struct ClientConfig {
     pub base_url: Option<BaseUrl>,
     /// Where Intel-style collateral is fetched; `None` for Intel's service.
     pub collateral_url: Option<BaseUrl>,
+    /// Where NVIDIA's manifests, OCSP answers and attestation service are reached; `None` for NVIDIA's hosts. They are asked only where
+    /// the policy requires what they say.
+    pub nvidia_url: Option<BaseUrl>,
     /// What must hold before anything is sent.
     pub policy: Policy,
     /// Whose signatures count.
@@ -32,7 +35,8 @@ pub struct ClientConfig {
     pub ca_bundle_pem: Option<Vec<u8>>,
     /// How connections leave this machine.
     pub proxy: Proxy,
-    /// Directory for vendor collateral; `None` keeps it in memory. It holds public, signed data only, verified anew on every use.
+    /// Directory for vendor collateral; `None` keeps it in memory. It holds public, signed data only, verified anew on every use; OCSP
+    /// answers in it name the GPUs that were asked about.
     pub cache_dir: Option<PathBuf>,
     /// Where pins are kept; `None` for none. Software that differs from its pin is refused; what is not pinned is as the policy says.
     pub pins: Option<Arc<dyn PinStore>>,
@@ -48,6 +52,7 @@ impl ClientConfig {
             api_key,
             base_url: None,
             collateral_url: None,
+            nvidia_url: None,
             policy: Policy::standard(),
             roots: TrustRoots::vendors(),
             ca_bundle_pem: None,
@@ -65,6 +70,7 @@ impl fmt::Debug for ClientConfig {
             .field("provider", &self.provider)
             .field("base_url", &self.base_url)
             .field("collateral_url", &self.collateral_url)
+            .field("nvidia_url", &self.nvidia_url)
             .field("policy", &self.policy.name())
             .field("custom_roots", &self.roots.is_custom())
             .field("proxy", &self.proxy)

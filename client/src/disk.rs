@@ -64,6 +64,34 @@ impl DiskCache {
         self.replace(name, bytes).map_err(|error| format!("cache entry {name} was not written: {error}"))
     }
 
+    /// Removes the oldest entries of a kind beyond `keep`, and all that are too large together. Failures do not matter.
+    pub(crate) fn trim(&self, prefix: &str, suffix: &str, keep: usize, total_bytes: u64) {
+        if check_directory(&self.dir).is_err() {
+            return;
+        }
+        let mut entries: Vec<(std::time::SystemTime, u64, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let named = entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(prefix) && name.ends_with(suffix));
+            if let (true, Ok(metadata)) = (named, entry.metadata())
+                && let Ok(time) = metadata.modified()
+            {
+                entries.push((time, metadata.len(), entry.path()));
+            }
+        }
+        // Newest first; of entries of one moment the name decides, so that all processes remove the same.
+        entries.sort_by(|a, b| (&b.0, &b.2).cmp(&(&a.0, &a.2)));
+        let mut total = 0u64;
+        for (i, (_, length, path)) in entries.iter().enumerate() {
+            total = total.saturating_add(*length);
+            if i >= keep || total > total_bytes {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
     fn names(&self, prefix: &str, suffix: &str) -> io::Result<Vec<String>> {
         check_directory(&self.dir)?;
         let mut names = Vec::new();
@@ -251,6 +279,24 @@ mod tests {
             assert_eq!(entries.len(), 1, "{what}");
             assert_eq!(warnings.len(), 1, "{what}: {warnings:?}");
         }
+    }
+
+    #[test]
+    fn old_entries_make_room() {
+        let (_home, cache) = cache();
+        cache.trim("a-", ".json", 1, 1);
+        for i in 0..5u64 {
+            cache.save(&format!("a-{i}.json"), &[0; 10]).unwrap();
+            let time = std::time::UNIX_EPOCH + Duration::from_secs(1_000 + i);
+            File::open(cache.dir.join(format!("a-{i}.json"))).unwrap().set_modified(time).unwrap();
+        }
+        cache.save("b-0.json", &[0; 100]).unwrap();
+        let left = |prefix| cache.load(prefix, ".json").0.into_iter().map(|e| e.name).collect::<Vec<_>>();
+        cache.trim("a-", ".json", 3, 1_000);
+        assert_eq!(left("a-"), ["a-2.json", "a-3.json", "a-4.json"]);
+        cache.trim("a-", ".json", 3, 15);
+        assert_eq!(left("a-"), ["a-4.json"]);
+        assert_eq!(left("b-"), ["b-0.json"]);
     }
 
     #[cfg(unix)]

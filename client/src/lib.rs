@@ -14,6 +14,8 @@ mod clock;
 mod collateral;
 mod config;
 mod disk;
+mod endorsements;
+mod kds;
 mod models;
 mod notice;
 mod pins;
@@ -27,6 +29,7 @@ mod verify;
 
 pub use client::{Client, Measured};
 pub use config::{ClientConfig, Proxy, Timeouts};
+pub use kds::{KdsClient, KdsConfig};
 pub use notice::{Notice, Observer};
 pub use pins::{FilePins, MemoryPins, PinStore};
 pub use stream::Stream;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use proveil_core::endpoint::Outcome;
-use proveil_core::evidence::TdxCollateral;
+use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
 use proveil_core::limits::ATTESTATION_ATTEMPTS;
 use proveil_core::pin::{Difference, Pin, PinKey, Software};
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::collateral::CollateralShelf;
 use crate::config::ClientConfig;
+use crate::endorsements::EndorsementShelf;
 use crate::notice::{Notice, Observer};
 use crate::random::OsRandom;
 use crate::transport::{Outgoing, Transport};
@@ -25,7 +26,7 @@ const FETCH_MAX: Duration = Duration::from_secs(20);
 /// How long a model list is believed.
 const MODEL_LIST_MAX_AGE: Duration = Duration::from_secs(3600);
 /// Steps of one exchange; far more than any real one takes.
-const STEPS_MAX: usize = 64;
+const STEPS_MAX: usize = 256;
 /// Longest pause that a provider can ask for; a longer one is reported instead of waited for.
 const RETRY_AFTER_MAX_S: u64 = 10;
 
@@ -65,6 +66,7 @@ pub(crate) struct Verifier {
     pub(crate) pace: Pace,
     pub(crate) observer: Observer,
     pub(crate) collateral: Arc<CollateralShelf>,
+    pub(crate) endorsements: Arc<EndorsementShelf>,
     pub(crate) models: ModelListCache,
 }
 
@@ -128,7 +130,8 @@ impl Verifier {
     async fn converse(&self, model: &str, deadline: Instant, trouble: &mut Trouble) -> Result<Appraised> {
         let pin = self.pin(model).await?;
         let collateral = self.collateral.take_stock(self.clock.unix_s()?).await;
-        let mut exchange = self.exchange(model, collateral)?;
+        let endorsements = self.endorsements.take_stock(&self.config.policy, self.clock.monotonic()).await;
+        let mut exchange = self.exchange(model, collateral, endorsements)?;
         if let Some(pin) = &pin {
             exchange = exchange.pinned(pin.clone());
         }
@@ -139,6 +142,9 @@ impl Verifier {
         if let Ok(Outcome::Verified(endpoint)) = &result {
             let kept = self.collateral.add(exchange.fetched_collateral(), self.clock.unix_s()?).await;
             kept.map_err(|error| error.with_report_json(endpoint.report().to_json()))?;
+            let fetched = exchange.fetched_endorsements();
+            let moment = (self.clock.unix_s()?, self.clock.monotonic());
+            self.endorsements.add(fetched, endpoint.report(), moment).await;
         }
         Ok(Appraised {
             outcome: result?,
@@ -166,7 +172,12 @@ impl Verifier {
         }
     }
 
-    fn exchange(&self, model: &str, collateral: Vec<TdxCollateral>) -> Result<Exchange> {
+    fn exchange(
+        &self,
+        model: &str,
+        collateral: Vec<TdxCollateral>,
+        endorsements: Vec<GpuEndorsements>,
+    ) -> Result<Exchange> {
         let list = self.models.get(self.clock.monotonic());
         let config = |list: Option<Vec<u8>>| ExchangeConfig {
             provider: self.config.provider,
@@ -177,6 +188,8 @@ impl Verifier {
             policy: self.config.policy.clone(),
             roots: self.config.roots.clone(),
             collateral: collateral.clone(),
+            endorsements: endorsements.clone(),
+            nvidia_url: self.config.nvidia_url.clone(),
             model_list: list,
         };
         let remembered = list.is_some();
@@ -236,6 +249,8 @@ impl Verifier {
             policy: self.config.policy.clone(),
             roots: self.config.roots.clone(),
             collateral: Vec::new(),
+            endorsements: Vec::new(),
+            nvidia_url: None,
             model_list: None,
         };
         let mut exchange = Exchange::new(config, &mut OsRandom)?;

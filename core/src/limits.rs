@@ -49,6 +49,8 @@ pub const OCSP_MAX_BYTES: usize = 64 * 1024;
 pub const OCSP_MAX_ANSWERS: usize = 256;
 /// Longest use of an OCSP answer after its issue, in seconds, whatever it says itself.
 pub const OCSP_MAX_AGE_S: u64 = 7 * 24 * 3600;
+/// What NVIDIA said about devices, as one file. Genuine manifests have 100 to 250 KiB, OCSP answers 2 KiB.
+pub const GPU_ENDORSEMENTS_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// An answer of NVIDIA's attestation service with all its tokens.
 pub const NRAS_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// One signed token (attestation.md general decision 6).
@@ -89,6 +91,12 @@ pub const REPORT_MAX_BYTES: usize = 4 * 1024 * 1024;
 pub const REPORT_TEXT_MAX_BYTES: usize = 8 * 1024;
 /// Entries of one list of a report.
 pub const REPORT_LIST_MAX: usize = 4096;
+/// An evidence bundle: its JSON form, or the files of its directory form together.
+pub const EVIDENCE_BUNDLE_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Sets of vendor collateral in one evidence bundle.
+pub const EVIDENCE_COLLATERAL_MAX: usize = 64;
+/// One file name in the directory form of an evidence bundle.
+pub const EVIDENCE_FILE_NAME_MAX_BYTES: usize = 64;
 /// Choices of one answer that are followed.
 pub const ANSWER_MAX_CHOICES: usize = 128;
 /// Re-verifications that one request may cause.

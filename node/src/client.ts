@@ -22,6 +22,11 @@ export interface ClientOptions {
   readonly baseUrl?: string;
   /** Where Intel-style collateral is fetched; default is Intel's service. */
   readonly collateralUrl?: string;
+  /**
+   * Where NVIDIA's manifests, OCSP answers and attestation service are reached; default is NVIDIA's hosts. They are asked only where
+   * the policy requires what they say.
+   */
+  readonly nvidiaUrl?: string;
   /** What must hold; default is {@link Policy.standard}. */
   readonly policy?: Policy;
   /** Whose signatures count; default is the hardware vendors'. */
@@ -80,7 +85,7 @@ export class Client {
 
   /** Reads the settings; throws {@link ConfigError}. */
   constructor(options: ClientOptions = {}) {
-    const { provider = 'venice', baseUrl, collateralUrl, policy, trustRoots, proxy, cacheDir, pins } = options;
+    const { provider = 'venice', baseUrl, collateralUrl, nvidiaUrl, policy, trustRoots, proxy, cacheDir, pins } = options;
     const caBundlePem = options.caBundlePem === undefined ? undefined : toBytes('caBundlePem', options.caBundlePem);
     const apiKey = options.apiKey ?? apiKeyFromEnvironment(provider);
     this.#native = call(() =>
@@ -89,6 +94,7 @@ export class Client {
         apiKey,
         baseUrl,
         collateralUrl,
+        nvidiaUrl,
         policy: policy?.toJson(),
         trustRoots: TrustRoots.textOf(trustRoots),
         caBundlePem,

@@ -24,12 +24,19 @@ export interface ExchangeOptions {
   readonly baseUrl?: string;
   /** Where Intel-style collateral is fetched; default is Intel's service. */
   readonly collateralUrl?: string;
+  /**
+   * Where NVIDIA's manifests, OCSP answers and attestation service are reached; default is NVIDIA's hosts. They are asked only where
+   * the policy requires what they say.
+   */
+  readonly nvidiaUrl?: string;
   /** What must hold; default is {@link Policy.standard}. */
   readonly policy?: Policy;
   /** Whose signatures count; default is the hardware vendors'. */
   readonly trustRoots?: TrustRoots;
   /** Collateral at hand, one document each; it is verified like fetched collateral. */
   readonly collateral?: readonly JsonLike[];
+  /** What NVIDIA said earlier, one document each; it is verified like what is fetched. */
+  readonly endorsements?: readonly JsonLike[];
   /** A recent answer of the provider's model list, to save a request. */
   readonly modelList?: JsonLike;
 }
@@ -74,8 +81,9 @@ export class Exchange {
 
   /** Prepares a verification; throws input and configuration errors before anything is sent. */
   constructor(options: ExchangeOptions) {
-    const { provider, model, apiKey, baseUrl, collateralUrl, policy, trustRoots } = options;
+    const { provider, model, apiKey, baseUrl, collateralUrl, nvidiaUrl, policy, trustRoots } = options;
     const collateral = (options.collateral ?? []).map((one) => toJsonBytes('collateral', one));
+    const endorsements = (options.endorsements ?? []).map((one) => toJsonBytes('endorsements', one));
     const modelList = options.modelList === undefined ? undefined : toJsonBytes('modelList', options.modelList);
     this.#native = call(() =>
       native.Exchange.create({
@@ -84,9 +92,11 @@ export class Exchange {
         apiKey: apiKey ?? '',
         baseUrl,
         collateralUrl,
+        nvidiaUrl,
         policy: policy?.toJson(),
         trustRoots: TrustRoots.textOf(trustRoots),
         collateral,
+        endorsements,
         modelList,
       }),
     );
@@ -113,6 +123,11 @@ export class Exchange {
   /** Collateral that was fetched on the way, for a cache: public, and verified again on every use. */
   fetchedCollateral(): string[] {
     return call(() => this.#native.fetchedCollateral());
+  }
+
+  /** What NVIDIA said on the way, for a cache: signed, and verified again on every use. It names the GPUs. */
+  fetchedEndorsements(): string | undefined {
+    return call(() => this.#native.fetchedEndorsements()) ?? undefined;
   }
 
   /** The model list that was fetched on the way, for a cache. */

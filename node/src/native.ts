@@ -64,6 +64,7 @@ export interface NativeExchange {
   feed(status: number, headers: string[], body: Uint8Array): Promise<Answer<null>>;
   fail(kind: string): Answer<null>;
   fetchedCollateral(): Answer<string[]>;
+  fetchedEndorsements(): Answer<string | null>;
   fetchedModelList(): Answer<Uint8Array | null>;
   evidence(): Answer<{ response: Uint8Array; nonce: Uint8Array } | null>;
 }
@@ -123,9 +124,11 @@ export interface ExchangeFields {
   apiKey: string;
   baseUrl?: string | undefined;
   collateralUrl?: string | undefined;
+  nvidiaUrl?: string | undefined;
   policy?: string | undefined;
   trustRoots?: string | undefined;
   collateral: Uint8Array[];
+  endorsements: Uint8Array[];
   modelList?: Uint8Array | undefined;
 }
 
@@ -145,6 +148,7 @@ export interface ClientFields {
   apiKey: string;
   baseUrl?: string | undefined;
   collateralUrl?: string | undefined;
+  nvidiaUrl?: string | undefined;
   policy?: string | undefined;
   trustRoots?: string | undefined;
   caBundlePem?: Uint8Array | undefined;

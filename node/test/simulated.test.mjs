@@ -22,6 +22,7 @@ before(async () => {
     apiKey: 'test-key',
     baseUrl: simulator.base_url,
     collateralUrl: simulator.collateral_url,
+    nvidiaUrl: simulator.nvidia_url,
     trustRoots: TrustRoots.fromJson(simulator.trust_roots),
   };
 });
@@ -204,6 +205,20 @@ test('an exchange over fetch proves the endpoint, and its evidence judges offlin
   const strangers = await verifyEvidence({ ...evidence, trustRoots: undefined, at: outcome.report.checkedAt });
   assert.equal(strangers.verdict, 'refused', 'the vendors did not sign this');
   await assert.rejects(verifyEvidence({ ...evidence, nonce: 'abcd' }), { slug: 'invalid_argument' });
+});
+
+test('NVIDIA is asked what the policy requires, and not twice', async () => {
+  const policy = Policy.fromJson({ schema: 'proveil.policy/v1', gpu: { require_rim: true, require_ocsp: true } });
+  const { exchange, outcome } = await dialogue({ policy });
+  assert.equal(outcome.error, undefined);
+  const said = exchange.fetchedEndorsements();
+  assert.ok(said.includes('proveil.gpu-endorsements/v1'));
+  const again = await dialogue({ policy, endorsements: [said] });
+  assert.equal(again.outcome.error, undefined);
+  assert.equal(again.exchange.fetchedEndorsements(), undefined);
+  const plain = await dialogue();
+  assert.equal(plain.exchange.fetchedEndorsements(), undefined);
+  await assert.rejects(dialogue({ policy, endorsements: ['{}'] }), { slug: 'collateral_malformed' });
 });
 
 /** Fails the first request of a purpose; gives how the dialogue ended. */

@@ -136,6 +136,7 @@ class Simulator:
         given = {
             "base_url": self.hello["base_url"],
             "collateral_url": self.hello["collateral_url"],
+            "nvidia_url": self.hello["nvidia_url"],
             "trust_roots": proveil.TrustRoots.from_json(self.hello["trust_roots"]),
             "proxy": None,
             "api_key": "test-key",

@@ -399,8 +399,22 @@ def send(request: proveil.HttpRequest) -> tuple[int, list[tuple[str, str]], byte
 
 def exchange_for(simulator: Simulator, **options: Any) -> proveil.Exchange:
     config = simulator.config()
-    given = {"base_url": config.base_url, "collateral_url": config.collateral_url, "trust_roots": config.trust_roots}
+    given = {"base_url": config.base_url, "collateral_url": config.collateral_url, "nvidia_url": config.nvidia_url, "trust_roots": config.trust_roots}
     return proveil.Exchange("venice", MODEL, "test-key", **{**given, **options})
+
+
+def test_nvidia_is_asked_what_the_policy_requires(simulator: Simulator) -> None:
+    rules = proveil.Policy.from_json('{"schema":"proveil.policy/v1","gpu":{"require_rim":true,"require_ocsp":true}}')
+    exchange = exchange_for(simulator, policy=rules)
+    assert exchange.fetched_endorsements() is None
+    assert carry_out(exchange).verdict == "verified"
+    said = exchange.fetched_endorsements()
+    assert said is not None and json.loads(said)["schema"] == "proveil.gpu-endorsements/v1"
+    again = exchange_for(simulator, policy=rules, endorsements=said)
+    assert carry_out(again).verdict == "verified" and again.fetched_endorsements() is None
+    with pytest.raises(proveil.IndeterminateError) as caught:
+        exchange_for(simulator, endorsements=["{}"])
+    assert caught.value.slug == "collateral_malformed"
 
 
 def test_a_chat_over_another_transport(simulator: Simulator) -> None:

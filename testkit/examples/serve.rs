@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     let hello = json!({
         "base_url": simulator.base_url(),
         "collateral_url": simulator.collateral_url(),
+        "nvidia_url": simulator.nvidia_url(),
         "trust_roots": simulator.trust_roots_json(),
         "models": MODELS.map(|model| model.id),
         "now": simulator.now(),

@@ -8,10 +8,11 @@ mod nvidia_system;
 use nvidia_system::{NONCE, NOW, System, check, everything, outcome, policy};
 use proveil_core::attest::TrustRoots;
 use proveil_core::attest::nvidia::nras::{self, NRAS_ISSUER_URL, NrasExpected};
-use proveil_core::attest::nvidia::requests::{self, NrasVersion};
-use proveil_core::claims::NrasClaims;
+use proveil_core::attest::nvidia::requests::{self, NrasVersion, NvidiaServices};
+use proveil_core::claims::{GpuClaims, NrasClaims, Verified};
 use proveil_core::error::Code;
 use proveil_core::evidence::NrasAnswer;
+use proveil_core::http::BaseUrl;
 use proveil_core::report::{Enforcement, Outcome};
 use proveil_core::wire::json::Json;
 use proveil_testkit::forge::nras::{ClaimsVersion, NrasPki, NrasSpec, token};
@@ -499,6 +500,10 @@ fn in_a_report() {
     );
 }
 
+fn refs(devices: &[Verified<GpuClaims>]) -> Vec<&GpuClaims> {
+    devices.iter().map(Verified::get).collect()
+}
+
 /// What a client would send: the devices' evidence, the nonce, and nothing else.
 #[test]
 fn requests_for_the_service() {
@@ -506,27 +511,39 @@ fn requests_for_the_service() {
     let (evidence, claims) = (system.evidence(), system.claims());
     let (gpus, switches): (Vec<_>, Vec<_>) =
         claims.into_iter().partition(|device| device.driver_version.is_some());
+    let services = NvidiaServices::new(None);
     let body = |request: &proveil_core::http::HttpRequest| Json::parse(request.body()).unwrap();
-    let request = requests::nras_request(&evidence[..2], &gpus, &NONCE, NrasVersion::V3).unwrap();
+    let request = services.nras_request(&evidence[..2], &refs(&gpus), &NONCE, NrasVersion::V3).unwrap();
     assert_eq!(request.url(), "https://nras.attestation.nvidia.com/v3/attest/gpu");
     let json = body(&request);
     assert_eq!(json.get("arch").and_then(Json::as_str), Some("HOPPER"));
     assert_eq!(json.get("claims_version").and_then(Json::as_str), Some("2.0"));
     assert_eq!(json.get("evidence_list").and_then(Json::as_array).unwrap().len(), 2);
-    let request = requests::nras_request(&evidence[2..], &switches, &NONCE, NrasVersion::V4).unwrap();
+    let request = services.nras_request(&evidence[2..], &refs(&switches), &NONCE, NrasVersion::V4).unwrap();
     assert_eq!(request.url(), "https://nras.attestation.nvidia.com/v4/attest/switch");
     assert_eq!(body(&request).get("claims_version").and_then(Json::as_str), Some("3.0"));
-    assert!(requests::nras_request(&evidence, &gpus, &NONCE, NrasVersion::V3).is_none(), "lists do not fit");
-    assert_eq!(requests::jwks_request().url(), "https://nras.attestation.nvidia.com/.well-known/jwks.json");
+    assert!(
+        services.nras_request(&evidence, &refs(&gpus), &NONCE, NrasVersion::V3).is_none(),
+        "lists do not fit"
+    );
+    assert_eq!(services.jwks_request().url(), "https://nras.attestation.nvidia.com/.well-known/jwks.json");
 
     let needed = requests::rims_needed(gpus.iter().chain(&switches).map(|device| device.get()));
     assert_eq!(needed.len(), 3, "each once");
-    let request = requests::rim_request(&needed[0].names[0]).unwrap();
+    let request = services.rim_request(&needed[0].names[0]).unwrap();
     assert_eq!(request.url(), "https://rim.attestation.nvidia.com/v1/rim/NV_GPU_DRIVER_GH100_570.172.08");
     // T25: a version in a report cannot lead elsewhere.
     for name in ["", "../x", "a/b", "a?b", "a#b", "a%2fb", "a b", &"a".repeat(129)] {
-        assert!(requests::rim_request(name).is_none(), "{name}");
+        assert!(services.rim_request(name).is_none(), "{name}");
     }
+    // Everything of a mirror is below one address; the key of the caller goes nowhere.
+    let mirror = NvidiaServices::new(Some(&BaseUrl::parse("https://mirror.example/nvidia/").unwrap()));
+    let urls =
+        [mirror.rim_request("A_1").unwrap(), mirror.jwks_request()].map(|request| request.url().to_owned());
+    assert_eq!(
+        urls,
+        ["https://mirror.example/nvidia/v1/rim/A_1", "https://mirror.example/nvidia/.well-known/jwks.json"]
+    );
 }
 
 #[test]

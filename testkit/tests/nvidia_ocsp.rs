@@ -6,7 +6,8 @@
 mod nvidia_system;
 
 use nvidia_system::{NOW, System, check, policy};
-use proveil_core::attest::nvidia::{Revocation, RevocationState, Rims, requests};
+use proveil_core::attest::nvidia::requests::NvidiaServices;
+use proveil_core::attest::nvidia::{Revocation, RevocationState, Rims};
 use proveil_core::error::Code;
 use proveil_core::pki::ocsp::{Answer, OcspProblem, Query, Status};
 use proveil_core::pki::{Authority, Certificate, Problem, Serial};
@@ -188,7 +189,7 @@ fn requests_for_a_system() {
     let claims = system.claims();
     let documents: Vec<_> = system.rims(false).iter().map(|spec| system.world.sign_rim(spec)).collect();
     let rims = Rims::verify(&documents, &system.roots, NOW, false).unwrap();
-    let requests = requests::ocsp_requests(&claims, Some(&rims), &NONCE);
+    let requests = NvidiaServices::new(None).ocsp_requests(&claims, Some(&rims), &NONCE);
     // Two boot ROMs, two authorities above them, three certificates of the manifests' signer.
     assert_eq!(requests.len(), 7);
     let nvidia = &system.world.nvidia;
@@ -206,7 +207,7 @@ fn requests_for_a_system() {
     assert_eq!(requests[0].body(), expected);
     assert!(requests.iter().all(|request| request.url() == "https://ocsp.ndis.nvidia.com"));
     // A fresh nonce gives other requests.
-    assert_ne!(requests::ocsp_requests(&claims, None, &[1; 32])[0].body(), expected);
+    assert_ne!(NvidiaServices::new(None).ocsp_requests(&claims, None, &[1; 32])[0].body(), expected);
 }
 
 /// The state of whole devices: one bad certificate of eleven decides.
@@ -283,10 +284,12 @@ fn in_a_report() {
     // Old answers are no refusal unless somebody needs them.
     let devices = system.evidence();
     let later = NOW + 2 * DAY_S;
-    let stale = |policy| system.appraise_at(&devices, &honest, policy, later).1.map(|error| error.code());
-    assert_eq!(stale(&required), Some(Code::CollateralExpired));
     let mut without_tokens = honest.clone();
     without_tokens.nras.clear();
+    let stale =
+        |given, policy| system.appraise_at(&devices, given, policy, later).1.map(|error| error.code());
+    assert_eq!(stale(&without_tokens, &required), Some(Code::CollateralExpired));
+    assert_eq!(stale(&honest, &required), Some(Code::NrasToken), "a refusal comes before what is only open");
     let (report, error) = system.appraise_at(&devices, &without_tokens, &policy("{}"), later);
     assert_eq!((error, check(&report, "gpu.ocsp").outcome()), (None, Outcome::NotChecked));
     // A forged one is, always.

@@ -100,7 +100,7 @@ fn presets_and_references() {
         (
             "strict, all references",
             policy(json!({ "extends": "strict", "software": right })),
-            Err((Code::RequiredCheckNotMade, "gpu.measurements")),
+            Err((Code::RequiredCheckNotMade, "gpu.bound")),
         ),
         (
             "strict, all references, GPU measurements given up",
@@ -112,7 +112,7 @@ fn presets_and_references() {
         (
             "GPU measurements alone",
             policy(json!({ "gpu": { "require_measurements": true } })),
-            Err((Code::RequiredCheckNotMade, "gpu.measurements")),
+            Err((Code::RequiredCheckNotMade, "gpu.bound")),
         ),
         (
             "a reference required, none given",

@@ -75,11 +75,16 @@ fn gateway(scene: &Scene, shape: ReportShape, defects: &BTreeSet<Defect>) -> Rep
             ("gateway_attestation".to_owned(), node.clone()),
             ("model_attestations".to_owned(), Json::Array(vec![node])),
         ]),
-        ReportShape::Node | ReportShape::DstackGuest => node,
+        _ => node,
     };
     let (response, collateral) = (response.to_compact(), [scene.collateral(defects)]);
-    let recorded =
-        RecordedReport { shape, response: response.as_bytes(), nonce: NONCE, collateral: &collateral };
+    let recorded = RecordedReport {
+        shape,
+        response: response.as_bytes(),
+        instances: None,
+        nonce: NONCE,
+        collateral: &collateral,
+    };
     appraise_report(&recorded, &Policy::standard(), &scene.roots(), NOW).0
 }
 

@@ -17,6 +17,7 @@ use drive::{
 };
 use proveil_core::endpoint::{Event, Opener, Receipt, SignatureVerdict, VerifiedEndpoint};
 use proveil_core::http::{HttpRequest, HttpResponse, ResponseHead, TransportFailure};
+use proveil_core::policy::Policy;
 use proveil_core::{Code, Error};
 use proveil_testkit::forge::Random;
 use proveil_testkit::sim::models::{E2EE, E2EE_REASONING};
@@ -174,6 +175,7 @@ impl Host for Altering {
 fn addresses_in_evidence_are_not_visited() {
     let sim = loopback::simulator(|_| ());
     let mut setup = loopback::setup(&sim);
+    setup.policy = Policy::from_json(Defect::ENDORSED_POLICY.as_bytes()).unwrap();
     let mut host = Altering { host: Loopback::new(), visited: Vec::new() };
     assert_eq!(use_it(&mut host, &mut setup, &body(PROMPT)).error, None);
     assert!(host.visited.len() > 5, "{:?}", host.visited);

@@ -116,3 +116,16 @@ fn a_second_verifier_on_every_defect() {
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
+
+/// `docs/second-opinion.md` lists and explains the same differences.
+#[test]
+fn differences_are_documented() {
+    let page = include_str!("../../docs/second-opinion.md");
+    for (check, reason) in NOT_ITS_CHECKS {
+        assert!(page.contains(&format!("| `{check}` | {reason} |")), "{check}");
+    }
+    for (defect, accepts, reason) in SINGLE {
+        let verdict = if *accepts { "accepts" } else { "refuses" };
+        assert!(page.contains(&format!("| `{defect}` | {verdict} | {reason} |")), "{defect}");
+    }
+}

@@ -33,6 +33,9 @@ fn policy_for(defect: Defect, world: &World) -> Policy {
             );
             Policy::from_json(document.as_bytes()).unwrap()
         }
+        _ if defect.stage() == Stage::Endorsements => {
+            Policy::from_json(Defect::ENDORSED_POLICY.as_bytes()).unwrap()
+        }
         _ => Policy::standard(),
     }
 }
@@ -90,7 +93,8 @@ fn every_defect_ends_as_its_row_says() {
     let sim = loopback::simulator(|_| ());
     let mut host = Loopback::new();
     let mut wrong = Vec::new();
-    for defect in Defect::all() {
+    // Nothing in a chat asks for AMD's certificates.
+    for defect in Defect::all().iter().filter(|defect| defect.stage() != Stage::Kds) {
         sim.set_defects(&[*defect]);
         sim.clear_recorded();
         let mut setup = loopback::setup(&sim);

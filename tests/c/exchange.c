@@ -103,7 +103,8 @@ static void save(const char *name, const pv_buf *buf) {
     CHECK(file != NULL && fwrite(buf->data, 1, buf->len, file) == buf->len && fclose(file) == 0);
 }
 
-static pv_exchange *start(const pv_trust_roots *roots) {
+static pv_exchange *start(const pv_trust_roots *roots, const pv_policy *policy, const pv_buf *said) {
+    pv_bytes document;
     pv_exchange_options options;
     pv_exchange *exchange = NULL;
     memset(&options, 0, sizeof options);
@@ -113,22 +114,77 @@ static pv_exchange *start(const pv_trust_roots *roots) {
     options.api_key = KEY;
     options.base_url = setting("PV_SIM_BASE_URL");
     options.collateral_url = setting("PV_SIM_COLLATERAL_URL");
+    options.nvidia_url = setting("PV_SIM_NVIDIA_URL");
     options.trust_roots = roots;
+    options.policy = policy;
+    if (said != NULL) {
+        document.data = said->data;
+        document.len = said->len;
+        options.endorsements = &document;
+        options.endorsements_count = 1;
+    }
     STATUS(PV_OK, pv_exchange_new(&options, &exchange, NULL));
     return exchange;
 }
 
-static void run(pv_exchange *exchange) {
+/* Gives the number of requests to NVIDIA. */
+static size_t run(pv_exchange *exchange) {
     pv_http_request *request = NULL;
     pv_error *error = NULL;
+    size_t asked = 0;
     while (pv_exchange_next(exchange, PV_NOW, &request, &error) == PV_OK && request != NULL) {
         answer got = fetch(request);
         CHECK(strlen(pv_http_request_purpose(request)) > 0);
+        asked += strncmp(pv_http_request_purpose(request), "NVIDIA ", 7) == 0;
         STATUS(PV_OK, pv_exchange_feed(exchange, got.status, got.headers, got.header_count, got.body, &error));
         STATUS(PV_OK, pv_http_request_free(request));
         free(got.raw);
     }
     show(error);
+    return asked;
+}
+
+/* A policy that asks NVIDIA; what it said once is not asked for again. */
+static void endorsements(const pv_trust_roots *roots) {
+    static const char rules[] =
+        "{\"schema\":\"proveil.policy/v1\",\"gpu\":{\"require_rim\":true,\"require_ocsp\":true}}";
+    pv_policy *policy = NULL;
+    pv_exchange *exchange;
+    pv_endpoint *endpoint = NULL;
+    pv_exchange_options wrong;
+    pv_error *error = NULL;
+    pv_bytes text;
+    pv_buf said, again;
+    STATUS(PV_OK, pv_policy_from_json(pv_bytes_from_text(rules), &policy, &error));
+    exchange = start(roots, policy, NULL);
+    STATUS(PV_OK, pv_exchange_endorsements_json(exchange, &said, &error));
+    CHECK(said.len == 0);
+    CHECK(run(exchange) > 4);
+    STATUS(PV_OK, pv_exchange_endpoint(exchange, &endpoint, &error));
+    STATUS(PV_OK, pv_endpoint_free(endpoint));
+    STATUS(PV_OK, pv_exchange_endorsements_json(exchange, &said, &error));
+    CHECK(said.len > 1000);
+    STATUS(PV_OK, pv_exchange_free(exchange));
+
+    exchange = start(roots, policy, &said);
+    CHECK(run(exchange) == 0);
+    STATUS(PV_OK, pv_exchange_endpoint(exchange, &endpoint, &error));
+    STATUS(PV_OK, pv_endpoint_free(endpoint));
+    STATUS(PV_OK, pv_exchange_endorsements_json(exchange, &again, &error));
+    CHECK(again.len == 0);
+    STATUS(PV_OK, pv_exchange_free(exchange));
+
+    memset(&wrong, 0, sizeof wrong);
+    wrong.struct_size = sizeof wrong;
+    wrong.provider = "venice";
+    wrong.model = MODEL;
+    wrong.api_key = KEY;
+    text = pv_bytes_from_text("{}");
+    wrong.endorsements = &text;
+    wrong.endorsements_count = 1;
+    FAILS(PV_ERR_COLLATERAL_MALFORMED, pv_exchange_new(&wrong, &exchange, &error));
+    STATUS(PV_OK, pv_buf_free(&said));
+    STATUS(PV_OK, pv_policy_free(policy));
 }
 
 /* What was captured gives the same verdict offline; one byte changed does not. */
@@ -244,7 +300,7 @@ static void chat(const pv_endpoint *endpoint) {
 
 int main(void) {
     pv_trust_roots *roots = sim_roots();
-    pv_exchange *exchange = start(roots);
+    pv_exchange *exchange = start(roots, NULL, NULL);
     pv_endpoint *endpoint = NULL;
     pv_report *report = NULL;
     pv_error *error = NULL;
@@ -287,6 +343,7 @@ int main(void) {
         STATUS(PV_OK, pv_error_free(error));
     }
     STATUS(PV_OK, pv_exchange_free(exchange));
+    endorsements(roots);
     STATUS(PV_OK, pv_trust_roots_free(roots));
     return finish();
 }

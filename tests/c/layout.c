@@ -22,7 +22,7 @@ int main(void) {
     AT(pv_header, name, 0);
     AT(pv_header, value, WORD);
 
-    CHECK(sizeof(pv_client_options) == 12 * WORD + 16);
+    CHECK(sizeof(pv_client_options) == 13 * WORD + 16);
     AT(pv_client_options, struct_size, 0);
     AT(pv_client_options, provider, WORD);
     AT(pv_client_options, api_key, 2 * WORD);
@@ -37,9 +37,10 @@ int main(void) {
     AT(pv_client_options, first_byte_timeout_s, 11 * WORD + 4);
     AT(pv_client_options, idle_timeout_s, 11 * WORD + 8);
     AT(pv_client_options, verification_timeout_s, 11 * WORD + 12);
-    AT(pv_client_options, pins_path, 11 * WORD + 16);
+    AT(pv_client_options, nvidia_url, 11 * WORD + 16);
+    AT(pv_client_options, pins_path, 12 * WORD + 16);
 
-    CHECK(sizeof(pv_exchange_options) == 12 * WORD);
+    CHECK(sizeof(pv_exchange_options) == 15 * WORD);
     AT(pv_exchange_options, struct_size, 0);
     AT(pv_exchange_options, provider, WORD);
     AT(pv_exchange_options, model, 2 * WORD);
@@ -51,6 +52,9 @@ int main(void) {
     AT(pv_exchange_options, collateral, 8 * WORD);
     AT(pv_exchange_options, collateral_count, 9 * WORD);
     AT(pv_exchange_options, model_list, 10 * WORD);
+    AT(pv_exchange_options, nvidia_url, 12 * WORD);
+    AT(pv_exchange_options, endorsements, 13 * WORD);
+    AT(pv_exchange_options, endorsements_count, 14 * WORD);
 
     AT(pv_evidence_input, struct_size, 0);
     AT(pv_evidence_input, provider, WORD);

@@ -374,6 +374,30 @@ class Simulated(unittest.TestCase):
             )
             self.assertEqual(report.verdict(), verdict)
 
+    def test_nvidia_is_asked_what_the_policy_requires(self) -> None:
+        rules = '{"schema":"proveil.policy/v1","gpu":{"require_rim":true,"require_ocsp":true,"nras":"required"}}'
+        said: list[str] = []
+        for asked in (11, 1):
+            options = proveil.ExchangeOptions(
+                base_url=self.about["base_url"],
+                collateral_url=self.about["collateral_url"],
+                nvidia_url=self.about["nvidia_url"],
+                policy=proveil.Policy.from_json(rules),
+                trust_roots=self.roots,
+                endorsements=said,
+            )
+            exchange = proveil.Exchange("venice", self.model, "test-key", options)
+            self.assertIsNone(exchange.fetched_endorsements())
+            purposes = []
+            while (step := exchange.next()).is_send():
+                purposes.append(step.request.purpose())
+                exchange.feed(*send(step.request))
+            step.outcome.endpoint()
+            count = sum(purpose.startswith("NVIDIA ") for purpose in purposes)
+            self.assertEqual(count > 4, asked > 1, purposes)
+            said = [exchange.fetched_endorsements()] if asked > 1 else said
+        self.assertEqual(count, 1, "a token is asked for each time")
+
     def test_cancelling_a_task_closes_the_connection(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             base = f"http://127.0.0.1:{server.getsockname()[1]}/api/v1"

@@ -22,6 +22,7 @@ const ROWS: &[&[&str]] = &[
     &["seal", "stream"],
     &["openai"],
     &["provider"],
+    &["bundle"],
 ];
 
 /// Imports against the order, each with its reason.

@@ -12,12 +12,14 @@ pub mod layers;
 pub mod package_c;
 pub mod process;
 pub mod surface;
+pub mod sweep;
 pub mod test;
 pub mod test_browser;
 pub mod test_c;
 pub mod test_node;
 pub mod test_python;
 pub mod test_uniffi;
+pub mod tinfoil;
 pub mod tree;
 pub mod vectors;
 

@@ -5,8 +5,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use xtask::sweep::Extent;
 use xtask::{
-    bench, check, conformance, demo, evidence, r#gen, layers, package_c, root, surface, test, test_c,
+    bench, check, conformance, demo, evidence, r#gen, layers, package_c, root, surface, sweep, test, test_c,
     test_node, test_python, test_uniffi, vectors,
 };
 
@@ -21,7 +22,7 @@ const USAGE: &str = "usage: cargo xtask <command>
       --fuzz then runs each fuzz target for 60 seconds
   bench [--json] [--advisory] [--prepare] [--build]
       measure speed, memory and sizes against their targets; a missed one is an error, unless --advisory; --prepare builds the
-      release library, wheel, addon and binary first; --build adds a clean build of the core
+      release library, wheel, addon, binary and other verifiers first; --build adds a clean build of the core
   gen [--check]
       write, or compare, every generated file that is committed; without --check also the UniFFI sources (Kotlin, Swift, Python)
       below target/uniffi, which are not
@@ -31,6 +32,9 @@ const USAGE: &str = "usage: cargo xtask <command>
       the public names of all languages agree with docs/surface.toml; --table prints it with all names written out
   vectors [--check]
       write, or compare, generated test vectors; copied ones must be as tests/vectors/MANIFEST.sha256 says, new sets are added to it
+  sweep [--quick]
+      flip every bit of genuine bundles of captured evidence; none may stay verified that tests/evidence/dont-care.toml does not
+      list; --quick takes one bit of each byte of certificates and collateral, as the test run does
   evidence [--dir DIR] [--kind KIND]
       judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
       subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
@@ -107,6 +111,14 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
             let check = flag(&mut arguments, "--check");
             none_left(&arguments)?;
             vectors::run(&root, check)
+        }
+        "sweep" => {
+            let extent = if flag(&mut arguments, "--quick") { Extent::Quick } else { Extent::Full };
+            none_left(&arguments)?;
+            match sweep::missing() {
+                Some(why) => Err(why),
+                None => sweep::run(&root, extent),
+            }
         }
         "evidence" => {
             let dir = value(&mut arguments, "--dir")?.map_or_else(evidence::default_dir, PathBuf::from);

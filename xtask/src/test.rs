@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::process::{cargo, output, run};
 use crate::{
     check, conformance, evidence, r#gen, layers, surface, test_browser, test_c, test_node, test_python,
-    test_uniffi, tree, vectors,
+    test_uniffi, tinfoil, tree, vectors,
 };
 
 /// Crates that are built and tested as their language's package or measured, not by `cargo test`.
@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     Step { name: "rust", missing: |_| None, run: rust },
     Step { name: "rust, both crypto back ends", missing: |_| None, run: portable },
     Step { name: "captured evidence", missing: no_evidence, run: captured },
+    Step { name: "tinfoil conformance", missing: tinfoil::missing, run: tinfoil::test },
     Step { name: "c library", missing: no_c_compiler, run: c_library },
     Step { name: "python", missing: no_python, run: |root| test_python::test(root, "python3", false) },
     Step { name: "node", missing: no_node, run: |root| test_node::test(root, false) },
@@ -43,9 +44,16 @@ const STEPS: &[Step] = &[
     Step { name: "browser", missing: |_| test_browser::missing(), run: test_browser::test },
 ];
 
+/// Steps over captured evidence.
+const CAPTURED: [&str; 2] = ["captured evidence", "tinfoil conformance"];
+
 /// Runs every step, or those whose name contains one of `only`. With `require_all` a language that is not there is an error.
 /// Prints `N passed, N failed, N skipped` at the end.
 pub fn run_all(root: &Path, require_all: bool, only: &[String]) -> Result<(), String> {
+    if let Some(name) = only.iter().find(|name| !STEPS.iter().any(|step| step.name.contains(name.as_str()))) {
+        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        return Err(format!("no step has `{name}` in its name; there are: {}", names.join("; ")));
+    }
     let (mut passed, mut failed, mut skipped) = (0, Vec::new(), 0);
     for step in STEPS {
         if !only.is_empty() && !only.iter().any(|name| step.name.contains(name.as_str())) {
@@ -54,7 +62,7 @@ pub fn run_all(root: &Path, require_all: bool, only: &[String]) -> Result<(), St
         println!("\n=== {}", step.name);
         let outcome = match (step.missing)(root) {
             // Captured evidence is not part of the repository, so its absence is never an error.
-            Some(why) if !require_all || step.name == "captured evidence" => {
+            Some(why) if !require_all || CAPTURED.contains(&step.name) => {
                 println!("skipped: {why}");
                 skipped += 1;
                 continue;
@@ -113,6 +121,8 @@ fn portable(root: &Path) -> Result<(), String> {
             "portable",
             "--test",
             "venice_vectors",
+            "--test",
+            "wycheproof",
         ],
     )
 }

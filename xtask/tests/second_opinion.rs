@@ -81,3 +81,13 @@ fn a_second_verifier_agrees() {
     }
     assert_eq!(compared, 12 + 124 + 2 * 62);
 }
+
+/// `docs/second-opinion.md` lists and explains the same differences. The verdict there is the other verifier's.
+#[test]
+fn differences_are_documented() {
+    let page = include_str!("../../docs/second-opinion.md");
+    for (case, we_accept, reason) in DIFFERENCES {
+        let verdict = if *we_accept { "refuses" } else { "accepts" };
+        assert!(page.contains(&format!("| `{case}` | {verdict} | {reason} |")), "{case}");
+    }
+}

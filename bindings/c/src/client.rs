@@ -60,6 +60,9 @@ pub struct pv_client_options {
     pub idle_timeout_s: u32,
     /// Bound for a whole verification, in seconds; 0 for the default.
     pub verification_timeout_s: u32,
+    /// Where NVIDIA's manifests, OCSP answers and attestation service are reached, NUL-terminated;
+    /// NULL for NVIDIA's hosts. They are asked only where the policy requires what they say.
+    pub nvidia_url: *const c_char,
     /// File of pinned software, NUL-terminated, as `proveil pin` keeps it: other software than the
     /// pinned one is refused (PV-263), and a file that cannot be read is an error (PV-140). NULL for
     /// no pins.
@@ -71,6 +74,7 @@ unsafe impl Options for pv_client_options {
     const SIZES: &'static [usize] = &[
         // Programs that set neither TLS, proxy, cache nor timeouts need not know these members.
         std::mem::offset_of!(pv_client_options, ca_bundle_pem),
+        std::mem::offset_of!(pv_client_options, nvidia_url),
         // Before pins.
         std::mem::offset_of!(pv_client_options, pins_path),
         size_of::<pv_client_options>(),
@@ -94,6 +98,8 @@ unsafe fn config(given: &pv_client_options) -> Result<ClientConfig> {
         base_url: unsafe { owned_text(given.base_url, "base_url") }?,
         // SAFETY: handed on from the caller.
         collateral_url: unsafe { owned_text(given.collateral_url, "collateral_url") }?,
+        // SAFETY: handed on from the caller.
+        nvidia_url: unsafe { owned_text(given.nvidia_url, "nvidia_url") }?,
         policy: policy(given.policy)?,
         trust_roots: trust_roots(given.trust_roots)?,
         ca_bundle_pem: (!bundle.is_empty()).then(|| bundle.to_vec()),

@@ -10,14 +10,14 @@ use proveil_bindings_support::core::provider::{ExchangeConfig, Step};
 use proveil_bindings_support::core::report::Report;
 use proveil_bindings_support::core::secret::SecretText;
 use proveil_bindings_support::core::{Code, Error, Result};
-use proveil_bindings_support::{ExchangeCell, ExchangeOptions};
+use proveil_bindings_support::{ExchangeCell, ExchangeOptions, fetched_endorsements};
 
 use crate::boundary::{Options, Out, bytes, call, get, handle_out, options, owned_text, release, text};
 use crate::endpoint::EndpointObject;
 use crate::handle;
 use crate::http::{RequestObject, response};
 use crate::policy::{policy, trust_roots};
-use crate::report::{ReportObject, collateral, time};
+use crate::report::{ReportObject, collateral, endorsements, time};
 use crate::text::CText;
 use crate::types::{
     pv_buf, pv_bytes, pv_endpoint, pv_error, pv_exchange, pv_header, pv_http_request, pv_policy, pv_report,
@@ -93,6 +93,14 @@ pub struct pv_exchange_options {
     pub collateral_count: usize,
     /// A recent answer of the provider's model list, to save a request; empty if there is none.
     pub model_list: pv_bytes,
+    /// Where NVIDIA's manifests, OCSP answers and attestation service are reached, NUL-terminated;
+    /// NULL for NVIDIA's hosts. They are asked only where the policy requires what they say.
+    pub nvidia_url: *const c_char,
+    /// What NVIDIA said earlier, each as from pv_exchange_endorsements_json(), at most 16 MiB. It is
+    /// verified like what is fetched.
+    pub endorsements: *const pv_bytes,
+    /// Number of endorsement documents, at most 64.
+    pub endorsements_count: usize,
 }
 
 // SAFETY: `repr(C)`, `struct_size` first; pointers and integers are valid with all bytes zero.
@@ -100,6 +108,7 @@ unsafe impl Options for pv_exchange_options {
     const SIZES: &'static [usize] = &[
         // Programs that hand in neither collateral nor a model list need not know these members.
         std::mem::offset_of!(pv_exchange_options, collateral),
+        std::mem::offset_of!(pv_exchange_options, nvidia_url),
         size_of::<pv_exchange_options>(),
     ];
 }
@@ -123,10 +132,14 @@ unsafe fn config(given: &pv_exchange_options) -> Result<ExchangeConfig> {
         base_url: unsafe { owned_text(given.base_url, "base_url") }?,
         // SAFETY: handed on from the caller.
         collateral_url: unsafe { owned_text(given.collateral_url, "collateral_url") }?,
+        // SAFETY: handed on from the caller.
+        nvidia_url: unsafe { owned_text(given.nvidia_url, "nvidia_url") }?,
         policy: policy(given.policy)?,
         trust_roots: trust_roots(given.trust_roots)?,
         // SAFETY: handed on from the caller.
         collateral: unsafe { collateral(given.collateral, given.collateral_count) }?,
+        // SAFETY: handed on from the caller.
+        endorsements: unsafe { endorsements(given.endorsements, given.endorsements_count) }?,
         model_list: (!model_list.is_empty()).then(|| model_list.to_vec()),
     }
     .config()
@@ -320,6 +333,30 @@ pub unsafe extern "C" fn pv_exchange_collateral_json(
             .cell
             .with(|exchange| exchange.fetched_collateral().get(index).map(|document| document.to_json()))?;
         json.give(document.ok_or_else(|| Error::new(Code::InvalidArgument).at("index"))?.as_bytes())
+    };
+    // SAFETY: the caller keeps the promise of the header about `error`.
+    unsafe { call(error, work) }
+}
+
+/// What NVIDIA said on the way, as JSON, for pv_exchange_options.endorsements of a later
+/// verification. It is signed, and is verified again on every use. It names the GPUs.
+///
+/// @param[out] json   empty if NVIDIA was asked nothing; to be freed with pv_buf_free()
+/// @param[out] error  may be NULL
+///
+/// Threads: one at a time, otherwise PV-707. Codes: PV-701 to PV-703, PV-707.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pv_exchange_endorsements_json(
+    exchange: *const pv_exchange,
+    json: *mut pv_buf,
+    error: *mut *mut pv_error,
+) -> pv_status {
+    let work = || {
+        // SAFETY: the caller keeps the promise of the header about outputs.
+        let json = unsafe { Out::new(json, pv_buf::EMPTY) }.required("json")?;
+        let exchange = handle::find(exchange)?;
+        let fetched = exchange.cell.with(|exchange| fetched_endorsements(exchange))?;
+        fetched.map_or(Ok(()), |fetched| json.give(fetched.as_bytes()))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }

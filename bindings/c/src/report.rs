@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use proveil_bindings_support::EvidenceOptions;
 use proveil_bindings_support::core::Result;
-use proveil_bindings_support::core::limits::ATTESTATION_RESPONSE_MAX_BYTES;
+use proveil_bindings_support::core::limits::{ATTESTATION_RESPONSE_MAX_BYTES, GPU_ENDORSEMENTS_MAX_BYTES};
 use proveil_bindings_support::core::report::{Level, Report, Verdict};
 
 use crate::boundary::{Options, bytes, call, documents, get, handle_out, options, owned_text, release, text};
@@ -168,6 +168,15 @@ unsafe fn evidence(input: &pv_evidence_input) -> Result<EvidenceOptions> {
 pub unsafe fn collateral(first: *const pv_bytes, count: usize) -> Result<Vec<Vec<u8>>> {
     // SAFETY: handed on from the caller.
     unsafe { documents(first, count, "collateral", COLLATERAL_MAX_ITEMS, COLLATERAL_MAX_BYTES) }
+}
+
+/// Copies what NVIDIA said.
+///
+/// # Safety
+/// `first` is NULL or points to `count` ranges that can be read during the call.
+pub unsafe fn endorsements(first: *const pv_bytes, count: usize) -> Result<Vec<Vec<u8>>> {
+    // SAFETY: handed on from the caller.
+    unsafe { documents(first, count, "endorsements", COLLATERAL_MAX_ITEMS, GPU_ENDORSEMENTS_MAX_BYTES) }
 }
 
 /// The verdict: one of PV_VERDICT_.

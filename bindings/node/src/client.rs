@@ -26,6 +26,8 @@ pub struct ClientFields {
     pub base_url: Option<String>,
     /// Where collateral is fetched.
     pub collateral_url: Option<String>,
+    /// Where NVIDIA's services are reached.
+    pub nvidia_url: Option<String>,
     /// Policy document.
     pub policy: Option<String>,
     /// Trust roots document.
@@ -97,6 +99,7 @@ impl Client {
                 api_key: SecretText::new(given.api_key),
                 base_url: given.base_url,
                 collateral_url: given.collateral_url,
+                nvidia_url: given.nvidia_url,
                 policy: policy(given.policy)?,
                 trust_roots: trust_roots(given.trust_roots)?,
                 ca_bundle_pem: given.ca_bundle_pem.map(|pem| pem.to_vec()),

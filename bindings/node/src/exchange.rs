@@ -7,7 +7,7 @@ use napi_derive::napi;
 use proveil_bindings_support::core::endpoint::Outcome;
 use proveil_bindings_support::core::provider::Step;
 use proveil_bindings_support::core::secret::SecretText;
-use proveil_bindings_support::{ExchangeCell, ExchangeOptions, transport_failure};
+use proveil_bindings_support::{ExchangeCell, ExchangeOptions, fetched_endorsements, transport_failure};
 
 use crate::answer::{Answer, Work, answer, work};
 use crate::endpoint::Endpoint;
@@ -27,12 +27,16 @@ pub struct ExchangeFields {
     pub base_url: Option<String>,
     /// Where collateral is fetched.
     pub collateral_url: Option<String>,
+    /// Where NVIDIA's services are reached.
+    pub nvidia_url: Option<String>,
     /// Policy document.
     pub policy: Option<String>,
     /// Trust roots document.
     pub trust_roots: Option<String>,
     /// Collateral documents.
     pub collateral: Vec<Uint8Array>,
+    /// What NVIDIA said earlier.
+    pub endorsements: Vec<Uint8Array>,
     /// A recent model list.
     pub model_list: Option<Uint8Array>,
 }
@@ -66,9 +70,11 @@ impl Exchange {
                 api_key: SecretText::new(given.api_key),
                 base_url: given.base_url,
                 collateral_url: given.collateral_url,
+                nvidia_url: given.nvidia_url,
                 policy: policy(given.policy)?,
                 trust_roots: trust_roots(given.trust_roots)?,
                 collateral: copies(&given.collateral),
+                endorsements: copies(&given.endorsements),
                 model_list: given.model_list.map(|list| list.to_vec()),
             };
             Ok(Exchange(Arc::new(ExchangeCell::new(options.config()?)?)))
@@ -102,6 +108,13 @@ impl Exchange {
             self.0.with(|exchange| exchange.fetched_collateral().iter().map(|one| one.to_json()).collect())
         })
     }
+
+    /// What NVIDIA said on the way.
+    #[napi]
+    pub fn fetched_endorsements(&self) -> Answer<Option<String>> {
+        answer(|| self.0.with(fetched_endorsements))
+    }
+
     /// The model list that was fetched on the way.
     #[napi]
     pub fn fetched_model_list(&self) -> Answer<Option<Bytes>> {

@@ -71,8 +71,8 @@ impl ClientHandle {
 impl ClientHandle {
     /// Checks the configuration. Opens no socket and starts no thread.
     #[new]
-    #[pyo3(signature = (provider, api_key, *, base_url, collateral_url, policy, trust_roots, ca_bundle_pem, proxy, cache_dir, pins, connect_s,
-                        first_byte_s, idle_s, verification_s))]
+    #[pyo3(signature = (provider, api_key, *, base_url, collateral_url, nvidia_url, policy, trust_roots, ca_bundle_pem, proxy, cache_dir,
+                        pins, connect_s, first_byte_s, idle_s, verification_s))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -80,6 +80,7 @@ impl ClientHandle {
         api_key: String,
         base_url: Option<String>,
         collateral_url: Option<String>,
+        nvidia_url: Option<String>,
         policy: Option<&Bound<'_, Policy>>,
         trust_roots: Option<&Bound<'_, TrustRoots>>,
         ca_bundle_pem: Option<Bytes>,
@@ -96,6 +97,7 @@ impl ClientHandle {
             api_key: SecretText::new(api_key),
             base_url,
             collateral_url,
+            nvidia_url,
             policy: policy.map(|policy| policy.get().0.clone()),
             trust_roots: trust_roots.map(|roots| roots.get().roots.clone()),
             ca_bundle_pem: ca_bundle_pem.map(|pem| pem.to_vec()),
@@ -172,6 +174,7 @@ fn duplicate(config: &ClientConfig) -> ClientConfig {
     let mut copy = ClientConfig::new(config.provider, config.api_key.duplicate());
     copy.base_url = config.base_url.clone();
     copy.collateral_url = config.collateral_url.clone();
+    copy.nvidia_url = config.nvidia_url.clone();
     copy.policy = config.policy.clone();
     copy.roots = config.roots.clone();
     copy.ca_bundle_pem = config.ca_bundle_pem.clone();

@@ -9,7 +9,7 @@ use proveil_bindings_support::core::http::HttpResponse;
 use proveil_bindings_support::core::provider::Step;
 use proveil_bindings_support::core::report::Report as CoreReport;
 use proveil_bindings_support::core::secret::SecretText;
-use proveil_bindings_support::{ExchangeCell, ExchangeOptions, transport_failure};
+use proveil_bindings_support::{ExchangeCell, ExchangeOptions, fetched_endorsements, transport_failure};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
@@ -28,8 +28,8 @@ pub struct Exchange(ExchangeCell);
 impl Exchange {
     /// Prepares a verification; nothing is sent.
     #[new]
-    #[pyo3(signature = (provider, model, api_key, *, base_url = None, collateral_url = None, policy = None, trust_roots = None,
-                        collateral = None, model_list = None))]
+    #[pyo3(signature = (provider, model, api_key, *, base_url = None, collateral_url = None, nvidia_url = None, policy = None,
+                        trust_roots = None, collateral = None, endorsements = None, model_list = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -38,9 +38,11 @@ impl Exchange {
         api_key: String,
         base_url: Option<String>,
         collateral_url: Option<String>,
+        nvidia_url: Option<String>,
         policy: Option<&Bound<'_, Policy>>,
         trust_roots: Option<&Bound<'_, TrustRoots>>,
         collateral: Option<&Bound<'_, PyAny>>,
+        endorsements: Option<&Bound<'_, PyAny>>,
         model_list: Option<Bytes>,
     ) -> PyResult<Exchange> {
         let options = ExchangeOptions {
@@ -49,9 +51,11 @@ impl Exchange {
             api_key: SecretText::new(api_key),
             base_url,
             collateral_url,
+            nvidia_url,
             policy: policy.map(|policy| policy.get().0.clone()),
             trust_roots: trust_roots.map(|roots| roots.get().roots.clone()),
             collateral: read_collateral(collateral)?,
+            endorsements: read_collateral(endorsements)?,
             model_list: model_list.map(|list| list.to_vec()),
         };
         detached(py, || ExchangeCell::new(options.config()?).map(Exchange))
@@ -84,6 +88,11 @@ impl Exchange {
         detached(py, || {
             self.0.with(|exchange| exchange.fetched_collateral().iter().map(TdxCollateral::to_json).collect())
         })
+    }
+
+    /// What NVIDIA said on the way, as a JSON document for your cache, or `None`. It names the GPUs.
+    fn fetched_endorsements(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        detached(py, || self.0.with(fetched_endorsements))
     }
 
     /// The model list that was fetched on the way, or `None`.
@@ -151,7 +160,7 @@ impl Outcome {
     }
 }
 
-/// Collateral arguments: one JSON document or several, each as text, bytes or dict.
+/// Collateral and endorsement arguments: one JSON document or several, each as text, bytes or dict.
 pub fn read_collateral(value: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Vec<u8>>> {
     let Some(value) = value else { return Ok(Vec::new()) };
     let single =

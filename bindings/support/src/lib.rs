@@ -21,7 +21,8 @@ pub use guard::guard;
 #[cfg(feature = "test-entry")]
 pub use guard::test_panic;
 pub use options::{
-    ClientOptions, EvidenceOptions, ExchangeOptions, TimeoutOptions, private_key, transport_failure,
+    ClientOptions, EvidenceOptions, ExchangeOptions, TimeoutOptions, fetched_endorsements, private_key,
+    transport_failure,
 };
 pub use random::OsRandom;
 pub use runtime::{block_on, runtime};

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use proveil::{ClientConfig, FilePins, PinStore, Proxy};
 use proveil_core::attest::TrustRoots;
-use proveil_core::evidence::TdxCollateral;
+use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::http::{BaseUrl, TransportFailure};
 use proveil_core::policy::Policy;
-use proveil_core::provider::{EvidenceInput, ExchangeConfig, Provider, appraise};
+use proveil_core::provider::{EvidenceInput, Exchange, ExchangeConfig, Provider, appraise};
 use proveil_core::report::Report;
 use proveil_core::secret::{Secret, SecretText};
 use proveil_core::{Code, Error, Result};
@@ -24,6 +24,8 @@ pub struct ClientOptions {
     pub base_url: Option<String>,
     /// Where collateral is fetched.
     pub collateral_url: Option<String>,
+    /// Where NVIDIA's services are reached.
+    pub nvidia_url: Option<String>,
     /// What must hold.
     pub policy: Option<Policy>,
     /// Whose signatures count.
@@ -59,6 +61,7 @@ impl ClientOptions {
         let mut config = ClientConfig::new(Provider::parse(&self.provider)?, self.api_key);
         config.base_url = base_url(self.base_url)?;
         config.collateral_url = base_url(self.collateral_url)?;
+        config.nvidia_url = base_url(self.nvidia_url)?;
         config.policy = self.policy.unwrap_or(config.policy);
         config.roots = self.trust_roots.unwrap_or(config.roots);
         config.ca_bundle_pem = self.ca_bundle_pem;
@@ -95,12 +98,16 @@ pub struct ExchangeOptions {
     pub base_url: Option<String>,
     /// Where collateral is fetched.
     pub collateral_url: Option<String>,
+    /// Where NVIDIA's services are reached.
+    pub nvidia_url: Option<String>,
     /// What must hold.
     pub policy: Option<Policy>,
     /// Whose signatures count.
     pub trust_roots: Option<TrustRoots>,
     /// Collateral at hand, one JSON document each.
     pub collateral: Vec<Vec<u8>>,
+    /// What NVIDIA said earlier, one JSON document each.
+    pub endorsements: Vec<Vec<u8>>,
     /// A recent model list.
     pub model_list: Option<Vec<u8>>,
 }
@@ -113,10 +120,12 @@ impl ExchangeOptions {
             model: self.model,
             base_url: base_url(self.base_url)?,
             collateral_url: base_url(self.collateral_url)?,
+            nvidia_url: base_url(self.nvidia_url)?,
             api_key: self.api_key,
             policy: self.policy.unwrap_or_default(),
             roots: self.trust_roots.unwrap_or_else(TrustRoots::vendors),
             collateral: collateral(&self.collateral)?,
+            endorsements: endorsements(&self.endorsements)?,
             model_list: self.model_list,
         })
     }
@@ -197,6 +206,16 @@ fn base_url(text: Option<String>) -> Result<Option<BaseUrl>> {
 
 fn collateral(documents: &[Vec<u8>]) -> Result<Vec<TdxCollateral>> {
     documents.iter().map(|json| TdxCollateral::from_json(json)).collect()
+}
+
+fn endorsements(documents: &[Vec<u8>]) -> Result<Vec<GpuEndorsements>> {
+    documents.iter().map(|json| GpuEndorsements::from_json(json)).collect()
+}
+
+/// What NVIDIA said in an exchange, as a JSON document for a cache; `None` when nothing had to be asked.
+pub fn fetched_endorsements(exchange: &Exchange) -> Option<String> {
+    let fetched = exchange.fetched_endorsements();
+    (!fetched.is_empty()).then(|| fetched.to_json())
 }
 
 fn length(name: &str, expected: usize, found: usize) -> Error {

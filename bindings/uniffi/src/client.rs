@@ -20,6 +20,10 @@ pub struct ClientOptions {
     /// Where Intel-style collateral is fetched; default is Intel's service.
     #[uniffi(default = None)]
     pub collateral_url: Option<String>,
+    /// Where NVIDIA's manifests, OCSP answers and attestation service are reached; default is NVIDIA's hosts. They are asked only where
+    /// the policy requires what they say.
+    #[uniffi(default = None)]
+    pub nvidia_url: Option<String>,
     /// What must hold; default is `Policy.standard`.
     #[uniffi(default = None)]
     pub policy: Option<Arc<Policy>>,
@@ -70,6 +74,7 @@ impl Client {
                 api_key: SecretText::new(api_key),
                 base_url: given.base_url,
                 collateral_url: given.collateral_url,
+                nvidia_url: given.nvidia_url,
                 policy: policy_of(given.policy),
                 trust_roots: roots_of(given.trust_roots),
                 ca_bundle_pem: given.ca_bundle_pem,

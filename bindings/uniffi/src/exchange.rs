@@ -7,7 +7,7 @@ use proveil_bindings_support::core::endpoint;
 use proveil_bindings_support::core::http;
 use proveil_bindings_support::core::provider;
 use proveil_bindings_support::core::secret::SecretText;
-use proveil_bindings_support::{ExchangeCell, ExchangeOptions as Options};
+use proveil_bindings_support::{ExchangeCell, ExchangeOptions as Options, fetched_endorsements};
 
 use crate::endpoint::VerifiedEndpoint;
 use crate::error::{Outcome, guarded};
@@ -24,6 +24,10 @@ pub struct ExchangeOptions {
     /// Where Intel-style collateral is fetched; default is Intel's service.
     #[uniffi(default = None)]
     pub collateral_url: Option<String>,
+    /// Where NVIDIA's manifests, OCSP answers and attestation service are reached; default is NVIDIA's hosts. They are asked only where
+    /// the policy requires what they say.
+    #[uniffi(default = None)]
+    pub nvidia_url: Option<String>,
     /// What must hold; default is `Policy.standard`.
     #[uniffi(default = None)]
     pub policy: Option<Arc<Policy>>,
@@ -33,6 +37,9 @@ pub struct ExchangeOptions {
     /// Collateral at hand, one document each; it is verified like fetched collateral.
     #[uniffi(default = [])]
     pub collateral: Vec<String>,
+    /// What NVIDIA said earlier, one document each; it is verified like what is fetched.
+    #[uniffi(default = [])]
+    pub endorsements: Vec<String>,
     /// A recent answer of the provider's model list, to save a request.
     #[uniffi(default = None)]
     pub model_list: Option<Vec<u8>>,
@@ -109,9 +116,11 @@ impl Exchange {
             let given = options.unwrap_or(ExchangeOptions {
                 base_url: None,
                 collateral_url: None,
+                nvidia_url: None,
                 policy: None,
                 trust_roots: None,
                 collateral: Vec::new(),
+                endorsements: Vec::new(),
                 model_list: None,
             });
             let options = Options {
@@ -120,9 +129,11 @@ impl Exchange {
                 api_key: SecretText::new(api_key),
                 base_url: given.base_url,
                 collateral_url: given.collateral_url,
+                nvidia_url: given.nvidia_url,
                 policy: policy_of(given.policy),
                 trust_roots: roots_of(given.trust_roots),
                 collateral: given.collateral.into_iter().map(String::into_bytes).collect(),
+                endorsements: given.endorsements.into_iter().map(String::into_bytes).collect(),
                 model_list: given.model_list,
             };
             Ok(Arc::new(Exchange(ExchangeCell::new(options.config()?)?)))
@@ -174,6 +185,12 @@ impl Exchange {
             self.0.with(|exchange| exchange.fetched_collateral().iter().map(|one| one.to_json()).collect())
         })
     }
+
+    /// What NVIDIA said on the way, for a cache: signed, and verified again on every use. It names the GPUs.
+    pub fn fetched_endorsements(&self) -> Outcome<Option<String>> {
+        guarded(|| self.0.with(|exchange| fetched_endorsements(exchange)))
+    }
+
     /// The model list that was fetched on the way, for a cache.
     pub fn fetched_model_list(&self) -> Outcome<Option<Vec<u8>>> {
         guarded(|| self.0.with(|exchange| exchange.fetched_model_list().map(<[u8]>::to_vec)))

@@ -160,6 +160,7 @@ fn client(simulator: &Simulator, progress: &Progress) -> Result<Client> {
     let mut config = ClientConfig::new(Provider::Venice, SecretText::new("demo".to_owned()));
     config.base_url = Some(BaseUrl::parse(&simulator.base_url())?);
     config.collateral_url = Some(BaseUrl::parse(&simulator.collateral_url())?);
+    config.nvidia_url = Some(BaseUrl::parse(&simulator.nvidia_url())?);
     config.roots = TrustRoots::from_json(simulator.trust_roots_json().as_bytes())?;
     Client::observed(config, progress.observer())
 }

@@ -59,6 +59,7 @@ fn announce(provider: Provider, simulator: &Simulator, roots: &Path, output: &Ou
             "provider": provider.name(),
             "base_url": base,
             "collateral_url": collateral,
+            "nvidia_url": simulator.nvidia_url(),
             "trust_roots_file": roots,
             "models": models::MODELS.iter().map(|model| model.id).collect::<Vec<_>>(),
         }))?;
@@ -68,10 +69,11 @@ fn announce(provider: Provider, simulator: &Simulator, roots: &Path, output: &Ou
         "Simulated {name} on {base}. Its enclave is forged: nobody else trusts its roots. Ctrl-C stops it.\n\n\
          export {key}=any\n\
          proveil chat {name} --model {model} --base-url {base} \\\n  \
-         --collateral-url {collateral} --trust-roots {roots} \"Hello\"\n",
+         --collateral-url {collateral} --nvidia-url {nvidia} --trust-roots {roots} \"Hello\"\n",
         name = provider.name(),
         key = provider.api_key_variable(),
         model = models::E2EE,
+        nvidia = simulator.nvidia_url(),
     ))?;
     Ok(())
 }

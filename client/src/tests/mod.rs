@@ -4,6 +4,8 @@
 mod caching;
 mod chatting;
 mod defects;
+mod endorsements;
+mod kds;
 mod pinning;
 
 use std::sync::{Arc, Mutex};
@@ -83,6 +85,7 @@ pub(super) fn config(sim: &Simulator) -> ClientConfig {
     let mut config = ClientConfig::new(Provider::Venice, SecretText::new(API_KEY.to_owned()));
     config.base_url = Some(BaseUrl::parse(&sim.base_url()).unwrap());
     config.collateral_url = Some(BaseUrl::parse(&sim.collateral_url()).unwrap());
+    config.nvidia_url = Some(BaseUrl::parse(&sim.nvidia_url()).unwrap());
     config.roots = TrustRoots::from_json(sim.trust_roots_json().as_bytes()).unwrap();
     config
 }

@@ -31,7 +31,25 @@ pub(crate) struct GpuInput<'a> {
     pub roots: &'a TrustRoots,
     /// What NVIDIA says, as far as it was asked.
     pub endorsements: &'a GpuEndorsements,
+    /// What of it was asked for and could not be had.
+    pub not_fetched: &'a NotFetched,
     pub at: u64,
+}
+
+/// Why something that NVIDIA could have said was asked for and could not be had: causes that mean "not now" (3xx).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotFetched {
+    /// Reference manifests.
+    pub rims: Option<Error>,
+    /// Answers about revocation.
+    pub ocsp: Option<Error>,
+    /// Tokens of the attestation service.
+    pub nras: Option<Error>,
+}
+
+impl NotFetched {
+    /// Nothing was asked for, or everything was had.
+    pub const NOTHING: NotFetched = NotFetched { rims: None, ocsp: None, nras: None };
 }
 
 /// What the checks found out.
@@ -162,7 +180,8 @@ fn check_references(
     let mut rims = None;
     let mut devices = devices;
     if input.endorsements.rims.is_empty() {
-        not_made(appraisal, scope, "gpu.measurements", "reference measurements were not compared", required);
+        let why = "reference measurements were not compared";
+        not_had(appraisal, scope, "gpu.measurements", input.not_fetched.rims.as_ref(), why, required);
     } else {
         let verified = Rims::verify(&input.endorsements.rims, input.roots, input.at, rules.allow_expired_rim);
         let compared = verified.and_then(|verified| {
@@ -170,6 +189,7 @@ fn check_references(
             let state = |device: &Verified<GpuClaims>| verified.compare(device, &rules.allowed_mismatches);
             devices.iter().map(state).collect::<Result<Vec<ReferenceState>>>()
         });
+        let compared = compared.map_err(|error| cause_of(error, input.not_fetched.rims.as_ref()));
         list(appraisal, scope, RIM_CHECKS, compared.as_ref().err(), required);
         if let Ok(states) = compared {
             findings.matched = true;
@@ -210,8 +230,10 @@ fn check_revocation(
 ) -> Vec<Verified<GpuClaims>> {
     const ID: &str = "gpu.ocsp";
     let (scope, rules, given) = (input.scope, input.policy.gpu_rules(), input.endorsements);
+    let not_fetched = input.not_fetched.ocsp.as_ref();
     if given.ocsp.is_empty() {
-        not_made(appraisal, scope, ID, "nobody was asked about revocation", rules.require_ocsp);
+        let why = "nobody was asked about revocation";
+        not_had(appraisal, scope, ID, not_fetched, why, rules.require_ocsp);
         return devices;
     }
     let states = || -> Result<Vec<RevocationState>> {
@@ -237,7 +259,7 @@ fn check_revocation(
             devices.into_iter().zip(states).map(|(device, state)| with_revocation(device, state)).collect()
         }
         Err(error) => {
-            failed(appraisal, scope, ID, error, rules.require_ocsp);
+            failed(appraisal, scope, ID, cause_of(error, not_fetched), rules.require_ocsp);
             devices
         }
     }
@@ -300,9 +322,10 @@ fn list_vouched(
             } else {
                 "NVIDIA's attestation service was not asked"
             };
-            not_made(appraisal, scope, "gpu.nras.token", why, required);
+            not_had(appraisal, scope, "gpu.nras.token", input.not_fetched.nras.as_ref(), why, required);
         }
         Some(result) => {
+            let result = result.map_err(|error| cause_of(error, input.not_fetched.nras.as_ref()));
             list(appraisal, scope, NRAS_CHECKS, result.as_ref().err(), required);
             for answer in result.unwrap_or_default() {
                 findings.ends(answer.expires_at);
@@ -338,6 +361,35 @@ fn list(
             }
             _ => appraisal.pass(scope, step.id),
         }
+    }
+}
+
+/// Records a check that was not made for want of what NVIDIA says: why it could not be had, if it was tried.
+fn not_had(
+    appraisal: &mut Appraisal<'_>,
+    scope: &str,
+    id: &str,
+    cause: Option<&Error>,
+    why: &str,
+    required: bool,
+) {
+    match cause {
+        None => not_made(appraisal, scope, id, why, required),
+        Some(cause) if required => {
+            appraisal.enforced(Check::from_error(scope, id, cause), Some(cause.clone()))
+        }
+        Some(cause) => appraisal.advisory(Check::from_error(scope, id, cause)),
+    }
+}
+
+/// What is missing is the symptom; why it could not be had is the cause.
+fn cause_of(error: Error, cause: Option<&Error>) -> Error {
+    match cause {
+        Some(cause) if error.code() == Code::CollateralMissing => {
+            let check = error.check().unwrap_or_default().to_owned();
+            cause.clone().at(check)
+        }
+        _ => error,
     }
 }
 

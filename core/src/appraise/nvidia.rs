@@ -1,6 +1,7 @@
 //! Bare GPUs and switches, without an enclave around them: for those who hold the evidence of their own machine, and for files.
 
-use super::gpu::{self, GpuFindings, GpuInput};
+use super::Rules;
+use super::gpu::{self, GpuFindings, GpuInput, NotFetched};
 use crate::attest::TrustRoots;
 use crate::attest::nvidia::{self, Device, GpuEvidence};
 use crate::crypto;
@@ -29,11 +30,24 @@ pub fn appraise_nvidia(
     roots: &TrustRoots,
     at: u64,
 ) -> (Report, Result<()>) {
+    appraise(input, &Rules { policy, roots, at, recheck: None })
+}
+
+pub(crate) fn appraise(input: &NvidiaInput<'_>, by: &Rules<'_>) -> (Report, Result<()>) {
+    let Rules { policy, roots, at, .. } = *by;
     let mut appraisal = Appraisal::of_hardware(policy);
+    by.note_recheck(&mut appraisal);
     let devices = GpuEvidence::of_devices(input.devices.to_vec())
         .and_then(|evidence| nvidia::verify(&evidence, input.nonce, roots, at));
-    let shared =
-        GpuInput { scope: "", nonce: input.nonce, policy, roots, endorsements: input.endorsements, at };
+    let shared = GpuInput {
+        scope: "",
+        nonce: input.nonce,
+        policy,
+        roots,
+        endorsements: input.endorsements,
+        not_fetched: &NotFetched::NOTHING,
+        at,
+    };
     let findings = gpu::check(&mut appraisal, &shared, devices);
     let parts: Vec<&[u8]> =
         input.devices.iter().flat_map(|device| [device.report.as_slice(), &device.chain]).collect();

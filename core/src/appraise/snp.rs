@@ -1,5 +1,6 @@
 //! One SEV-SNP report (`protocols/attestation.md` 1.7).
 
+use super::Rules;
 use crate::attest::TrustRoots;
 use crate::attest::snp::rules::{self, SnpExpectations};
 use crate::attest::snp::{self, SnpClaims, SnpSigner};
@@ -26,7 +27,18 @@ pub fn appraise_snp(
     roots: &TrustRoots,
     at: u64,
 ) -> (Report, Result<()>) {
+    appraise(report, endorsements, expected, &Rules { policy, roots, at, recheck: None })
+}
+
+pub(crate) fn appraise(
+    report: &[u8],
+    endorsements: &SnpEndorsements,
+    expected: &SnpExpectations,
+    by: &Rules<'_>,
+) -> (Report, Result<()>) {
+    let Rules { policy, roots, at, .. } = *by;
     let mut appraisal = Appraisal::new(policy);
+    by.note_recheck(&mut appraisal);
     let claims = verify(&mut appraisal, report, endorsements, roots, at);
     let mut not_proven =
         vec!["Anything about now: this judges a report as it was given, and nothing is sent.".to_owned()];

@@ -36,7 +36,8 @@ pub struct TrustRoots {
     nvidia_rim: Option<Authority>,
     nvidia_nras: Vec<[u8; 32]>,
     amd: AmdRoots,
-    custom: bool,
+    /// The file form of custom roots, canonical; `None` for the vendors'.
+    custom: Option<String>,
 }
 
 /// Schema name of the file form.
@@ -60,7 +61,7 @@ impl TrustRoots {
             nvidia_rim: Authority::root(roots::NVIDIA_RIM.der).ok(),
             nvidia_nras: roots::NVIDIA_NRAS.to_vec(),
             amd: AmdRoots::vendors(),
-            custom: false,
+            custom: None,
         }
     }
 
@@ -86,7 +87,7 @@ impl TrustRoots {
             nvidia_rim: None,
             nvidia_nras: Vec::new(),
             amd: AmdRoots::default(),
-            custom: true,
+            custom: Some(file.to_canonical()),
         };
         for (name, value) in members {
             if name == "schema" {
@@ -121,7 +122,12 @@ impl TrustRoots {
 
     /// True when the roots are not the vendors' pinned ones.
     pub const fn is_custom(&self) -> bool {
-        self.custom
+        self.custom.is_some()
+    }
+
+    /// The file form of roots that are not the vendors', canonical.
+    pub fn to_json(&self) -> Option<&str> {
+        self.custom.as_deref()
     }
 
     /// Root of Intel's provisioning certificates, if one is trusted.

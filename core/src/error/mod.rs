@@ -137,6 +137,11 @@ impl Error {
         self.0.place
     }
 
+    /// The sentence of context.
+    pub(crate) fn context_text(&self) -> Option<&str> {
+        self.0.context.as_deref()
+    }
+
     /// The report of the appraisal that led here, as `proveil.report/v1` JSON.
     pub fn report_json(&self) -> Option<&str> {
         self.0.report_json.as_deref()

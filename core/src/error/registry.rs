@@ -140,6 +140,7 @@ registry! {
     136 InvalidUrl "invalid_url" false 400 2 "A URL cannot be used." "Give an absolute https URL (http is accepted for loopback addresses only).";
     137 ReportInvalid "report_invalid" false 400 2 "The file is not a report that this version can show." "Give a `proveil.report/v1` JSON file as `proveil verify --json` writes it.";
     138 FileUnwritable "file_unwritable" false 400 2 "A file cannot be written." "Check the path, its permissions and the space left.";
+    139 EvidenceInvalid "evidence_invalid" false 400 2 "The evidence bundle cannot be used." "Give a `proveil.evidence/v1` file, or a directory as `proveil capture` writes it.";
     140 PinsInvalid "pins_invalid" false 400 2 "The pins cannot be used." "Nothing was sent. Repair or remove the file named in the details; a broken file is never taken for an empty one.";
     // 2xx refused
     201 NonceEchoMismatch "nonce_echo_mismatch" false 403 3 "The attestation answers another challenge than ours." "This can be a replayed answer. Nothing was sent; try again, and treat a repeat as an attack.";

@@ -3,6 +3,7 @@
 //! Owns their file and wire forms and size limits. Nothing here is verified; `attest` does that.
 
 mod nvidia;
+mod nvidia_file;
 mod snp;
 mod tdx;
 

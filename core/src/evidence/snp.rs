@@ -3,11 +3,14 @@
 
 use crate::claims::{Product, TcbParts};
 use crate::error::{Code, Error, Result};
+use crate::http::{BaseUrl, HttpRequest, Method};
 use crate::limits::{CERTIFICATE_MAX_BYTES, CHAIN_MAX_BYTES, CRL_MAX_BYTES};
 use crate::pki::{Certificate, pem};
 use crate::wire::der::{self, Der};
 use crate::wire::{Reader, hex};
 
+/// AMD's key distribution service.
+const KDS: &str = "https://kdsintf.amd.com";
 /// The check that failures of this module name.
 const FORMAT: &str = "snp.endorsements.format";
 /// Length of one entry of a certificate table.
@@ -235,6 +238,21 @@ impl KdsRequests {
     /// For a cloud provider's key.
     pub fn provider(product: Product) -> KdsRequests {
         KdsRequests::of_kind("vlek", product)
+    }
+
+    /// The requests, to AMD's service or a mirror of it: issuer and root, the revocation list, and the chip's certificate, if there is
+    /// one to ask for. Each answer is a file for [`SnpEndorsements::add_file`].
+    pub fn http(&self, mirror: Option<&BaseUrl>) -> (HttpRequest, HttpRequest, Option<HttpRequest>) {
+        let base = mirror.map_or(KDS, BaseUrl::as_str);
+        let request = |path: &String, purpose: &'static str, limit: usize| {
+            HttpRequest::new(Method::Get, format!("{base}{path}"), purpose, limit)
+                .header("accept-encoding", "identity")
+        };
+        (
+            request(&self.cert_chain, "AMD issuer certificates", CHAIN_MAX_BYTES),
+            request(&self.crl, "AMD revocation list", CRL_MAX_BYTES),
+            self.vcek.as_ref().map(|path| request(path, "AMD chip certificate", CERTIFICATE_MAX_BYTES)),
+        )
     }
 
     fn of_kind(kind: &str, product: Product) -> KdsRequests {

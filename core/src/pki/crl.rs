@@ -30,14 +30,15 @@ pub struct RevocationList {
 
 impl RevocationList {
     /// Parses a list of at most 4 MiB and 200,000 entries and checks that `issuer` signed it and may do so. The list must be
-    /// complete and direct: no critical extension, a number, a next update.
+    /// complete and direct: no critical extension, a next update. RFC 5280 5.2.3 makes its issuer number it and asks nothing of its
+    /// reader; a list without a number counts as older than any that has one.
     pub fn verify(bytes: &[u8], issuer: &Authority) -> Result<RevocationList, Problem> {
         if bytes.len() > CRL_MAX_BYTES {
             return Err(Problem::Malformed);
         }
         let signed = Signed::split(bytes).ok_or(Problem::Malformed)?;
         let mut tbs = Der::new(signed.content);
-        // Version 2 is encoded as 1; version 1 has no number and is not accepted.
+        // Version 2 is encoded as 1; version 1 cannot say that it is complete and is not accepted.
         if tbs.unsigned(der::INTEGER) != Some(1) {
             return Err(Problem::Malformed);
         }
@@ -65,7 +66,7 @@ impl RevocationList {
                 serials.push(serial);
             }
         }
-        let number = extensions(&mut tbs, issuer)?;
+        let number = if tbs.is_empty() { Vec::new() } else { extensions(&mut tbs, issuer)? };
         if !tbs.is_empty() {
             return Err(Problem::Malformed);
         }
@@ -99,7 +100,7 @@ impl RevocationList {
         self.next_update
     }
 
-    /// CRL number, big-endian, at most 20 bytes, for comparison with a number seen earlier.
+    /// CRL number, big-endian, at most 20 bytes, for comparison with a number seen earlier; empty when it has none.
     pub fn number(&self) -> &[u8] {
         &self.number
     }
@@ -111,10 +112,13 @@ fn time(tbs: &mut Der<'_>) -> Option<u64> {
     if rest.is_empty() { u64::try_from(time.timestamp()).ok() } else { None }
 }
 
-/// Reads the extensions; gives the list's number.
+/// Reads the extensions; gives the list's number, empty when it has none.
 fn extensions(tbs: &mut Der<'_>, issuer: &Authority) -> Result<Vec<u8>, Problem> {
     let mut wrapper = tbs.inside(EXTENSIONS).ok_or(Problem::Malformed)?;
     let mut list = wrapper.inside(der::SEQUENCE).ok_or(Problem::Malformed)?;
+    if list.is_empty() {
+        return Err(Problem::Malformed);
+    }
     let mut seen: Vec<&[u8]> = Vec::new();
     let mut number = None;
     while !list.is_empty() {
@@ -143,5 +147,5 @@ fn extensions(tbs: &mut Der<'_>, issuer: &Authority) -> Result<Vec<u8>, Problem>
     if !wrapper.is_empty() {
         return Err(Problem::Malformed);
     }
-    number.ok_or(Problem::Malformed)
+    Ok(number.unwrap_or_default())
 }

@@ -312,7 +312,13 @@ fn defects_of_revocation_lists() {
             Err(Problem::Name),
         ),
         ("version 1", List::good().with(|l| l.version.clear()), Err(Problem::Malformed)),
-        ("no number", List::good().with(|l| drop(l.extensions.remove(0))), Err(Problem::Malformed)),
+        ("no number", List::good().with(|l| drop(l.extensions.remove(0))), Ok(())),
+        (
+            "number of another kind",
+            List::good().with(|l| l.extensions[0] = extension(CRL_NUMBER, false, &[4, 1, 9])),
+            Err(Problem::Malformed),
+        ),
+        ("no extensions", List::good().with(|l| l.extensions.clear()), Err(Problem::Malformed)),
         ("no next update", List::good().with(|l| l.next_update = None), Err(Problem::Malformed)),
         ("inner algorithm", List::good().with(|l| l.inner = SHA384), Err(Problem::Algorithm)),
         (
@@ -341,6 +347,8 @@ fn defects_of_revocation_lists() {
         assert_eq!(list.revokes(Serial::new(serial).unwrap()), revoked, "{serial:02x?}");
     }
     assert_eq!(list.number().last(), Some(&9));
+    let unnumbered = List::good().with(|l| drop(l.extensions.remove(0))).signed(&key);
+    assert!(RevocationList::verify(&unnumbered, &root).unwrap().number() < list.number());
     for length in 0..der.len() {
         assert!(RevocationList::verify(&der[..length], &root).is_err(), "cut at {length}");
     }

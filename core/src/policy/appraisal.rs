@@ -323,24 +323,37 @@ impl<'p> Appraisal<'p> {
         }
     }
 
-    /// Level of a verified appraisal (attestation.md 4.3): each step needs the one before.
+    /// Level of a verified appraisal (attestation.md 4.3): each step needs the one before. Of several enclaves, the least proven counts.
     fn level(&self) -> Level {
         let group_passes = |group| {
             let mut checks = self.checks.iter().filter(|check| check.group() == group).peekable();
             checks.peek().is_some() && checks.all(|check| check.outcome() == Outcome::Pass)
         };
-        let passes =
-            |id| self.checks.iter().any(|check| check.id() == id && check.outcome() == Outcome::Pass);
+        // The scopes of those enclaves that have this check at all.
+        let scopes = |id: &'static str| {
+            let scope = move |check: &'_ Check| check.id().strip_suffix(id).map(str::to_owned);
+            let scopes: Vec<String> = self.checks.iter().filter_map(scope).collect();
+            if scopes.is_empty() { vec![String::new()] } else { scopes }
+        };
+        let in_all = |scopes: &[String], ids: &[&str]| {
+            scopes.iter().all(|scope| ids.iter().any(|id| self.passed(scope, id)))
+        };
+        let enclaves = scopes("quote.present");
+        let with_devices = scopes("gpu.missing");
+        let passes = |id| in_all(&enclaves, &[id]);
         // For bare evidence the expected report data stands for key and challenge: the caller made it from them.
-        let bound =
-            (group_passes(Group::Freshness) && group_passes(Group::KeyBinding)) || passes("snp.report_data");
+        let bound = (group_passes(Group::Freshness) && group_passes(Group::KeyBinding))
+            || passes("snp.report_data")
+            || passes("tdx.policy.report_data");
         if !(bound && (passes("tdx.quote_signature") || passes("snp.signature"))) {
             Level::L0
         } else if !group_passes(Group::Hardware) {
             Level::L1
         } else if !passes("software.reference") {
             Level::L2
-        } else if !((passes("gpu.measurements") || passes("gpu.nras.claims")) && passes("gpu.bound")) {
+        } else if !(in_all(&with_devices, &["gpu.measurements", "gpu.nras.claims"])
+            && in_all(&with_devices, &["gpu.bound"]))
+        {
             Level::L3
         } else {
             Level::L4

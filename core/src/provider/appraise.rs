@@ -1,8 +1,9 @@
 //! Judges evidence that was captured earlier, without network (users.md: offline check).
 
 use super::{Provider, venice};
+use crate::appraise::gpu::NotFetched;
 use crate::attest::TrustRoots;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evidence::{GpuEndorsements, TdxCollateral};
 use crate::policy::Policy;
 use crate::report::Report;
@@ -41,21 +42,83 @@ pub fn appraise_endorsed(
     roots: &TrustRoots,
     at: u64,
 ) -> (Report, Result<()>) {
-    match input.provider {
-        Provider::Venice => {
-            let appraised = venice::appraise::appraise(&venice::appraise::Input {
-                response: input.response,
-                nonce: &input.nonce,
-                model: input.model,
-                base_url: input.provider.default_base_url(),
+    judge(
+        input.provider,
+        &venice::appraise::Input {
+            response: input.response,
+            nonce: &input.nonce,
+            model: input.model,
+            base_url: input.provider.default_base_url(),
+            policy,
+            roots,
+            collateral: input.collateral,
+            collateral_failure: None,
+            endorsements,
+            not_fetched: &NotFetched::NOTHING,
+            pin: None,
+            at,
+            recheck: None,
+        },
+    )
+}
+
+/// Everything that the appraisal of an endpoint used, so that it can be made again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderEvidence {
+    /// The provider.
+    pub provider: Provider,
+    /// The model that was asked for; `None` leaves that check out.
+    pub model: Option<String>,
+    /// Where the provider was reached, as reports show it.
+    pub base_url: String,
+    /// The 32-byte challenge that was sent.
+    pub nonce: [u8; 32],
+    /// The provider's attestation answer, exactly as received.
+    pub response: Vec<u8>,
+    /// Vendor collateral that was at hand, fetched or kept.
+    pub collateral: Vec<TdxCollateral>,
+    /// Why collateral that was missing could not be fetched.
+    pub collateral_failure: Option<Error>,
+    /// What NVIDIA said about the GPUs.
+    pub endorsements: GpuEndorsements,
+    /// What of it was asked for and could not be had.
+    pub not_fetched: NotFetched,
+}
+
+impl ProviderEvidence {
+    /// Appraises it as of `at`, as [`appraise`] does.
+    pub(crate) fn appraise(
+        &self,
+        policy: &Policy,
+        roots: &TrustRoots,
+        at: u64,
+        recheck: String,
+    ) -> (Report, Result<()>) {
+        judge(
+            self.provider,
+            &venice::appraise::Input {
+                response: &self.response,
+                nonce: &self.nonce,
+                model: self.model.as_deref(),
+                base_url: &self.base_url,
                 policy,
                 roots,
-                collateral: input.collateral,
-                collateral_failure: None,
-                endorsements,
+                collateral: &self.collateral,
+                collateral_failure: self.collateral_failure.as_ref(),
+                endorsements: &self.endorsements,
+                not_fetched: &self.not_fetched,
                 pin: None,
                 at,
-            });
+                recheck: Some(recheck),
+            },
+        )
+    }
+}
+
+fn judge(provider: Provider, input: &venice::appraise::Input<'_>) -> (Report, Result<()>) {
+    match provider {
+        Provider::Venice => {
+            let appraised = venice::appraise::appraise(input);
             (appraised.report, appraised.accepted.map(drop))
         }
     }

@@ -8,14 +8,14 @@ use crate::attest::TrustRoots;
 use crate::crypto::SecureRandom;
 use crate::endpoint::Outcome;
 use crate::error::Result;
-use crate::evidence::TdxCollateral;
+use crate::evidence::{GpuEndorsements, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
 use crate::pin::{Difference, Pin, Software};
 use crate::policy::Policy;
 use crate::secret::SecretText;
 
-use super::Provider;
 use super::venice::VeniceExchange;
+use super::{Provider, ProviderEvidence};
 
 /// What to verify, and by which rules.
 #[derive(Debug)]
@@ -28,6 +28,9 @@ pub struct ExchangeConfig {
     pub base_url: Option<BaseUrl>,
     /// Where Intel-style collateral is fetched; `None` for Intel's service.
     pub collateral_url: Option<BaseUrl>,
+    /// Where NVIDIA's manifests, OCSP answers and attestation service are reached; `None` for NVIDIA's hosts. Asked only where the
+    /// policy requires what they say.
+    pub nvidia_url: Option<BaseUrl>,
     /// The caller's API key; sent to `base_url` only.
     pub api_key: SecretText,
     /// What must hold.
@@ -36,6 +39,9 @@ pub struct ExchangeConfig {
     pub roots: TrustRoots,
     /// Collateral already at hand. It is verified like fetched collateral and fetched anew only when it does not fit.
     pub collateral: Vec<TdxCollateral>,
+    /// What NVIDIA said earlier, one set for each exchange that fetched some. What the policy requires is taken from here where it
+    /// verifies and is still good; a set of OCSP answers is taken as a whole or not at all, tokens never, their key list is.
+    pub endorsements: Vec<GpuEndorsements>,
     /// A recent answer of the provider's model list (at most an hour old), to save a request.
     pub model_list: Option<Vec<u8>>,
 }
@@ -101,6 +107,17 @@ impl Exchange {
         self.state.fetched_collateral()
     }
 
+    /// What NVIDIA said on the way, for the host's cache; empty when nothing had to be asked. It is signed, and verified again on every
+    /// use. It names the devices.
+    pub fn fetched_endorsements(&self) -> &GpuEndorsements {
+        self.state.fetched_endorsements()
+    }
+
+    /// Everything that NVIDIA said and the outcome rests on, at hand or fetched.
+    pub fn used_endorsements(&self) -> &GpuEndorsements {
+        self.state.used_endorsements()
+    }
+
     /// The model list that was fetched on the way, for the host's cache.
     pub fn fetched_model_list(&self) -> Option<&[u8]> {
         self.state.fetched_model_list()
@@ -109,5 +126,16 @@ impl Exchange {
     /// What an offline re-check needs, once the outcome is there: the provider's answer and our challenge.
     pub fn evidence(&self) -> Option<(&[u8], &[u8; 32])> {
         self.state.evidence()
+    }
+
+    /// Everything that the appraisal used, once the outcome is there, and when it was made.
+    /// [`crate::bundle::EvidenceBundle::of_exchange`] keeps it with the rules.
+    pub fn capture(&self) -> Option<(ProviderEvidence, u64)> {
+        self.state.capture()
+    }
+
+    /// What is judged by.
+    pub fn rules(&self) -> (&Policy, &TrustRoots) {
+        self.state.rules()
     }
 }

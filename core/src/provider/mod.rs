@@ -1,13 +1,14 @@
 //! Providers: which bytes go where. Quote parsing, chains, sealing and framing are shared parts above this module.
 
 mod appraise;
+mod endorsements;
 mod exchange;
 mod inspect;
 mod node;
 mod reports;
 pub mod venice;
 
-pub use appraise::{EvidenceInput, appraise, appraise_endorsed};
+pub use appraise::{EvidenceInput, ProviderEvidence, appraise, appraise_endorsed};
 pub use exchange::{Exchange, ExchangeConfig, Step};
 pub use inspect::{INSPECT_KINDS, inspect, open_field, opener_for_key, seal_field};
 pub use reports::{RecordedReport, ReportShape, appraise_report};

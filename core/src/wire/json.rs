@@ -116,6 +116,50 @@ impl Json {
         out
     }
 
+    /// The same for people: members in order, two spaces for each level, no line end after the value.
+    pub fn to_pretty(&self) -> String {
+        let mut out = String::new();
+        self.write_pretty(&mut out, 0);
+        out
+    }
+
+    fn write_pretty(&self, out: &mut String, depth: usize) {
+        let inner = depth.saturating_add(1);
+        let line = |out: &mut String, depth: usize| {
+            out.push('\n');
+            out.push_str(&"  ".repeat(depth));
+        };
+        match self {
+            Json::Array(elements) if !elements.is_empty() => {
+                out.push('[');
+                for (i, element) in elements.iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    line(out, inner);
+                    element.write_pretty(out, inner);
+                }
+                line(out, depth);
+                out.push(']');
+            }
+            Json::Object(members) if !members.is_empty() => {
+                out.push('{');
+                for (i, (name, value)) in members.iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    line(out, inner);
+                    write_string(name, out);
+                    out.push_str(": ");
+                    value.write_pretty(out, inner);
+                }
+                line(out, depth);
+                out.push('}');
+            }
+            _ => self.write(out, false),
+        }
+    }
+
     fn write(&self, out: &mut String, sorted: bool) {
         match self {
             Json::Null => out.push_str("null"),
@@ -383,6 +427,11 @@ mod tests {
     fn forms() {
         let value = Json::parse(b"{\"b\": [1, true, null], \"a\": \"x\\n\\u0001\\u00e4/\"}").unwrap();
         assert_eq!(value.to_compact(), "{\"b\":[1,true,null],\"a\":\"x\\n\\u0001\u{e4}/\"}");
+        assert_eq!(
+            value.to_pretty(),
+            "{\n  \"b\": [\n    1,\n    true,\n    null\n  ],\n  \"a\": \"x\\n\\u0001\u{e4}/\"\n}"
+        );
+        assert_eq!(Json::parse(b"[{}, []]").unwrap().to_pretty(), "[\n  {},\n  []\n]");
         assert_eq!(value.to_canonical(), "{\"a\":\"x\\n\\u0001\u{e4}/\",\"b\":[1,true,null]}");
     }
 

@@ -203,9 +203,11 @@ class Exchange:
         *,
         base_url: str | None = None,
         collateral_url: str | None = None,
+        nvidia_url: str | None = None,
         policy: Policy | None = None,
         trust_roots: TrustRoots | None = None,
         collateral: Document | Iterable[Document] | None = None,
+        endorsements: Document | Iterable[Document] | None = None,
         model_list: Buffer | None = None,
     ) -> Self: ...
     def next(self, at: Time | None = None) -> HttpRequest | Outcome: ...
@@ -214,6 +216,7 @@ class Exchange:
         self, kind: Literal["connect", "timeout", "tls_rule", "too_large", "broken", "cancelled"]
     ) -> None: ...
     def fetched_collateral(self) -> list[str]: ...
+    def fetched_endorsements(self) -> str | None: ...
     def fetched_model_list(self) -> bytes | None: ...
     def evidence(self) -> tuple[bytes, bytes] | None: ...
 
@@ -231,6 +234,7 @@ class ClientHandle:
         *,
         base_url: str | None,
         collateral_url: str | None,
+        nvidia_url: str | None,
         policy: Policy | None,
         trust_roots: TrustRoots | None,
         ca_bundle_pem: bytes | None,

@@ -25,6 +25,7 @@ class Connection(TypedDict, total=False):
 
     base_url: str | None
     collateral_url: str | None
+    nvidia_url: str | None
     ca_bundle: str | os.PathLike[str] | None
     proxy: str | None
     cache_dir: str | os.PathLike[str] | None

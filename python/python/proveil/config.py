@@ -45,6 +45,9 @@ class Config:
     """Where the provider is reached; ``None`` for its public address."""
     collateral_url: str | None = None
     """Where Intel-style collateral is fetched; ``None`` for Intel's service."""
+    nvidia_url: str | None = None
+    """Where NVIDIA's manifests, OCSP answers and attestation service are reached; ``None`` for NVIDIA's hosts. They are asked only
+    where the policy requires what they say."""
     policy: Policy = field(default_factory=Policy.standard)
     trust_roots: TrustRoots | None = None
     """Whose signatures count; ``None`` for the pinned vendor roots."""
@@ -73,6 +76,7 @@ class Config:
             "provider": self.provider,
             "base_url": self.base_url,
             "collateral_url": self.collateral_url,
+            "nvidia_url": self.nvidia_url,
             "policy": self.policy,
             "trust_roots": self.trust_roots,
             "ca_bundle": self.ca_bundle,
@@ -99,6 +103,7 @@ def client_handle(config: Config | None, **options: Unpack[Options]) -> ClientHa
         _api_key(config),
         base_url=config.base_url,
         collateral_url=config.collateral_url,
+        nvidia_url=config.nvidia_url,
         policy=config.policy,
         trust_roots=config.trust_roots,
         ca_bundle_pem=None if config.ca_bundle is None else _read("ca_bundle", config.ca_bundle),

@@ -248,6 +248,22 @@ impl World {
         RimDocument { id: None, xml }
     }
 
+    /// Every certificate that OCSP says something about, behind these devices and behind manifests, each with its issuer's.
+    fn certificates_behind<'a>(&'a self, devices: &[&'a Gpu]) -> Vec<(&'a Certified, &'a Certified)> {
+        let (nvidia, rim) = (&self.nvidia, &self.rim);
+        let mut pairs: Vec<(&Certified, &Certified)> =
+            devices.iter().map(|device| (&device.boot, &nvidia.provisioner)).collect();
+        pairs.push((&nvidia.provisioner, &nvidia.identity));
+        pairs.push((&nvidia.identity, &nvidia.root));
+        pairs.extend([(&rim.signer, &rim.line), (&rim.line, &rim.product), (&rim.product, &rim.root)]);
+        pairs
+    }
+
+    /// The same of all devices.
+    pub fn certificates_with_status(&self) -> Vec<(&Certified, &Certified)> {
+        self.certificates_behind(&self.gpus.iter().collect::<Vec<&Gpu>>())
+    }
+
     /// Honest OCSP answers about every certificate behind these devices and behind manifests.
     pub fn ocsp_specs(
         &self,
@@ -255,18 +271,11 @@ impl World {
         nonce: &[u8; 32],
         random: &mut Random,
     ) -> Vec<(OcspSpec, EcKey)> {
-        let nvidia = &self.nvidia;
-        let mut pairs: Vec<(&Certified, &Certified)> =
-            devices.iter().map(|device| (&device.boot, &nvidia.provisioner)).collect();
-        pairs.push((&nvidia.provisioner, &nvidia.identity));
-        pairs.push((&nvidia.identity, &nvidia.root));
-        let rim = &self.rim;
-        pairs.extend([(&rim.signer, &rim.line), (&rim.line, &rim.product), (&rim.product, &rim.root)]);
         let answer = |(subject, issuer): (&Certified, &Certified)| {
             let responder = ocsp::responder(issuer, random, self.now);
             (OcspSpec::new(subject, issuer, &responder, nonce, self.now), responder.key)
         };
-        pairs.into_iter().map(answer).collect()
+        self.certificates_behind(devices).into_iter().map(answer).collect()
     }
 
     /// Everything that NVIDIA would say of this world's GPUs: manifests, OCSP answers, a token of its attestation service.

@@ -7,8 +7,13 @@ use proveil_core::error::Code;
 pub enum Stage {
     /// The attestation answer.
     Attestation,
-    /// Vendor collateral.
+    /// Intel's collateral.
     Collateral,
+    /// What NVIDIA says about the GPUs. It is fetched only by a policy that requires it: the outcome is that under
+    /// [`Defect::ENDORSED_POLICY`].
+    Endorsements,
+    /// AMD's certificates. Only `verify snp --fetch` asks for them.
+    Kds,
     /// The streamed answer.
     Answer,
     /// HTTP around the answer.
@@ -115,6 +120,40 @@ defects! {
     PckRevoked "pck-revoked" 19 Collateral Fails(Code::PckRevoked), "The platform's certificate is revoked.";
     IntermediateRevoked "intermediate-revoked" 19 Collateral Fails(Code::PckRevoked), "The PCK Platform CA is revoked.";
 
+    RimDown "rim-down" 23 Endorsements Fails(Code::CollateralUnreachable), "The manifest service answers 503.";
+    RimMissing "rim-missing" 23 Endorsements Fails(Code::CollateralMissing), "The manifest service knows no manifest.";
+    RimHtml "rim-html" 23 Endorsements Fails(Code::CollateralMalformed), "A captive portal answers in the manifest service's place.";
+    RimOtherId "rim-other-id" 20 Endorsements Fails(Code::CollateralUnreachable), "The manifest service answers with another manifest than was asked for.";
+    RimOtherVersion "rim-other-version" 20 Endorsements Fails(Code::CollateralMismatch), "The manifest is of another version, correctly signed.";
+    RimOtherValues "rim-other-values" 12 Endorsements Fails(Code::GpuMeasurement), "The GPUs do not measure what their manifests say, as in developer mode.";
+    RimExpired "rim-expired" 16 Endorsements Fails(Code::CollateralExpired), "The signer's certificate of the manifests has ended.";
+    RimBadSignature "rim-bad-signature" 15 Endorsements Fails(Code::CollateralSignature), "A manifest signed by a stranger.";
+    RimLookalikeRoot "rim-lookalike-root" 20 Endorsements Fails(Code::CollateralSignature), "A manifest under another root of the same name.";
+    RimSignerRevoked "rim-signer-revoked" 19 Endorsements Fails(Code::GpuRevoked), "The signer of the manifests is revoked.";
+    OcspDown "ocsp-down" 23 Endorsements Fails(Code::CollateralUnreachable), "The OCSP responder answers 503.";
+    OcspUnknown "ocsp-unknown" 19 Endorsements Fails(Code::CollateralMissing), "The OCSP responder knows none of the certificates.";
+    OcspExpired "ocsp-expired" 19 Endorsements Fails(Code::CollateralExpired), "OCSP answers past their next update.";
+    OcspOtherNonce "ocsp-other-nonce" 19 Endorsements Fails(Code::CollateralMismatch), "OCSP answers to an earlier request.";
+    OcspBadSignature "ocsp-bad-signature" 15 Endorsements Fails(Code::CollateralSignature), "OCSP answers signed by a stranger.";
+    GpuRevoked "gpu-revoked" 19 Endorsements Fails(Code::GpuRevoked), "NVIDIA has revoked the GPUs' certificates.";
+    GpuOnHold "gpu-on-hold" 19 Endorsements Fails(Code::GpuRevoked), "NVIDIA has put the GPUs' certificates on hold.";
+    NrasDown "nras-down" 23 Endorsements Fails(Code::CollateralUnreachable), "NVIDIA's attestation service answers 503.";
+    NrasRefuses "nras-refuses" 12 Endorsements Fails(Code::NrasRefused), "NVIDIA's attestation service does not call the evidence right.";
+    NrasOtherNonce "nras-other-nonce" 1 Endorsements Fails(Code::NrasToken), "A genuine token for an earlier nonce.";
+    NrasOtherDevice "nras-other-device" 12 Endorsements Fails(Code::NrasToken), "A genuine token about other GPUs.";
+    NrasExpired "nras-expired" 14 Endorsements Fails(Code::CollateralExpired), "A token that has ended.";
+    NrasUnknownKey "nras-unknown-key" 14 Endorsements Fails(Code::NrasToken), "A token that names a key which the key list does not have.";
+    NrasAlgorithm "nras-algorithm" 14 Endorsements Fails(Code::NrasToken), "A token that says it needs no signature.";
+    NrasBadSignature "nras-bad-signature" 14 Endorsements Fails(Code::NrasToken), "A token signed by a stranger.";
+    NrasLookalike "nras-lookalike" 20 Endorsements Fails(Code::NrasToken), "A key list certified by another authority of the same name.";
+    JwksDown "jwks-down" 23 Endorsements Fails(Code::CollateralUnreachable), "The key list of NVIDIA's attestation service cannot be had.";
+
+    KdsDown "kds-down" 23 Kds Fails(Code::CollateralUnreachable), "AMD's key distribution service answers 503.";
+    KdsLimited "kds-limited" 23 Kds Fails(Code::CollateralUnreachable), "AMD's key distribution service answers every request with 429.";
+    KdsLimitedTwice "kds-limited-twice" 23 Kds Works, "AMD's key distribution service answers the first two requests with 429.";
+    KdsHtml "kds-html" 23 Kds Fails(Code::CollateralMalformed), "A captive portal answers in the key distribution service's place.";
+    KdsOtherChip "kds-other-chip" 20 Kds Fails(Code::SnpSignature), "The certificate of another chip.";
+
     PlaintextDelta "plaintext-delta" 36 Answer Fails(Code::PlaintextDowngrade), "One piece of the answer is in clear.";
     PlaintextAnswer "plaintext-answer" 36 Answer Fails(Code::PlaintextDowngrade), "The whole answer is in clear.";
     PlaintextToolCall "plaintext-tool-call" 36 Answer Fails(Code::PlaintextDowngrade), "A tool call in clear within an encrypted answer.";
@@ -199,6 +238,10 @@ impl Defect {
     pub const fn description(self) -> &'static str {
         self.row().4
     }
+
+    /// A policy that asks for everything that NVIDIA says.
+    pub const ENDORSED_POLICY: &str =
+        r#"{"schema":"proveil.policy/v1","gpu":{"require_rim":true,"require_ocsp":true,"nras":"required"}}"#;
 
     /// True when nothing is wrong and a client must carry on.
     pub const fn is_benign(self) -> bool {

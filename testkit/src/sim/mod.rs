@@ -3,6 +3,7 @@
 //!
 //! The key is made inside, prompts are really opened, answers are really sealed; only the model is missing.
 
+mod amd;
 mod attestation;
 mod chat;
 mod collateral;
@@ -11,6 +12,7 @@ mod defect;
 pub mod envelope;
 mod hold;
 pub mod models;
+mod nvidia;
 mod record;
 mod reply;
 mod server;
@@ -18,10 +20,12 @@ mod signature;
 mod stream;
 pub mod text;
 
+pub use amd::AmdMachine;
 pub use attestation::Attestation;
 pub use collateral::collateral;
 pub use config::{QuoteEncoding, Shape, SignatureHash, SignatureText, SimConfig};
 pub use defect::{Defect, Outcome, Stage};
 pub use hold::HeldAnswer;
+pub use nvidia::{ServiceAnswer, nvidia_answer};
 pub use record::{OpenedMessage, Recorded, RecordedRequest};
 pub use server::{API_PATH, ATTESTATION_PATH, CHAT_PATH, Simulator};

@@ -1,8 +1,8 @@
-//! The running simulator: one HTTP server on loopback with the provider's API and the collateral endpoints on the same port.
+//! The running simulator: one HTTP server on loopback with the provider's API and the vendors' services on the same port.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -13,6 +13,9 @@ use axum::http::request::Parts;
 use axum::serve::ListenerExt;
 use tokio::runtime::Runtime;
 
+use proveil_core::claims::Product;
+
+use super::amd::AmdMachine;
 use super::attestation::Attestation;
 use super::config::SimConfig;
 use super::defect::Defect;
@@ -21,7 +24,7 @@ use super::models::{self, MODELS};
 use super::record::{OpenedMessage, Recorded, RecordedRequest};
 use super::reply::{Reply, query_value};
 use super::signature::Signed;
-use super::{chat, collateral, signature};
+use super::{chat, collateral, nvidia, signature};
 use crate::forge::{EnclaveKey, Random, World, WorldSpec};
 
 /// Path of the API.
@@ -62,6 +65,7 @@ impl Simulator {
             defects: config.defects.iter().copied().collect(),
             keys,
             attestations: 0,
+            limited: 0,
             rotated: false,
             recorded: Recorded::default(),
             signatures: VecDeque::new(),
@@ -71,7 +75,8 @@ impl Simulator {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let shared = Arc::new(Shared { world, config, relay, inner: Mutex::new(inner) });
+        let shared =
+            Arc::new(Shared { world, config, relay, amd: OnceLock::new(), inner: Mutex::new(inner) });
         let app = Router::new().fallback(handle).with_state(Arc::clone(&shared));
         let listener = {
             let _context = runtime.enter();
@@ -91,6 +96,27 @@ impl Simulator {
     /// Base URL of the collateral endpoints: `http://127.0.0.1:<port>`.
     pub fn collateral_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Base URL of NVIDIA's services: `http://127.0.0.1:<port>`.
+    pub fn nvidia_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Base URL of AMD's key distribution service: `http://127.0.0.1:<port>`. From the first call on it serves the certificates of
+    /// [`Simulator::amd_machine`].
+    pub fn kds_url(&self) -> String {
+        self.amd_machine();
+        format!("http://{}", self.address)
+    }
+
+    /// A machine with AMD's processor, made at the first call: its report and the roots to trust. It has nothing to do with the
+    /// provider's enclave.
+    pub fn amd_machine(&self) -> &AmdMachine {
+        let shared = &self.shared;
+        shared
+            .amd
+            .get_or_init(|| AmdMachine::generate(Product::Genoa, &mut shared.random(), shared.world.now))
     }
 
     /// Port on 127.0.0.1.
@@ -123,6 +149,7 @@ impl Simulator {
         let mut inner = self.shared.lock();
         inner.defects = defects.iter().copied().collect();
         inner.attestations = 0;
+        inner.limited = 0;
         inner.rotated = false;
     }
 
@@ -193,6 +220,7 @@ pub(super) struct Shared {
     pub(super) world: World,
     pub(super) config: SimConfig,
     relay: EnclaveKey,
+    amd: OnceLock<AmdMachine>,
     inner: Mutex<Inner>,
 }
 
@@ -201,6 +229,8 @@ struct Inner {
     defects: BTreeSet<Defect>,
     keys: Vec<(&'static str, EnclaveKey)>,
     attestations: u32,
+    /// Requests that AMD's service refused for their rate.
+    limited: u32,
     rotated: bool,
     recorded: Recorded,
     signatures: VecDeque<Signed>,
@@ -316,6 +346,16 @@ impl Shared {
         Reply::json(200, &answer.to_text(&mut self.random()))
     }
 
+    /// The rate limit of AMD's service, where a defect says that it is reached.
+    fn limits_kds(&self, path: &str) -> bool {
+        let mut inner = self.lock();
+        let limits = path.starts_with("/vcek/")
+            && inner.defects.contains(&Defect::KdsLimitedTwice)
+            && inner.limited < 2;
+        inner.limited = inner.limited.saturating_add(u32::from(limits));
+        limits
+    }
+
     fn signature(&self, query: &str) -> Reply {
         let id = query_value(query, "request_id").unwrap_or_default();
         let inner = self.lock();
@@ -329,6 +369,19 @@ impl Shared {
         let is_get = parts.method == axum::http::Method::GET;
         if is_get && let Some(reply) = collateral::respond(&self.world, &self.defects(), path, query) {
             return (reply, None);
+        }
+        let defects = self.defects();
+        if self.amd.get().is_some() && self.limits_kds(path) {
+            return (Reply::new(429, "text/plain", Vec::new()).header("retry-after", "2"), None);
+        }
+        let vendor = if nvidia::is_served(path) {
+            nvidia::nvidia_answer(&self.world, &defects, &mut self.random(), path, body)
+        } else {
+            self.amd.get().and_then(|machine| machine.respond(&defects, path))
+        };
+        if let Some((status, kind, body)) = vendor {
+            let reply = Reply::new(status, kind, body);
+            return (if status == 429 { reply.header("retry-after", "2") } else { reply }, None);
         }
         let Some(endpoint) = path.strip_prefix(API_PATH) else {
             return (Reply::error(404, "Not found"), None);

@@ -8,7 +8,7 @@ use proveil_core::endpoint::{Event, Opener};
 use proveil_core::evidence::TdxCollateral;
 use proveil_core::http::{HttpRequest, HttpResponse, ResponseHead, TransportFailure};
 use proveil_testkit::forge::{Collateral, EnclaveKey, Random, World, WorldSpec};
-use proveil_testkit::sim::{Attestation, Defect, QuoteEncoding, Shape, collateral, models};
+use proveil_testkit::sim::{Attestation, Defect, QuoteEncoding, Shape, collateral, models, nvidia_answer};
 
 use super::{Host, NOW, Setup};
 
@@ -104,6 +104,9 @@ impl Local<'_> {
                 self.scene.answer(self.shape, self.encoding, self.quote_version, &self.defects, nonce);
             return plain(answer.into_bytes());
         }
+        if purpose.starts_with("NVIDIA ") {
+            return self.nvidia(request);
+        }
         let served = match &self.collateral {
             Some(collateral) => collateral.clone(),
             None => collateral(&self.scene.world, &self.defects),
@@ -125,6 +128,25 @@ impl Local<'_> {
             "Intel root revocation list" => plain(served.root_ca_crl),
             other => panic!("unexpected request: {other}"),
         }
+    }
+}
+
+impl Local<'_> {
+    /// NVIDIA's services under their own names.
+    fn nvidia(&self, request: &HttpRequest) -> HttpResponse {
+        let (host, path) =
+            request.url().strip_prefix("https://").unwrap().split_once('/').unwrap_or_default();
+        let path = if request.purpose() == "NVIDIA OCSP" {
+            assert_eq!(request.url(), "https://ocsp.ndis.nvidia.com");
+            "/ocsp".to_owned()
+        } else {
+            assert!(["rim.attestation.nvidia.com", "nras.attestation.nvidia.com"].contains(&host), "{host}");
+            format!("/{path}")
+        };
+        let mut random = Random::from_seed([33; 32]);
+        let (status, _, body) =
+            nvidia_answer(&self.scene.world, &self.defects, &mut random, &path, request.body()).unwrap();
+        HttpResponse::new(ResponseHead::new(status, []), body)
     }
 }
 

@@ -25,7 +25,9 @@ pub fn simulator(change: impl FnOnce(&mut SimConfig)) -> Simulator {
 /// Under the simulator's roots.
 pub fn setup(sim: &Simulator) -> Setup {
     let roots = TrustRoots::from_json(sim.trust_roots_json().as_bytes()).unwrap();
-    Setup::new(&sim.base_url(), Some(&sim.collateral_url()), roots)
+    let mut setup = Setup::new(&sim.base_url(), Some(&sim.collateral_url()), roots);
+    setup.nvidia_url = Some(sim.nvidia_url());
+    setup
 }
 
 pub struct Loopback {

@@ -20,7 +20,7 @@ use proveil_core::attest::TrustRoots;
 use proveil_core::endpoint::{
     Event, Opener, Outcome, Receipt, SignatureVerdict, TextField, VerifiedEndpoint,
 };
-use proveil_core::evidence::TdxCollateral;
+use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
 use proveil_core::limits::{ATTESTATION_ATTEMPTS, REVERIFICATIONS_PER_REQUEST};
 use proveil_core::policy::Policy;
@@ -60,9 +60,11 @@ pub struct Setup {
     pub model: String,
     pub base_url: String,
     pub collateral_url: Option<String>,
+    pub nvidia_url: Option<String>,
     pub policy: Policy,
     pub roots: TrustRoots,
     pub collateral: Vec<TdxCollateral>,
+    pub endorsements: Vec<GpuEndorsements>,
     pub at: u64,
     pub random: Random,
 }
@@ -74,9 +76,11 @@ impl Setup {
             model: MODEL.to_owned(),
             base_url: base_url.to_owned(),
             collateral_url: collateral_url.map(str::to_owned),
+            nvidia_url: None,
             policy: Policy::standard(),
             roots,
             collateral: Vec::new(),
+            endorsements: Vec::new(),
             at: NOW,
             random: Random::from_seed([77; 32]),
         }
@@ -93,6 +97,8 @@ impl Setup {
             policy: self.policy.clone(),
             roots: self.roots.clone(),
             collateral: self.collateral.clone(),
+            endorsements: self.endorsements.clone(),
+            nvidia_url: self.nvidia_url.as_ref().map(url),
             model_list: None,
         };
         Exchange::new(config, &mut self.random)

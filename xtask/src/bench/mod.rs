@@ -1,10 +1,11 @@
-//! `cargo xtask bench`: every figure that issue 2 sets a target for, as a table or JSON.
+//! `cargo xtask bench`: every figure that has a target, as a table or JSON.
 //!
 //! Owns what is done in which order and the form of the result. The core is measured by the package `proveil-bench`; `languages`
 //! adds C, Python and Node, `artefacts` sizes and build time. Those need what other commands build, and say so when it is missing.
 
 mod artefacts;
 mod languages;
+mod peers;
 mod row;
 
 use std::path::Path;
@@ -37,6 +38,7 @@ pub fn run(root: &Path, evidence: &Path, options: Options) -> Result<(), String>
     let target = target_dir(root);
     if options.prepare {
         artefacts::prepare(root)?;
+        peers::prepare(root, &target)?;
     }
     run_program(root, &cargo(), ["build", "--quiet", "--release", "--package", "proveil-bench"])?;
     let bench = target.join("release").join(format!("proveil-bench{}", std::env::consts::EXE_SUFFIX));
@@ -44,6 +46,7 @@ pub fn run(root: &Path, evidence: &Path, options: Options) -> Result<(), String>
 
     let mut rows = read_rows(&output(Command::new(&bench).arg("rows").arg(evidence))?)?;
     rows.extend(read_rows(&output(&mut Command::new(memory))?)?);
+    rows.extend(peers::rows(&target)?);
     rows.extend(languages::rows(root, &target, &bench)?);
     rows.extend(artefacts::rows(root, &target, options.build)?);
     let table = Table(rows);

@@ -18,23 +18,21 @@ use super::{Got, Group, Row};
 struct Case {
     kind: String,
     response: Json,
+    /// The list of instances, where the provider has one.
+    instances: Option<Json>,
     collateral: Vec<TdxCollateral>,
     nonce: [u8; 32],
     at: u64,
 }
 
-/// Judges every case whose provider is known; the others are left out and counted by [`not_judged`].
+/// Judges every case.
 pub fn judge(library: &Library) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
-    for sample in library.samples().iter().filter(|sample| is_known(sample)) {
+    for sample in library.samples() {
         rows.push(row(Group::Sample, sample, &open(library, sample)?)?);
     }
     for mutation in library.mutations() {
-        let base = library.sample(text(mutation, "base")?)?;
-        if !is_known(base) {
-            continue;
-        }
-        let mut case = open(library, base)?;
+        let mut case = open(library, library.sample(text(mutation, "base")?)?)?;
         for operation in mutation.get("ops").and_then(Json::as_array).unwrap_or_default() {
             apply(library, &mut case, operation)
                 .map_err(|error| format!("{}: {error}", text(mutation, "id").unwrap_or_default()))?;
@@ -42,24 +40,6 @@ pub fn judge(library: &Library) -> Result<Vec<Row>, String> {
         rows.push(row(Group::Mutation, mutation, &case)?);
     }
     Ok(rows)
-}
-
-/// What is in the library and cannot be judged, one line per provider.
-pub fn not_judged(library: &Library) -> Vec<String> {
-    let unknown = library.samples().iter().filter(|sample| !is_known(sample));
-    unknown
-        .map(|sample| {
-            let id = text(sample, "id").unwrap_or_default();
-            let of_sample = |mutation: &&Json| text(mutation, "base") == Ok(id);
-            let mutations = library.mutations().iter().filter(of_sample).count();
-            let kind = text(sample, "kind").unwrap_or_default();
-            format!("composite {id}: not judged, provider kind {kind} ({mutations} mutations)")
-        })
-        .collect()
-}
-
-fn is_known(sample: &Json) -> bool {
-    matches!(text(sample, "kind"), Ok("venice" | "near_gateway" | "nanogpt" | "dstack"))
 }
 
 fn open(library: &Library, sample: &Json) -> Result<Case, String> {
@@ -77,6 +57,10 @@ fn open(library: &Library, sample: &Json) -> Result<Case, String> {
     Ok(Case {
         kind: text(sample, "kind")?.to_owned(),
         response: parse(&library.file(sample, "response")?)?,
+        instances: match sample.get("files").and_then(|files| files.get("instances")) {
+            Some(_) => Some(parse(&library.file(sample, "instances")?)?),
+            None => None,
+        },
         collateral,
         nonce,
         at: number(sample, "verify_time")?,
@@ -85,7 +69,7 @@ fn open(library: &Library, sample: &Json) -> Result<Case, String> {
 
 fn row(group: Group, source: &Json, case: &Case) -> Result<Row, String> {
     let expected = expected(source)?;
-    let reasons = failures(&appraised(case));
+    let reasons = failures(&appraised(case)?);
     let got = match reasons.first() {
         None => Got::Accept(None),
         // Several checks can fail for one change; any that the library lists is right.
@@ -97,7 +81,7 @@ fn row(group: Group, source: &Json, case: &Case) -> Result<Row, String> {
     Ok(Row { group, id: text(source, "id")?.to_owned(), expected, got, differences: Vec::new() })
 }
 
-fn appraised(case: &Case) -> Report {
+fn appraised(case: &Case) -> Result<Report, String> {
     let response = case.response.to_compact();
     let roots = TrustRoots::vendors();
     let policy = Policy::standard();
@@ -110,19 +94,24 @@ fn appraised(case: &Case) -> Report {
                 nonce: case.nonce,
                 collateral: &case.collateral,
             };
-            return appraise(&input, &policy, &roots, case.at).0;
+            return Ok(appraise(&input, &policy, &roots, case.at).0);
         }
         "near_gateway" => ReportShape::NearGateway,
         "dstack" => ReportShape::DstackGuest,
-        _ => ReportShape::Node,
+        "nanogpt" => ReportShape::Node,
+        "chutes" => ReportShape::Chutes,
+        "tinfoil_v3" => ReportShape::TinfoilV3,
+        other => return Err(format!("unknown provider kind {other}")),
     };
+    let instances = case.instances.as_ref().map(Json::to_compact);
     let recorded = RecordedReport {
         shape,
         response: response.as_bytes(),
+        instances: instances.as_deref().map(str::as_bytes),
         nonce: case.nonce,
         collateral: &case.collateral,
     };
-    appraise_report(&recorded, &policy, &roots, case.at).0
+    Ok(appraise_report(&recorded, &policy, &roots, case.at).0)
 }
 
 /// The reason codes of the enforced checks that did not pass, in order, in the library's words.
@@ -137,6 +126,11 @@ fn failures(report: &Report) -> Vec<String> {
 
 /// The library calls every failure of a quote's own verification `quote`.
 fn library_word(id: &str) -> String {
+    // The library does not say which instance of a deployment it means.
+    let id = id
+        .strip_prefix("instance.")
+        .and_then(|rest| rest.split_once('.'))
+        .map_or(id, |(i, bare)| if i.bytes().all(|byte| byte.is_ascii_digit()) { bare } else { id });
     let scope = ["gateway.", "model."].into_iter().find(|scope| id.starts_with(scope)).unwrap_or_default();
     let bare = id.strip_prefix(scope).unwrap_or(id);
     let word = match bare {
@@ -163,7 +157,7 @@ fn apply(library: &Library, case: &mut Case, operation: &Json) -> Result<(), Str
         }
         "json_set" => {
             let value = operation.get("value").ok_or("no value")?.clone();
-            edit(&mut case.response, &path()?, &mut |slot| {
+            edit(document(case, operation)?, &path()?, &mut |slot| {
                 *slot = value.clone();
                 Ok(())
             })
@@ -171,10 +165,10 @@ fn apply(library: &Library, case: &mut Case, operation: &Json) -> Result<(), Str
         "json_copy" => {
             let source = match operation.get("from_sample").and_then(Json::as_str) {
                 Some(id) => parse(&library.file(library.sample(id)?, "response")?)?,
-                None => case.response.clone(),
+                None => document(case, operation)?.clone(),
             };
             let value = read(&source, &steps(operation, "from")?)?;
-            edit(&mut case.response, &path()?, &mut |slot| {
+            edit(document(case, operation)?, &path()?, &mut |slot| {
                 *slot = value.clone();
                 Ok(())
             })
@@ -182,11 +176,11 @@ fn apply(library: &Library, case: &mut Case, operation: &Json) -> Result<(), Str
         "json_remove" => {
             let mut path = path()?;
             let last = path.pop().ok_or("empty path")?;
-            edit(&mut case.response, &path, &mut |holder| remove(holder, &last))
+            edit(document(case, operation)?, &path, &mut |holder| remove(holder, &last))
         }
         "json_replace_text" => {
             let (old, new) = (text(operation, "old")?, text(operation, "new")?);
-            edit(&mut case.response, &path()?, &mut |slot| match slot {
+            edit(document(case, operation)?, &path()?, &mut |slot| match slot {
                 Json::String(text) if text.contains(old) => {
                     *text = text.replacen(old, new, 1);
                     Ok(())
@@ -201,9 +195,18 @@ fn apply(library: &Library, case: &mut Case, operation: &Json) -> Result<(), Str
             let mask = hex::decode(text(operation, "bytes")?)
                 .and_then(|mask| mask.first().copied())
                 .ok_or("mask")?;
-            edit(&mut case.response, &path, &mut |slot| xor(slot, &coding, offset, mask))
+            edit(document(case, operation)?, &path, &mut |slot| xor(slot, &coding, offset, mask))
         }
         other => Err(format!("unknown operation {other}")),
+    }
+}
+
+/// The document that an operation changes: the answer, or the one that its `role` names.
+fn document<'a>(case: &'a mut Case, operation: &Json) -> Result<&'a mut Json, String> {
+    match operation.get("role").and_then(Json::as_str) {
+        None | Some("response") => Ok(&mut case.response),
+        Some("instances") => case.instances.as_mut().ok_or_else(|| "no instances".into()),
+        Some(other) => Err(format!("unknown role {other}")),
     }
 }
 

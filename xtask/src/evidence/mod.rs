@@ -122,16 +122,14 @@ pub struct Kind {
     pub name: &'static str,
     /// Judges every case of a library. An error means that the library cannot be read.
     pub judge: fn(&Library) -> Result<Vec<Row>, String>,
-    /// Lines for what a library of this kind holds and cannot be judged.
-    pub not_judged: fn(&Library) -> Vec<String>,
 }
 
 /// Every kind that can be judged.
 pub const KINDS: &[Kind] = &[
-    Kind { name: "snp", judge: snp::judge, not_judged: |_| Vec::new() },
-    Kind { name: "tdx", judge: tdx::judge, not_judged: |_| Vec::new() },
-    Kind { name: "nvidia", judge: nvidia::judge, not_judged: |_| Vec::new() },
-    Kind { name: "composite", judge: composite::judge, not_judged: composite::not_judged },
+    Kind { name: "snp", judge: snp::judge },
+    Kind { name: "tdx", judge: tdx::judge },
+    Kind { name: "nvidia", judge: nvidia::judge },
+    Kind { name: "composite", judge: composite::judge },
 ];
 
 /// Result of judging a directory.
@@ -207,7 +205,6 @@ pub fn judge(dir: &Path, kind: Option<&str>) -> Result<Report, String> {
         match KINDS.iter().find(|known| known.name == library.kind) {
             Some(known) => {
                 report.judged.push((library.kind.clone(), (known.judge)(&library)?));
-                report.not_judged.extend((known.not_judged)(&library));
             }
             None => report.not_judged.push(format!(
                 "{}: not judged ({} samples, {} mutations, {} synthetic)",

@@ -145,6 +145,7 @@ fn program_for(simulator: &Simulator, program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env("PV_SIM_BASE_URL", simulator.text("base_url"));
     command.env("PV_SIM_COLLATERAL_URL", simulator.text("collateral_url"));
+    command.env("PV_SIM_NVIDIA_URL", simulator.text("nvidia_url"));
     command.env("PV_SIM_ROOTS", simulator.text("trust_roots"));
     command
 }

@@ -112,7 +112,7 @@ pub fn rust_versions(root: &Path, workspace: &Workspace) -> Result<Vec<String>, 
     let manifest: toml::Table =
         read(root, "Cargo.toml")?.parse().map_err(|error| format!("Cargo.toml: {error}"))?;
     let oldest = manifest["workspace"]["package"]["rust-version"].as_str().unwrap_or_default();
-    Ok(too_new(oldest, workspace.packages.iter().chain(&workspace.fuzz)))
+    Ok(too_new(oldest, workspace.packages.iter().chain(&workspace.apart)))
 }
 
 fn too_new<'a>(oldest: &str, packages: impl Iterator<Item = &'a Package>) -> Vec<String> {

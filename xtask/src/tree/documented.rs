@@ -16,7 +16,7 @@ type Sections = BTreeMap<String, BTreeSet<String>>;
 /// Dependencies without a line and lines without a dependency.
 pub fn violations(root: &Path, workspace: &Workspace) -> Result<Vec<String>, String> {
     let mut actual = Sections::new();
-    for package in workspace.crates().chain(&workspace.fuzz) {
+    for package in workspace.crates().chain(&workspace.apart) {
         let outer = package.dependencies.iter().filter(|dependency| !dependency.internal);
         actual.insert(package.name.clone(), outer.map(|dependency| dependency.name.clone()).collect());
     }

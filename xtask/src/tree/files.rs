@@ -74,7 +74,7 @@ fn place(line: &str) -> Option<&str> {
 }
 
 /// Every text file that is committed or about to be, with its path from the root. Git knows which.
-fn texts(root: &Path) -> Result<Vec<(String, String)>, String> {
+pub(super) fn texts(root: &Path) -> Result<Vec<(String, String)>, String> {
     let list = output(root, "git", ["ls-files", "--cached", "--others", "--exclude-standard"])?;
     // Binary files and files that were removed have no text.
     Ok(list

@@ -5,6 +5,7 @@ mod crates;
 mod documented;
 mod files;
 mod licences;
+mod threats;
 mod versions;
 mod workspace;
 
@@ -25,6 +26,7 @@ const RULES: &[Rule] = &[
     ("one version number everywhere", versions::violations),
     ("sources are short", files::lengths),
     ("no file names a place on a machine", files::places),
+    ("each attack on verification is named in a test", threats::violations),
 ];
 
 /// Checks every rule, and prints each that holds.

@@ -34,19 +34,20 @@ pub struct Package {
 pub struct Workspace {
     /// Crates of the workspace and their locked packages for all targets.
     pub packages: Vec<Package>,
-    /// The fuzz targets, a workspace of its own.
-    pub fuzz: Vec<Package>,
+    /// Workspaces of their own: the fuzz targets, and other verifiers to measure beside.
+    pub apart: Vec<Package>,
 }
 
 impl Workspace {
     /// Asks cargo. Downloads locked packages that are not there yet; builds nothing.
     pub fn load(root: &Path) -> Result<Workspace, String> {
         let metadata = ["metadata", "--format-version", "1", "--locked"];
-        let fuzz = ["metadata", "--format-version", "1", "--no-deps", "--manifest-path", "fuzz/Cargo.toml"];
-        Ok(Workspace {
-            packages: packages(&output(root, &cargo(), metadata)?)?,
-            fuzz: packages(&output(root, &cargo(), fuzz)?)?,
-        })
+        let mut apart = Vec::new();
+        for manifest in ["fuzz/Cargo.toml", "bench/peers/Cargo.toml"] {
+            let metadata = ["metadata", "--format-version", "1", "--no-deps", "--manifest-path", manifest];
+            apart.extend(packages(&output(root, &cargo(), metadata)?)?);
+        }
+        Ok(Workspace { packages: packages(&output(root, &cargo(), metadata)?)?, apart })
     }
 
     /// Crates of the repository.

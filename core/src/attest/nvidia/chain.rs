@@ -2,7 +2,7 @@
 
 use super::checks::{CHAIN, FIRMWARE_ID};
 use crate::error::{Code, Error, Result};
-use crate::pki::{Authority, Certificate, Problem};
+use crate::pki::{Authority, Certificate, Problem, pem};
 use crate::wire::der::{self, Der};
 use crate::wire::hex;
 
@@ -16,6 +16,7 @@ const SHA384: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02];
 const FIRMWARE_IDS: u8 = 0xa6;
 
 /// An authority that was verified under its issuer.
+#[derive(Clone)]
 pub(super) struct KnownAuthority {
     issuer: Authority,
     authority: Authority,
@@ -38,17 +39,7 @@ pub(super) fn verify_chain<'a>(
     let mut issuer = root.clone();
     let mut above = vec![root.clone()];
     for der in authorities.iter().rev() {
-        let same = |known: &&KnownAuthority| {
-            known.authority.der() == der.as_slice() && known.issuer.der() == issuer.der()
-        };
-        issuer = match known.iter().find(same) {
-            Some(known) => known.authority.clone(),
-            None => {
-                let authority = Authority::below(&issuer, &Certificate::parse(der)?, at)?;
-                known.push(KnownAuthority { issuer, authority: authority.clone() });
-                authority
-            }
-        };
+        issuer = verify_authority(der, &issuer, at, known)?;
         above.insert(0, issuer.clone());
     }
     let leaf = Certificate::parse(leaf)?;
@@ -56,6 +47,35 @@ pub(super) fn verify_chain<'a>(
     leaf.valid_at(at)?;
     leaf.issued_by(&issuer)?;
     Ok((leaf, above))
+}
+
+/// Verifies the two authorities below the root, which devices of one system share, ahead of the devices. What is wrong with them is found
+/// again, and reported, with each device.
+pub(super) fn verify_shared(chain: &[u8], root: &Authority, at: u64, known: &mut Vec<KnownAuthority>) {
+    let Ok(chain) = pem::certificates(chain) else { return };
+    let [_, _, lower, upper, last] = chain.as_slice() else { return };
+    if last != root.der() {
+        return;
+    }
+    if let Ok(upper) = verify_authority(upper, root, at, known) {
+        // Not needed here: it is among the known ones now.
+        drop(verify_authority(lower, &upper, at, known));
+    }
+}
+
+fn verify_authority(
+    der: &[u8],
+    issuer: &Authority,
+    at: u64,
+    known: &mut Vec<KnownAuthority>,
+) -> std::result::Result<Authority, Problem> {
+    let same = |known: &&KnownAuthority| known.authority.der() == der && known.issuer.der() == issuer.der();
+    if let Some(known) = known.iter().find(same) {
+        return Ok(known.authority.clone());
+    }
+    let authority = Authority::below(issuer, &Certificate::parse(der)?, at)?;
+    known.push(KnownAuthority { issuer: issuer.clone(), authority: authority.clone() });
+    Ok(authority)
 }
 
 /// A firmware identity that the report states must be the one of the certificate.

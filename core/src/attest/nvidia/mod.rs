@@ -10,6 +10,7 @@ mod chain;
 mod checks;
 pub mod nras;
 mod opaque;
+mod parallel;
 mod reference;
 mod report;
 pub mod requests;
@@ -24,6 +25,7 @@ pub use crate::claims::{
     Architecture, ConfidentialMode, DeviceKind, GpuClaims, GpuMode, ReferenceState, RevocationState,
 };
 pub use checks::{CHECKS, NRAS_CHECKS, RIM_CHECKS, position};
+pub(crate) use reference::serves;
 pub use reference::{Comparison, RimId, Rims, check_version, compare, rim_ids};
 pub use revocation::Revocation;
 pub use rim::Rim;
@@ -38,7 +40,7 @@ use crate::limits::{
 use crate::pki::{Authority, Problem, PublicKey, pem};
 use crate::wire::json::Json;
 use crate::wire::{base64, hex};
-use chain::{KnownAuthority, chain_error, check_firmware_id, verify_chain};
+use chain::{KnownAuthority, chain_error, check_firmware_id, verify_chain, verify_shared};
 use checks::{DUPLICATE, MISSING, NONCE, PARSE, SIGNATURE};
 use report::Report;
 
@@ -79,24 +81,35 @@ impl GpuEvidence {
             }
             Some(object) => object,
         };
-        let list = match object.get("evidence_list") {
-            None | Some(Json::Null) if object.as_object().is_some() => return Err(missing()),
-            Some(Json::Array(list)) if list.is_empty() => return Err(missing()),
-            Some(Json::Array(list)) => list,
-            _ => return Err(malformed("It has no evidence list.")),
-        };
-        if list.len() > GPU_MAX_DEVICES.saturating_add(SWITCH_MAX_DEVICES) {
-            return Err(Error::new(Code::LimitExceeded).at("GPU devices"));
+        if object.as_object().is_none() {
+            return Err(malformed("It has no evidence list."));
         }
+        let evidence = GpuEvidence::read_list(object.get("evidence_list"))?;
         let nonce = match object.get("nonce") {
             None | Some(Json::Null) => None,
             Some(Json::String(nonce)) => Some(nonce.clone()),
             Some(_) => return Err(malformed("Its nonce is not a text.")),
         };
+        Ok(GpuEvidence { nonce, ..evidence })
+    }
+
+    /// Reads a list of devices, `[{certificate, evidence}, ...]` with base64 values. Other members of an entry are ignored.
+    /// Fails as [`GpuEvidence::read`] does.
+    pub fn read_list(list: Option<&Json>) -> Result<GpuEvidence> {
+        let list = match list {
+            None | Some(Json::Null) => return Err(Error::new(Code::GpuEvidenceMissing).at(MISSING)),
+            Some(list) => list.as_array().ok_or_else(|| malformed("It has no evidence list."))?,
+        };
+        if list.is_empty() {
+            return Err(Error::new(Code::GpuEvidenceMissing).at(MISSING));
+        }
+        if list.len() > GPU_MAX_DEVICES.saturating_add(SWITCH_MAX_DEVICES) {
+            return Err(Error::new(Code::LimitExceeded).at("GPU devices"));
+        }
         let devices: Option<Vec<Device>> = list.iter().map(Device::read).collect();
         let devices =
             devices.ok_or_else(|| malformed("A device lacks evidence or certificate in base64."))?;
-        Ok(GpuEvidence { nonce, devices })
+        Ok(GpuEvidence { nonce: None, devices })
     }
 
     /// Evidence of bare devices, without a provider around it. Fails as [`GpuEvidence::read`] does.
@@ -146,15 +159,27 @@ pub fn verify(
     let root = roots
         .nvidia_device()
         .ok_or_else(|| chain_error(Problem::ChainShape).context("No NVIDIA root is trusted."))?;
+    // Devices of one system have authorities in common: they are verified once, before the devices are shared out among threads.
     let mut known = Vec::new();
-    let mut claims: Vec<Verified<GpuClaims>> = Vec::new();
-    for device in &evidence.devices {
-        let mut verified = verify_device(device, nonce, root, at, &mut known)?;
+    if let [first, _, ..] = evidence.devices.as_slice() {
+        verify_shared(&first.chain, root, at, &mut known);
+    }
+    let work =
+        |device: &Device, known: &mut Vec<KnownAuthority>| verify_device(device, nonce, root, at, known);
+    let (verified, failed) = match parallel::each(&evidence.devices, &known, work) {
+        Ok(verified) => (verified, None),
+        Err((verified, error)) => (verified, Some(error)),
+    };
+    let mut claims: Vec<Verified<GpuClaims>> = Vec::with_capacity(verified.len());
+    for mut verified in verified {
         verified.custom_root = roots.is_custom();
         if claims.iter().any(|other| is_same_device(other, &verified)) {
             return Err(Error::new(Code::GpuDuplicate).at(DUPLICATE).found(hex::short(&verified.device_id)));
         }
         claims.push(Verified::new(verified));
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     let switches = claims.iter().filter(|device| device.kind == DeviceKind::Switch).count();
     if switches > SWITCH_MAX_DEVICES || claims.len().saturating_sub(switches) > GPU_MAX_DEVICES {

@@ -137,6 +137,23 @@ impl Rims {
     }
 }
 
+/// True when a document is the manifest `id` and fit for every one of these devices that needs it. A document that is not is as good
+/// as none: what stands in a cache is nobody's claim.
+pub(crate) fn serves(
+    document: &RimDocument,
+    id: &RimId,
+    devices: &[Verified<GpuClaims>],
+    (roots, at, allow_expired): (&TrustRoots, u64, bool),
+) -> bool {
+    let named = document.id.as_ref().is_none_or(|name| id.names.contains(name));
+    let Some(rim) = named.then(|| Rim::verify(&document.xml, roots, at, allow_expired).ok()).flatten() else {
+        return false;
+    };
+    let needs = |device: &GpuClaims| rim_ids(device).is_some_and(|ids| ids.contains(id));
+    let fits = |device: &Verified<GpuClaims>| !needs(device) || check_product(&rim, device).is_ok();
+    check_version(&rim, &id.version).is_ok() && devices.iter().all(fits)
+}
+
 /// Checks that a manifest is for this driver or firmware version. Fails with `collateral_mismatch`.
 pub fn check_version(rim: &Rim, version: &str) -> Result<()> {
     if rim.version == version {

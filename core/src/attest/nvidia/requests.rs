@@ -9,15 +9,15 @@ use super::Device;
 use super::reference::{RimId, Rims, rim_ids};
 use super::revocation::{device_queries, rim_queries};
 use crate::claims::{Architecture, GpuClaims, Verified};
-use crate::http::{HttpRequest, Method};
+use crate::http::{BaseUrl, HttpRequest, Method};
 use crate::limits::{JWKS_MAX_BYTES, NRAS_MAX_BYTES, OCSP_MAX_BYTES, RIM_MAX_BYTES};
 use crate::wire::json::Json;
 use crate::wire::{base64, hex};
 
 /// NVIDIA's manifest service.
-pub const RIM_SERVICE: &str = "https://rim.attestation.nvidia.com/v1/rim/";
+const RIM_SERVICE: &str = "https://rim.attestation.nvidia.com";
 /// NVIDIA's OCSP responder.
-pub const OCSP_SERVICE: &str = "https://ocsp.ndis.nvidia.com";
+const OCSP_SERVICE: &str = "https://ocsp.ndis.nvidia.com";
 /// Largest answer of the manifest service: a manifest in base64 and a few texts.
 const RIM_ANSWER_MAX_BYTES: usize = 2 * RIM_MAX_BYTES;
 
@@ -50,88 +50,118 @@ pub fn rims_needed<'a>(devices: impl IntoIterator<Item = &'a GpuClaims>) -> Vec<
     needed
 }
 
-/// Asks for a manifest by one of its names; the answer is for [`crate::evidence::RimDocument::from_service`]. `None` for a name that
-/// could change the address.
-pub fn rim_request(name: &str) -> Option<HttpRequest> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let fits = !name.is_empty() && name.len() <= 128 && name.bytes().all(plain);
-    fits.then(|| {
-        HttpRequest::new(
-            Method::Get,
-            format!("{RIM_SERVICE}{name}"),
-            "NVIDIA reference manifest",
-            RIM_ANSWER_MAX_BYTES,
-        )
-        .header("accept", "application/json")
-    })
+/// Where NVIDIA's services are reached. What they say is signed and about what was asked, wherever it came from; a mirror can only
+/// withhold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NvidiaServices {
+    rim: String,
+    ocsp: String,
+    nras: String,
 }
 
-/// Asks about every certificate behind devices and manifests, each once. The nonce must be fresh for each round; the answers go into
-/// [`crate::evidence::GpuEndorsements`] with it, in any order.
-pub fn ocsp_requests(
-    devices: &[Verified<GpuClaims>],
-    rims: Option<&Rims>,
-    nonce: &[u8; 32],
-) -> Vec<HttpRequest> {
-    let of_rims = rims.into_iter().flat_map(Rims::iter).flat_map(|rim| rim_queries(rim.get()));
-    let queries = devices.iter().flat_map(|device| device_queries(device.get())).chain(of_rims);
-    let mut bodies: Vec<Vec<u8>> = Vec::new();
-    for query in queries {
-        let body = query.request(nonce);
-        if !bodies.contains(&body) {
-            bodies.push(body);
+impl NvidiaServices {
+    /// NVIDIA's own hosts, or a mirror with all of them below one address: `/v1/rim/ID`, `/ocsp`, `/v3/attest/gpu`,
+    /// `/.well-known/jwks.json`.
+    pub fn new(mirror: Option<&BaseUrl>) -> NvidiaServices {
+        match mirror {
+            None => NvidiaServices {
+                rim: RIM_SERVICE.to_owned(),
+                ocsp: OCSP_SERVICE.to_owned(),
+                nras: super::nras::NRAS_ISSUER_URL.to_owned(),
+            },
+            Some(mirror) => NvidiaServices {
+                rim: mirror.as_str().to_owned(),
+                ocsp: format!("{}/ocsp", mirror.as_str()),
+                nras: mirror.as_str().to_owned(),
+            },
         }
     }
-    let request = |body| {
-        HttpRequest::new(Method::Post, OCSP_SERVICE.to_owned(), "NVIDIA OCSP", OCSP_MAX_BYTES)
-            .header("content-type", "application/ocsp-request")
-            .header("accept", "application/ocsp-response")
-            .with_body(body)
-    };
-    bodies.into_iter().map(request).collect()
-}
 
-/// Asks the attestation service about devices of one generation: their evidence as it was verified, in the same order. `None` for
-/// generations that the service has no name for, or when the lists do not fit together.
-pub fn nras_request(
-    devices: &[Device],
-    claims: &[Verified<GpuClaims>],
-    nonce: &[u8; 32],
-    version: NrasVersion,
-) -> Option<HttpRequest> {
-    let architecture = claims.first()?.architecture;
-    let alike = claims.iter().all(|device| device.architecture == architecture);
-    if !alike || architecture == Architecture::Other || devices.len() != claims.len() {
-        return None;
+    /// Asks for a manifest by one of its names; the answer is for [`crate::evidence::RimDocument::from_service`]. `None` for a name
+    /// that could change the address.
+    pub fn rim_request(&self, name: &str) -> Option<HttpRequest> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        let fits = !name.is_empty() && name.len() <= 128 && name.bytes().all(plain) && !name.starts_with('.');
+        fits.then(|| {
+            let url = format!("{}/v1/rim/{name}", self.rim);
+            request(Method::Get, url, "NVIDIA reference manifest", RIM_ANSWER_MAX_BYTES)
+                .header("accept", "application/json")
+        })
     }
-    let (path, claims_version) = version.parts();
-    let kind = if architecture == Architecture::Ls10 { "switch" } else { "gpu" };
-    let string = |text: &str| Json::String(text.to_owned());
-    let member = |name: &str, value: Json| (name.to_owned(), value);
-    let entries = devices.iter().map(|device| {
-        Json::Object(vec![
-            member("evidence", Json::String(base64::encode(&device.report))),
-            member("certificate", Json::String(base64::encode(&device.chain))),
-        ])
-    });
-    let body = Json::Object(vec![
-        member("nonce", Json::String(hex::encode(nonce))),
-        member("arch", string(architecture.word())),
-        member("evidence_list", Json::Array(entries.collect())),
-        member("claims_version", string(claims_version)),
-    ]);
-    let url = format!("{}/{path}/attest/{kind}", super::nras::NRAS_ISSUER_URL);
-    Some(
-        HttpRequest::new(Method::Post, url, "NVIDIA attestation service", NRAS_MAX_BYTES)
-            .header("content-type", "application/json")
+
+    /// Asks about every certificate behind devices and manifests, each once. The nonce must be fresh for each round; the answers go
+    /// into [`crate::evidence::GpuEndorsements`] with it, in any order.
+    pub fn ocsp_requests(
+        &self,
+        devices: &[Verified<GpuClaims>],
+        rims: Option<&Rims>,
+        nonce: &[u8; 32],
+    ) -> Vec<HttpRequest> {
+        let of_rims = rims.into_iter().flat_map(Rims::iter).flat_map(|rim| rim_queries(rim.get()));
+        let queries = devices.iter().flat_map(|device| device_queries(device.get())).chain(of_rims);
+        let mut bodies: Vec<Vec<u8>> = Vec::new();
+        for query in queries {
+            let body = query.request(nonce);
+            if !bodies.contains(&body) {
+                bodies.push(body);
+            }
+        }
+        let post = |body| {
+            request(Method::Post, self.ocsp.clone(), "NVIDIA OCSP", OCSP_MAX_BYTES)
+                .header("content-type", "application/ocsp-request")
+                .header("accept", "application/ocsp-response")
+                .with_body(body)
+        };
+        bodies.into_iter().map(post).collect()
+    }
+
+    /// Asks the attestation service about devices of one generation: their evidence as it was verified, in the same order. `None`
+    /// for generations that the service has no name for, or when the lists do not fit together.
+    pub fn nras_request(
+        &self,
+        devices: &[Device],
+        claims: &[&GpuClaims],
+        nonce: &[u8; 32],
+        version: NrasVersion,
+    ) -> Option<HttpRequest> {
+        let architecture = claims.first()?.architecture;
+        let alike = claims.iter().all(|device| device.architecture == architecture);
+        if !alike || architecture == Architecture::Other || devices.len() != claims.len() {
+            return None;
+        }
+        let (path, claims_version) = version.parts();
+        let kind = if architecture == Architecture::Ls10 { "switch" } else { "gpu" };
+        let string = |text: &str| Json::String(text.to_owned());
+        let member = |name: &str, value: Json| (name.to_owned(), value);
+        let entries = devices.iter().map(|device| {
+            Json::Object(vec![
+                member("evidence", Json::String(base64::encode(&device.report))),
+                member("certificate", Json::String(base64::encode(&device.chain))),
+            ])
+        });
+        let body = Json::Object(vec![
+            member("nonce", Json::String(hex::encode(nonce))),
+            member("arch", string(architecture.word())),
+            member("evidence_list", Json::Array(entries.collect())),
+            member("claims_version", string(claims_version)),
+        ]);
+        let url = format!("{}/{path}/attest/{kind}", self.nras);
+        Some(
+            request(Method::Post, url, "NVIDIA attestation service", NRAS_MAX_BYTES)
+                .header("content-type", "application/json")
+                .header("accept", "application/json")
+                .with_body(body.to_compact().into_bytes()),
+        )
+    }
+
+    /// Asks for the attestation service's key list.
+    pub fn jwks_request(&self) -> HttpRequest {
+        let url = format!("{}/.well-known/jwks.json", self.nras);
+        request(Method::Get, url, "NVIDIA attestation service keys", JWKS_MAX_BYTES)
             .header("accept", "application/json")
-            .with_body(body.to_compact().into_bytes()),
-    )
+    }
 }
 
-/// Asks for the attestation service's key list.
-pub fn jwks_request() -> HttpRequest {
-    let url = format!("{}/.well-known/jwks.json", super::nras::NRAS_ISSUER_URL);
-    HttpRequest::new(Method::Get, url, "NVIDIA attestation service keys", JWKS_MAX_BYTES)
-        .header("accept", "application/json")
+fn request(method: Method, url: String, purpose: &'static str, max_bytes: usize) -> HttpRequest {
+    HttpRequest::new(method, url, purpose, max_bytes).header("accept-encoding", "identity")
 }

@@ -6,7 +6,7 @@ use crate::attest::TrustRoots;
 use crate::claims::{Product, Revocation, SigningKey, SnpSigner, TcbParts, VekFacts};
 use crate::crypto;
 use crate::error::{Code, Error, Result};
-use crate::evidence::SnpEndorsements;
+use crate::evidence::{KdsRequests, SnpEndorsements};
 use crate::pki::{Authority, Certificate, Problem, PublicKey, RevocationList};
 use crate::wire::der::{self, Der};
 
@@ -134,6 +134,15 @@ impl VerifiedVek {
     }
 
     /// The holder of the key.
+    /// Addresses at AMD's service under which this certificate and those above it are handed out: equal to those of a report that the
+    /// certificate is for.
+    pub fn kds_requests(&self) -> KdsRequests {
+        match &self.facts.signer {
+            SnpSigner::Chip(hwid) => KdsRequests::chip(self.product, hwid, &self.tcb),
+            SnpSigner::Provider(_) => KdsRequests::provider(self.product),
+        }
+    }
+
     pub(super) const fn signer(&self) -> &SnpSigner {
         &self.facts.signer
     }

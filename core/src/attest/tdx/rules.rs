@@ -142,9 +142,14 @@ impl Register {
         }
     }
 
-    /// The register with this name (`mr_td`, `rtmr3`, ...).
+    /// Its name: `mr_td`, `rtmr3`, ...
+    pub fn name(self) -> &'static str {
+        self.check().strip_prefix("tdx.policy.").unwrap_or_default()
+    }
+
+    /// The register with this name.
     pub fn from_name(name: &str) -> Option<Register> {
-        Register::ALL.into_iter().find(|register| register.check().strip_prefix("tdx.policy.") == Some(name))
+        Register::ALL.into_iter().find(|register| register.name() == name)
     }
 
     /// Its value.
@@ -162,6 +167,83 @@ impl Register {
             Register::Rtmr3 => rtmr3,
             Register::ReportData => &body.report_data,
         }
+    }
+}
+
+/// Values that the caller knows. What is absent is not compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TdxExpectations {
+    /// First bytes of the report data, at most 64: a challenge, a key, or a hash of them. With 64 bytes all of it is compared.
+    pub report_data: Option<Vec<u8>>,
+    /// Measurement of the initial content.
+    pub mr_td: Option<[u8; 48]>,
+    /// Measurement of the TDX module.
+    pub mr_seam: Option<[u8; 48]>,
+    /// Host-chosen configuration.
+    pub mr_config_id: Option<[u8; 48]>,
+    /// Host-chosen owner.
+    pub mr_owner: Option<[u8; 48]>,
+    /// Host-chosen owner configuration.
+    pub mr_owner_config: Option<[u8; 48]>,
+    /// Run-time registers 0 to 3.
+    pub rtmr: [Option<[u8; 48]>; 4],
+}
+
+impl TdxExpectations {
+    /// Every register of 48 bytes with its expected value.
+    pub fn registers(&self) -> [(Register, Option<&[u8; 48]>); 9] {
+        let [rtmr0, rtmr1, rtmr2, rtmr3] = &self.rtmr;
+        [
+            (Register::MrTd, self.mr_td.as_ref()),
+            (Register::MrSeam, self.mr_seam.as_ref()),
+            (Register::MrConfigId, self.mr_config_id.as_ref()),
+            (Register::MrOwner, self.mr_owner.as_ref()),
+            (Register::MrOwnerConfig, self.mr_owner_config.as_ref()),
+            (Register::Rtmr0, rtmr0.as_ref()),
+            (Register::Rtmr1, rtmr1.as_ref()),
+            (Register::Rtmr2, rtmr2.as_ref()),
+            (Register::Rtmr3, rtmr3.as_ref()),
+        ]
+    }
+
+    /// Sets the expected value of a register of 48 bytes; report data is left alone.
+    pub fn set(&mut self, register: Register, value: [u8; 48]) {
+        let [rtmr0, rtmr1, rtmr2, rtmr3] = &mut self.rtmr;
+        let slot = match register {
+            Register::MrTd => &mut self.mr_td,
+            Register::MrSeam => &mut self.mr_seam,
+            Register::MrConfigId => &mut self.mr_config_id,
+            Register::MrOwner => &mut self.mr_owner,
+            Register::MrOwnerConfig => &mut self.mr_owner_config,
+            Register::Rtmr0 => rtmr0,
+            Register::Rtmr1 => rtmr1,
+            Register::Rtmr2 => rtmr2,
+            Register::Rtmr3 => rtmr3,
+            Register::ReportData => return,
+        };
+        *slot = Some(value);
+    }
+
+    /// Compares every value that is expected, registers first.
+    pub fn evaluate(&self, claims: &TdxClaims) -> Vec<Finding> {
+        let expected = self
+            .registers()
+            .into_iter()
+            .filter_map(|(register, value)| Some(Expected { register, any_of: vec![value?.to_vec()] }));
+        let mut findings: Vec<Finding> = expected.map(|expected| register(claims, &expected)).collect();
+        if let Some(first) = &self.report_data {
+            let found = &claims.body.report_data;
+            // An empty value would hold of everything.
+            let passed = !first.is_empty() && found.starts_with(first);
+            findings.push(finding(
+                Register::ReportData.check(),
+                Code::ReportDataMismatch,
+                passed,
+                hex::short(first),
+                hex::short(found),
+            ));
+        }
+        findings
     }
 }
 

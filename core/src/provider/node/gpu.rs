@@ -5,29 +5,39 @@
 use super::{NodeFindings, NodeInput};
 use crate::appraise::gpu::{self, GpuInput};
 use crate::attest::nvidia::{self, GpuEvidence};
-use crate::claims::{GpuClaims, Verified};
 use crate::error::{Code, Error, Result};
 use crate::policy::{Appraisal, GpuRule};
 use crate::report::Check;
 use crate::wire::json::Json;
 
-pub(super) fn check(appraisal: &mut Appraisal<'_>, input: &NodeInput<'_>, findings: &mut NodeFindings) {
+/// Lists every check of the node's devices, which must have answered `challenge`.
+pub(super) fn check(
+    appraisal: &mut Appraisal<'_>,
+    input: &NodeInput<'_>,
+    challenge: Option<[u8; 32]>,
+    findings: &mut NodeFindings,
+) {
     if !input.has_gpus {
         return;
     }
     let scope = input.scope;
-    let payload = input.answer.get("nvidia_payload");
-    let skipped = match input.policy.gpu() {
-        GpuRule::Off => Some("the policy does not ask for GPU evidence"),
-        GpuRule::IfPresent if is_absent(payload) => Some("the answer has no GPU evidence"),
-        GpuRule::IfPresent | GpuRule::Required => None,
+    let evidence = input.rule.device_evidence(input);
+    let absent = matches!(&evidence, Err(error) if error.code() == Code::GpuEvidenceMissing);
+    let skipped = match (input.policy.gpu(), &challenge) {
+        (GpuRule::Off, _) => Some("the policy does not ask for GPU evidence"),
+        (GpuRule::IfPresent, _) if absent => Some("the answer has no GPU evidence"),
+        // What they had to answer is not known, because a check that counts has failed already.
+        (_, None) => Some("what the devices must have answered is not known"),
+        (GpuRule::IfPresent | GpuRule::Required, Some(_)) => None,
     };
+    let challenge = challenge.unwrap_or_default();
     let shared = GpuInput {
         scope,
-        nonce: input.nonce,
+        nonce: &challenge,
         policy: input.policy,
         roots: input.roots,
         endorsements: input.endorsements,
+        not_fetched: input.not_fetched,
         at: input.at,
     };
     if let Some(why) = skipped {
@@ -36,22 +46,18 @@ pub(super) fn check(appraisal: &mut Appraisal<'_>, input: &NodeInput<'_>, findin
         }
         gpu::unmade(appraisal, &shared, why);
     } else {
-        findings.gpu = gpu::check(appraisal, &shared, verify(payload, input));
+        let verified = evidence.and_then(|evidence| {
+            if input.rule.states_challenge() {
+                evidence.check_stated_nonce(&challenge)?;
+            }
+            nvidia::verify(&evidence, &challenge, input.roots, input.at)
+        });
+        findings.gpu = gpu::check(appraisal, &shared, verified);
         if let Some(end) = findings.gpu.expires {
             findings.expires = findings.expires.map(|known| known.min(end));
         }
     }
     check_bound(appraisal, input, findings);
-}
-
-fn is_absent(payload: Option<&Json>) -> bool {
-    matches!(GpuEvidence::read(payload), Err(error) if error.code() == Code::GpuEvidenceMissing)
-}
-
-fn verify(payload: Option<&Json>, input: &NodeInput<'_>) -> Result<Vec<Verified<GpuClaims>>> {
-    let evidence = GpuEvidence::read(payload)?;
-    evidence.check_stated_nonce(input.nonce)?;
-    nvidia::verify(&evidence, input.nonce, input.roots, input.at)
 }
 
 /// A GPU that answered the same challenge is not thereby this enclave's. What can show it is measured software that a reference value

@@ -1,7 +1,8 @@
 //! The compose manager's own quote and the OHTTP key configuration (attestation.md 4.2 items 3 and 6): side statements of a node that must
 //! hold when they are made.
 
-use super::{CollateralPool, NodeInput, optional_text};
+use super::{NodeInput, optional_text};
+use crate::appraise::collateral::CollateralPool;
 use crate::attest::tdx;
 use crate::claims::TdxClaims;
 use crate::crypto;

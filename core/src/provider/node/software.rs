@@ -1,10 +1,11 @@
 //! What runs inside: event log, application description, copies of measurements, reference values (venice.md 2.8, attestation.md 4.2).
 
 use super::{NodeFindings, NodeInput, optional_text};
+use crate::appraise::tdx::compare;
 use crate::attest::dstack::{self, EventLog, Evidence};
 use crate::claims::{DstackClaims, TdxClaims, Verified};
 use crate::error::{Code, Error, Result};
-use crate::policy::{Appraisal, References};
+use crate::policy::Appraisal;
 use crate::report::Check;
 use crate::wire::hex;
 use crate::wire::json::Json;
@@ -171,49 +172,4 @@ fn check_references(
         Ok(compared) => appraisal.pass_with(input.scope, ID, compared.join(", ")),
         Err(error) => appraisal.fail(input.scope, ID, error),
     }
-}
-
-/// The names of the values that were compared and are as expected.
-fn compare(
-    references: &References,
-    claims: &TdxClaims,
-    dstack: Option<&DstackClaims>,
-) -> Result<Vec<&'static str>> {
-    let [rtmr0, rtmr1, rtmr2, rtmr3] = &claims.body.rtmr;
-    let [expected0, expected1, expected2, expected3] = &references.rtmr;
-    /// Name, accepted values, measured value.
-    type Comparison<'a> = (&'static str, &'a [Vec<u8>], Option<&'a [u8]>);
-    let measured: [Comparison<'_>; 9] = [
-        ("MRTD", &references.mr_td, Some(&claims.body.mr_td)),
-        ("RTMR0", expected0, Some(rtmr0)),
-        ("RTMR1", expected1, Some(rtmr1)),
-        ("RTMR2", expected2, Some(rtmr2)),
-        ("RTMR3", expected3, Some(rtmr3)),
-        ("MR_CONFIG_ID", &references.mr_config_id, Some(&claims.body.mr_config_id)),
-        ("compose hash", &references.compose_hash, dstack.map(|dstack| dstack.compose_hash.as_slice())),
-        (
-            "OS image hash",
-            &references.os_image_hash,
-            dstack.and_then(|dstack| dstack.os_image_hash.as_ref()).map(|hash| hash.as_slice()),
-        ),
-        ("app id", &references.app_id, dstack.map(|dstack| dstack.app_id.as_slice())),
-    ];
-    let mut compared = Vec::new();
-    for (name, accepted, found) in measured {
-        if accepted.is_empty() {
-            continue;
-        }
-        if found.is_some_and(|found| accepted.iter().any(|value| value == found)) {
-            compared.push(name);
-            continue;
-        }
-        let shown: Vec<String> = accepted.iter().map(|value| hex::short(value)).collect();
-        // Without a log there is nothing to compare, which is another cause than other software.
-        let code = if found.is_some() { Code::MeasurementRefused } else { Code::RequiredEvidenceMissing };
-        return Err(Error::new(code)
-            .at("software.reference")
-            .expected(format!("{name} {}", shown.join(" or ")))
-            .found(found.map_or_else(|| "not measured".to_owned(), hex::short)));
-    }
-    Ok(compared)
 }

@@ -1,5 +1,7 @@
 //! Judges Venice's attestation answer (venice.md 2.4, in its order) and says what it does not show (0.2).
 
+use crate::appraise::collateral::CollateralPool;
+use crate::appraise::gpu::NotFetched;
 use crate::attest::TrustRoots;
 use crate::crypto;
 use crate::error::{Code, Error, Result};
@@ -7,7 +9,7 @@ use crate::evidence::{GpuEndorsements, TdxCollateral};
 use crate::limits::ATTESTATION_RESPONSE_MAX_BYTES;
 use crate::pin::{self, Difference, Pin, Software};
 use crate::policy::{Accepted, Appraisal, Policy, Subject};
-use crate::provider::node::{CollateralPool, NodeFindings, NodeInput, appraise_node, optional_text};
+use crate::provider::node::{BindingRule, NodeFindings, NodeInput, appraise_node, optional_text};
 use crate::report::{Check, Hop, Report, Roots, Standing, Verdict};
 use crate::secret::constant_time_eq;
 use crate::wire::hex;
@@ -29,7 +31,11 @@ pub(crate) struct Input<'a> {
     pub endorsements: &'a GpuEndorsements,
     /// What the endpoint was seen to run before.
     pub pin: Option<&'a Pin>,
+    /// What of it was asked for and could not be had.
+    pub not_fetched: &'a NotFetched,
     pub at: u64,
+    /// The command that judges the same answer again; `None` for the one that names each file.
+    pub recheck: Option<String>,
 }
 
 /// The result: a report, and with `verified` the witness and the key that was proven.
@@ -46,7 +52,7 @@ pub(crate) struct Appraised {
 pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
     let mut appraisal = Appraisal::new(input.policy);
     appraisal.challenge(input.nonce);
-    appraisal.recheck(recheck(input));
+    appraisal.recheck(input.recheck.clone().unwrap_or_else(|| recheck(input)));
     let answer = parse(input.response);
     let findings = match answer {
         Ok(answer) => {
@@ -62,6 +68,8 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
                 at: input.at,
                 roots: input.roots,
                 endorsements: input.endorsements,
+                not_fetched: input.not_fetched,
+                rule: &BindingRule::SigningKey,
                 has_gpus: true,
                 // The protocol seals to a secp256k1 key; a node that proves another kind cannot be used.
                 seals: true,

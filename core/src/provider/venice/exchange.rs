@@ -1,10 +1,13 @@
 //! Which requests a verification of a Venice endpoint makes, in which order (venice.md 10): model list, attestation with a fresh
-//! nonce, the collateral for each platform in the answer, then the appraisal.
+//! nonce, the collateral for each platform in the answer, what NVIDIA says about its GPUs as far as the policy asks, then the appraisal.
 
 use super::appraise::{Appraised, Input, appraise, parse};
 use super::channel::VeniceChannel;
 use super::models::parse_models;
 use super::request::{KnownModels, check_model};
+use crate::appraise::gpu::NotFetched;
+use crate::appraise::{CAPTURED_ROOTS, recheck_command};
+use crate::attest::TrustRoots;
 use crate::attest::tdx::{Platform, Quote, VerifiedCollateral};
 use crate::crypto::SecureRandom;
 use crate::endpoint::{Outcome, VerifiedEndpoint};
@@ -13,6 +16,9 @@ use crate::evidence::{CollateralRequests, GpuEndorsements, PcsResponses, TdxColl
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, TransportFailure, encode_query};
 use crate::limits;
 use crate::pin::{Difference, Pin, Software};
+use crate::policy::Policy;
+use crate::provider::ProviderEvidence;
+use crate::provider::endorsements::{Context, Endorsing};
 use crate::provider::exchange::{ExchangeConfig, Step};
 use crate::provider::node::all_quotes;
 use crate::report::Verdict;
@@ -29,6 +35,7 @@ enum State {
     Models,
     Attestation,
     Collateral(CollateralFetch),
+    Endorsements,
     Appraise,
     Done,
 }
@@ -39,6 +46,10 @@ struct CollateralFetch {
     requests: CollateralRequests,
     answers: Vec<HttpResponse>,
 }
+
+/// NVIDIA was asked nothing.
+static NO_ENDORSEMENTS: GpuEndorsements =
+    GpuEndorsements { rims: Vec::new(), ocsp: Vec::new(), ocsp_nonce: None, nras: Vec::new() };
 
 /// Verification of one Venice model.
 #[derive(Debug)]
@@ -52,6 +63,8 @@ pub(crate) struct VeniceExchange {
     /// Platforms whose collateral was asked for.
     asked: Vec<Platform>,
     model_list: Option<Vec<u8>>,
+    /// The questions to NVIDIA, when the policy has any.
+    endorsing: Option<Endorsing>,
     /// An error that ends the exchange: what was asked for cannot be had, whatever the evidence.
     failure: Option<Error>,
     /// What the endpoint was seen to run before.
@@ -61,6 +74,8 @@ pub(crate) struct VeniceExchange {
     differences: Vec<Difference>,
     /// Why collateral could not be fetched; the appraisal then lacks it and ends as indeterminate.
     collateral_failure: Option<Error>,
+    /// What the appraisal used, and when it was made.
+    used: Option<(ProviderEvidence, u64)>,
 }
 
 impl VeniceExchange {
@@ -72,6 +87,9 @@ impl VeniceExchange {
         };
         let mut nonce = [0; 32];
         rng.fill(&mut nonce)?;
+        let mut config = config;
+        let at_hand = std::mem::take(&mut config.endorsements);
+        let endorsing = Endorsing::new(&config.policy, config.nvidia_url.as_ref(), at_hand, rng)?;
         let mut exchange = VeniceExchange {
             config,
             base,
@@ -81,11 +99,13 @@ impl VeniceExchange {
             fetched: Vec::new(),
             asked: Vec::new(),
             model_list: None,
+            endorsing,
             failure: None,
             pin: None,
             software: None,
             differences: Vec::new(),
             collateral_failure: None,
+            used: None,
         };
         if let Some(list) = exchange.config.model_list.take() {
             exchange.take_model_list(&list)?;
@@ -104,11 +124,18 @@ impl VeniceExchange {
             let requests = CollateralRequests::new(&platform.fmspc, platform.ca);
             self.state = State::Collateral(CollateralFetch { requests, answers: Vec::new() });
         }
+        if matches!(self.state, State::Appraise | State::Endorsements) {
+            let request = self.next_endorsement(at);
+            self.state = if request.is_some() { State::Endorsements } else { State::Appraise };
+            if let Some(request) = request {
+                return Ok(Step::Send(request));
+            }
+        }
         match &self.state {
             State::Models => Ok(Step::Send(self.models_request())),
             State::Attestation => Ok(Step::Send(self.attestation_request())),
             State::Collateral(fetch) => Ok(Step::Send(self.collateral_request(fetch))),
-            State::Appraise => {
+            State::Endorsements | State::Appraise => {
                 self.state = State::Done;
                 Ok(Step::Done(Box::new(self.appraise(at))))
             }
@@ -117,6 +144,10 @@ impl VeniceExchange {
     }
 
     pub fn feed(&mut self, response: HttpResponse) -> Result<()> {
+        if let (State::Endorsements, Some(endorsing)) = (&self.state, &mut self.endorsing) {
+            endorsing.feed(&response);
+            return Ok(());
+        }
         if let Err(error) = self.accept(response) {
             self.end_or_note(error);
         }
@@ -124,10 +155,17 @@ impl VeniceExchange {
     }
 
     pub fn fail(&mut self, failure: TransportFailure) -> Result<()> {
+        if let (State::Endorsements, Some(endorsing)) = (&self.state, &mut self.endorsing)
+            && failure != TransportFailure::Cancelled
+        {
+            endorsing.fail(failure);
+            return Ok(());
+        }
         let (unreachable, purpose) = match &self.state {
             State::Models => (Code::ModelsUnreachable, "model list"),
             State::Attestation => (Code::AttestationUnreachable, "attestation"),
             State::Collateral(_) => (Code::CollateralUnreachable, "collateral"),
+            State::Endorsements => (Code::CollateralUnreachable, "NVIDIA endorsements"),
             State::Appraise | State::Done => return Err(Error::new(Code::OutOfOrder)),
         };
         self.end_or_note(failure.error(unreachable, purpose));
@@ -150,12 +188,28 @@ impl VeniceExchange {
         &self.fetched
     }
 
+    pub fn fetched_endorsements(&self) -> &GpuEndorsements {
+        self.endorsing.as_ref().map_or(&NO_ENDORSEMENTS, Endorsing::fetched)
+    }
+
+    pub fn used_endorsements(&self) -> &GpuEndorsements {
+        self.endorsing.as_ref().map_or(&NO_ENDORSEMENTS, Endorsing::used)
+    }
+
     pub fn fetched_model_list(&self) -> Option<&[u8]> {
         self.model_list.as_deref()
     }
 
     pub fn evidence(&self) -> Option<(&[u8], &[u8; 32])> {
         matches!(self.state, State::Done).then_some((self.response.as_slice(), &self.nonce))
+    }
+
+    pub fn capture(&self) -> Option<(ProviderEvidence, u64)> {
+        self.used.clone()
+    }
+
+    pub fn rules(&self) -> (&Policy, &TrustRoots) {
+        (&self.config.policy, &self.config.roots)
     }
 
     /// Trouble with collateral leaves the appraisal to say what is missing; everything else ends the exchange.
@@ -202,7 +256,7 @@ impl VeniceExchange {
                 self.state = State::Appraise;
                 Ok(())
             }
-            state @ (State::Appraise | State::Done) => {
+            state @ (State::Endorsements | State::Appraise | State::Done) => {
                 self.state = state;
                 Err(Error::new(Code::OutOfOrder))
             }
@@ -249,6 +303,21 @@ impl VeniceExchange {
             self.verified(raw, at).is_none_or(|held| platforms.iter().any(|platform| fits(&held, platform)))
         };
         self.fetched.iter().chain(self.config.collateral.iter().filter(concerns_us)).cloned().collect()
+    }
+
+    /// The next question to NVIDIA. It is not asked about devices beside an enclave that is refused, or cannot be judged, anyway.
+    fn next_endorsement(&mut self, at: u64) -> Option<HttpRequest> {
+        if matches!(self.state, State::Appraise)
+            && (self.endorsing.is_none()
+                || self.collateral_failure.is_some()
+                || self.judge(at).0.report.verdict() == Verdict::Refused)
+        {
+            return None;
+        }
+        let answer = parse(&self.response).ok()?;
+        let (policy, roots, nonce) = (&self.config.policy, &self.config.roots, &self.nonce);
+        let context = Context { policy, roots, nonce, at };
+        self.endorsing.as_mut()?.next(answer.get("nvidia_payload"), context)
     }
 
     fn models_request(&self) -> HttpRequest {
@@ -305,22 +374,40 @@ impl VeniceExchange {
             .header("accept-encoding", "identity")
     }
 
-    fn appraise(&mut self, at: u64) -> Outcome {
-        let collateral = self.usable_collateral(at);
-        let Appraised { report, accepted, software, differences } = appraise(&Input {
-            response: &self.response,
-            nonce: &self.nonce,
-            model: Some(&self.config.model),
-            base_url: self.base.as_str(),
+    fn judge(&self, at: u64) -> (Appraised, ProviderEvidence) {
+        let evidence = ProviderEvidence {
+            provider: self.config.provider,
+            model: Some(self.config.model.clone()),
+            base_url: self.base.as_str().to_owned(),
+            nonce: self.nonce,
+            response: self.response.clone(),
+            collateral: self.usable_collateral(at),
+            collateral_failure: self.collateral_failure.clone(),
+            endorsements: self.used_endorsements().clone(),
+            not_fetched: self.endorsing.as_ref().map_or(NotFetched::NOTHING, |one| one.not_fetched().clone()),
+        };
+        let roots = self.config.roots.is_custom().then_some(CAPTURED_ROOTS);
+        let appraised = appraise(&Input {
+            response: &evidence.response,
+            nonce: &evidence.nonce,
+            model: evidence.model.as_deref(),
+            base_url: &evidence.base_url,
             policy: &self.config.policy,
             roots: &self.config.roots,
-            collateral: &collateral,
-            collateral_failure: self.collateral_failure.as_ref(),
-            // What NVIDIA says is not fetched in an exchange; a policy that requires it ends in `required_check_not_made`.
-            endorsements: &GpuEndorsements::default(),
+            collateral: &evidence.collateral,
+            collateral_failure: evidence.collateral_failure.as_ref(),
+            endorsements: &evidence.endorsements,
+            not_fetched: &evidence.not_fetched,
             pin: self.pin.as_ref(),
             at,
+            recheck: Some(recheck_command(roots, None, at)),
         });
+        (appraised, evidence)
+    }
+
+    fn appraise(&mut self, at: u64) -> Outcome {
+        let (Appraised { report, accepted, software, differences }, evidence) = self.judge(at);
+        self.used = Some((evidence, at));
         (self.software, self.differences) = (software, differences);
         match accepted {
             Ok((accepted, key)) => {
