@@ -231,6 +231,50 @@ fn a_policy_from_a_report() {
     assert!(made.code == 2 && made.err.contains("Only a verified report"), "{}", made.err);
 }
 
+/// A policy made from a capture: its evidence is verified first, under the roots that the caller names.
+#[test]
+fn a_policy_from_a_capture() {
+    use proveil_core::appraise::TdxExpectations;
+    use proveil_core::attest::TrustRoots;
+    use proveil_core::bundle::{Evidence, EvidenceBundle};
+    use proveil_core::evidence::TdxCollateral;
+    use proveil_core::policy::Policy;
+    use proveil_testkit::forge::{QuoteSpec, Random, World, WorldSpec};
+    const NOW: u64 = 1_790_000_000;
+    let mut random = Random::from_seed([3; 32]);
+    let world = World::generate(&mut random, &WorldSpec { now: NOW, gpus: 1 });
+    let mut quote = world.sign_quote(&QuoteSpec::new(4, world.guest.body([7; 64]), &mut random));
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("roots.json"), world.trust_roots_json()).unwrap();
+    let roots = TrustRoots::from_json(world.trust_roots_json().as_bytes()).unwrap();
+    let collateral = TdxCollateral::from_json(world.collateral_json().as_bytes()).unwrap();
+    let mut capture = |name: &str, damage: bool| {
+        quote[200] ^= u8::from(damage);
+        let evidence = Evidence::Tdx {
+            quote: quote.clone(),
+            collateral: vec![collateral.clone()],
+            expected: Box::new(TdxExpectations::default()),
+        };
+        let bundle = EvidenceBundle::new(evidence, Policy::standard(), roots.clone(), NOW);
+        let folder = home.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        for file in bundle.to_files() {
+            std::fs::write(folder.join(file.name), file.bytes).unwrap();
+        }
+    };
+    capture("good", false);
+    capture("bad", true);
+    let made = run(home.path(), &["policy", "init", "--from", "good", "--trust-roots", "roots.json"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let policy = made.json();
+    assert_eq!(policy["software"]["mr_td"].as_array().unwrap().len(), 1);
+    assert_eq!(policy["software"]["require_reference"], json!(true));
+    for args in [&["--from", "good"][..], &["--from", "bad", "--trust-roots", "roots.json"]] {
+        let refused = run(home.path(), &[&["policy", "init"], args].concat());
+        assert_eq!((refused.code, refused.out.as_str()), (3, ""), "{args:?}: {}", refused.err);
+    }
+}
+
 /// README decision 6: pinned, changed, refused with the difference, accepted by digest only.
 #[test]
 fn pins() {

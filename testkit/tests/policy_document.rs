@@ -55,7 +55,7 @@ fn every_member() -> Value {
         "tdx": {
             "accepted_tcb_statuses": ["UpToDate", "SWHardeningNeeded"], "accepted_advisories": ["INTEL-SA-00837"],
             "allow_perfmon": true, "allow_service_td": true, "min_tcb_evaluation_data_number": 19,
-            "mr_owner": hex(48), "mr_owner_config": hex(48), "mr_seam": hex(48), "platform_ids": hex(16),
+            "mr_config_id": hex(48), "mr_owner": hex(48), "mr_owner_config": hex(48), "mr_seam": hex(48), "platform_ids": hex(16),
             "require_sept_ve_disable": false,
         },
         "snp": {
@@ -68,7 +68,7 @@ fn every_member() -> Value {
         },
         "software": {
             "require_reference": false, "enforces_gpu": true, "mr_td": hex(48), "rtmr0": hex(48), "rtmr1": hex(48),
-            "rtmr2": hex(48), "rtmr3": hex(48), "mr_config_id": hex(48), "compose_hash": hex(32),
+            "rtmr2": hex(48), "rtmr3": hex(48), "compose_hash": hex(32),
             "os_image_hash": hex(32), "app_id": [format!("0x{}", "AB".repeat(20))],
         },
         "gpu": {
@@ -329,12 +329,12 @@ fn reference_values_of_platform_and_devices() {
         ),
         ("software", "rtmr3", json!([fact(&report, "tdx.rtmr3")]), wrong(48), measured, "software.reference"),
         (
-            "software",
+            "tdx",
             "mr_config_id",
             json!([fact(&report, "tdx.mr_config_id")]),
             wrong(48),
             measured,
-            "software.reference",
+            "tdx.policy.mr_config_id",
         ),
         ("gpu", "ueids", ueids.clone(), json!([ueids[0]]), unknown, "gpu.policy.device"),
         (

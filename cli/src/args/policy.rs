@@ -41,9 +41,13 @@ pub(crate) enum PolicyAction {
 
 #[derive(Debug, Args)]
 pub(crate) struct PolicyInit {
-    /// The report, as `verify --json` writes it; what it says is taken for true
-    #[arg(long, value_name = "REPORT")]
+    /// A report, as `verify --json` writes it, which is taken for true; or the directory of a capture, which is verified
+    #[arg(long, value_name = "REPORT|DIR")]
     pub(crate) from: PathBuf,
+
+    /// Roots of a lab or simulator to verify a capture against
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust_roots: Option<PathBuf>,
 
     /// Preset or file that everything else is taken from
     #[arg(long, value_name = "PRESET|FILE", default_value = "standard")]

@@ -1,10 +1,11 @@
 //! `proveil policy`: shows, checks and compares policies, and makes one from a report.
 
+use proveil::core::bundle::EvidenceBundle;
 use proveil::core::limits::REPORT_MAX_BYTES;
 use proveil::core::policy::{Difference, Effect};
 use proveil::core::report::Document;
 use proveil::core::wire::hex;
-use proveil::{Policy, Result};
+use proveil::{Policy, Report, Result};
 use serde_json::{Value, json};
 
 use crate::args::{self, PolicyAction};
@@ -119,16 +120,32 @@ fn row_text(row: &Difference) -> String {
 
 fn init(args: &args::PolicyInit, output: &Output) -> Result<(), Stop> {
     let base = inputs::named_policy(&args.base, "--base")?;
-    let limit = u64::try_from(REPORT_MAX_BYTES).unwrap_or(u64::MAX);
-    let content = inputs::read_or_stdin(&args.from, "--from", limit)?;
-    let report = Document::from_json(&content).map_err(|error| error.at("--from"))?;
-    let policy = base.accepting_only(&report, args.machines).map_err(|error| error.at("--from"))?;
-    let policy = policy.named(&args.name);
-    output.warn("the report was not verified now: its measurements are taken for true");
+    let policy = if args.from.is_dir() {
+        let report = verified(args, output)?;
+        base.accepting_only(&report, args.machines)
+    } else {
+        let limit = u64::try_from(REPORT_MAX_BYTES).unwrap_or(u64::MAX);
+        let content = inputs::read_or_stdin(&args.from, "--from", limit)?;
+        let report = Document::from_json(&content).map_err(|error| error.at("--from"))?;
+        output.warn("the report was not verified now: its measurements are taken for true");
+        base.accepting_only(&report, args.machines)
+    };
+    let policy = policy.map_err(|error| error.at("--from"))?.named(&args.name);
     let text = pretty(&policy);
     match &args.output {
         Some(path) => inputs::write(path, &text)?,
         None => output.result(&text)?,
     }
     Ok(())
+}
+
+/// A capture, verified as of its own time by its own policy.
+fn verified(args: &args::PolicyInit, output: &Output) -> Result<Report> {
+    let mut read = |name: &str, limit: usize| {
+        inputs::read(&args.from.join(name), "--from", u64::try_from(limit).unwrap_or(u64::MAX))
+    };
+    let bundle = EvidenceBundle::from_files(&mut read)?;
+    let roots = inputs::trust_roots(args.trust_roots.as_deref(), output)?;
+    let (report, result) = bundle.appraise(None, Some(&roots), None);
+    result.map(|()| report)
 }

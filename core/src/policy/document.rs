@@ -286,7 +286,7 @@ mod tests {
             list("tdx", "mr_owner", 48),
             list("tdx", "mr_owner_config", 48),
             list("tdx", "platform_ids", 16),
-            list("software", "mr_config_id", 48),
+            list("tdx", "mr_config_id", 48),
             list("software", "mr_td", 48),
             list("software", "rtmr0", 48),
             list("software", "rtmr1", 48),

@@ -47,21 +47,24 @@ impl Policy {
             "rtmr0" => rtmr0,
             "rtmr1" => rtmr1,
             "rtmr2" => rtmr2,
-            "mr_config_id" => return add(&mut self.references.mr_config_id, value, 48, Zero::Unset),
             "ppid" if machines => return add(&mut self.tdx.platform_ids, value, 16, Zero::Value),
-            "mr_seam" if machines => {
-                let register = Register::MrSeam;
-                let place = self.tdx.expected.iter().position(|expected| expected.register == register);
-                let mut expected = match place {
-                    Some(place) => self.tdx.expected.remove(place),
-                    None => Expected { register, any_of: Vec::new() },
-                };
-                add(&mut expected.any_of, value, 48, Zero::Value);
-                return self.tdx.expected.push(expected);
-            }
+            "mr_seam" if machines => return self.accept_register(Register::MrSeam, value, Zero::Value),
+            "mr_config_id" => return self.accept_register(Register::MrConfigId, value, Zero::Unset),
             _ => return,
         };
         add(list, value, 48, Zero::Value);
+    }
+
+    fn accept_register(&mut self, register: Register, value: &str, zero: Zero) {
+        let place = self.tdx.expected.iter().position(|expected| expected.register == register);
+        let mut expected = match place {
+            Some(place) => self.tdx.expected.remove(place),
+            None => Expected { register, any_of: Vec::new() },
+        };
+        add(&mut expected.any_of, value, 48, zero);
+        // In the order in which a document gives them; an empty list would accept nothing.
+        self.tdx.expected.extend(Some(expected).filter(|expected| !expected.any_of.is_empty()));
+        self.tdx.expected.sort_by_key(|expected| expected.register.name());
     }
 
     fn accept_dstack(&mut self, name: &str, value: &str) {

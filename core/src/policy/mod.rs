@@ -53,8 +53,6 @@ pub struct References {
     pub mr_td: Vec<Vec<u8>>,
     /// Accepted RTMR0 to RTMR3 values (48 bytes each). RTMR3 of a dstack guest also holds its instance's id.
     pub rtmr: [Vec<Vec<u8>>; 4],
-    /// Accepted MR_CONFIG_ID values (48 bytes each).
-    pub mr_config_id: Vec<Vec<u8>>,
     /// Accepted SHA-256 values of the application description (32 bytes each).
     pub compose_hash: Vec<Vec<u8>>,
     /// Accepted OS image hashes (32 bytes each).

@@ -6,21 +6,14 @@ use crate::policy::{Policy, References};
 use crate::wire::json::Json;
 
 /// Name, length in bytes and values of each reference.
-type Rows<'r> = [(&'static str, usize, &'r mut Vec<Vec<u8>>); 9];
+type Rows<'r> = [(&'static str, usize, &'r mut Vec<Vec<u8>>); 8];
 
 fn rows(references: &mut References) -> Rows<'_> {
-    let References {
-        mr_td,
-        rtmr: [rtmr0, rtmr1, rtmr2, rtmr3],
-        mr_config_id,
-        compose_hash,
-        os_image_hash,
-        app_id,
-    } = references;
+    let References { mr_td, rtmr: [rtmr0, rtmr1, rtmr2, rtmr3], compose_hash, os_image_hash, app_id } =
+        references;
     [
         ("app_id", 20, app_id),
         ("compose_hash", 32, compose_hash),
-        ("mr_config_id", 48, mr_config_id),
         ("mr_td", 48, mr_td),
         ("os_image_hash", 32, os_image_hash),
         ("rtmr0", 48, rtmr0),

@@ -12,6 +12,7 @@ const MEMBERS: &[&str] = &[
     "allow_perfmon",
     "allow_service_td",
     "min_tcb_evaluation_data_number",
+    "mr_config_id",
     "mr_owner",
     "mr_owner_config",
     "mr_seam",
@@ -19,8 +20,10 @@ const MEMBERS: &[&str] = &[
     "require_sept_ve_disable",
 ];
 
-/// Registers that this section has reference values for. Those of the software are in section `software`.
-const REGISTERS: [(&str, Register); 3] = [
+/// Registers that this section has accepted values for. What the guest measured is in section `software`; these are chosen by the host
+/// or of the platform, so they name no software.
+const REGISTERS: [(&str, Register); 4] = [
+    ("mr_config_id", Register::MrConfigId),
     ("mr_owner", Register::MrOwner),
     ("mr_owner_config", Register::MrOwnerConfig),
     ("mr_seam", Register::MrSeam),
