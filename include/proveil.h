@@ -166,6 +166,8 @@
 #define PV_ERR_FILE_UNWRITABLE 138
 /** PV-139: The evidence bundle cannot be used. */
 #define PV_ERR_EVIDENCE_INVALID 139
+/** PV-140: The pins cannot be used. */
+#define PV_ERR_PINS_INVALID 140
 /** PV-201: The attestation answers another challenge than ours. */
 #define PV_ERR_NONCE_ECHO_MISMATCH 201
 /** PV-202: The signed report data does not carry our nonce. */
@@ -278,6 +280,8 @@
 #define PV_ERR_TLS_KEY_MISMATCH 261
 /** PV-262: The policy requires evidence that the answer does not contain. */
 #define PV_ERR_REQUIRED_EVIDENCE_MISSING 262
+/** PV-263: The enclave runs other software than the pinned one. */
+#define PV_ERR_SOFTWARE_CHANGED 263
 /** PV-270: The report does not have the exact layout of an SEV-SNP attestation report. */
 #define PV_ERR_SNP_REPORT_MALFORMED 270
 /** PV-271: The report's certificate chain does not lead to the trusted AMD root. */
@@ -330,6 +334,8 @@
 #define PV_ERR_MODELS_UNREACHABLE 311
 /** PV-312: Vendor collateral does not have the expected form. */
 #define PV_ERR_COLLATERAL_MALFORMED 312
+/** PV-313: The policy is no longer in force. */
+#define PV_ERR_POLICY_EXPIRED 313
 /** PV-401: A field of the answer is not encrypted. */
 #define PV_ERR_NOT_CIPHERTEXT 401
 /** PV-402: The answer contains clear text where only encrypted text is allowed. */
@@ -1183,7 +1189,7 @@ pv_status pv_cancel_free(pv_cancel *cancel);
  * @param[out] exchange  to be freed with pv_exchange_free()
  * @param[out] error     may be NULL
  *
- * Threads: any. Codes: PV-101, PV-104, PV-136, PV-312 (collateral, endorsements), PV-601, PV-701 to PV-703, PV-705, PV-706,
+ * Threads: any. Codes: PV-101, PV-104, PV-136, PV-312, PV-601, PV-701 to PV-703, PV-705, PV-706,
  * PV-710, PV-903.
  */
 pv_status pv_exchange_new(const pv_exchange_options *options,

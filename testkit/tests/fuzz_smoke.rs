@@ -194,6 +194,7 @@ fn pins_file() {
     run(10);
 }
 
+#[test]
 fn evidence_bundle() {
     run(11);
 }

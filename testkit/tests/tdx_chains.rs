@@ -68,7 +68,10 @@ fn orders(length: usize) -> Vec<(&'static str, Vec<usize>)> {
 }
 
 /// Changes of one certificate, with the key that then signs it: its issuer's when the given one is returned.
-const CHANGES: &[(&str, fn(&mut Certified))] = &[
+/// Name, change of a certificate.
+type CertificateChange = (&'static str, fn(&mut Certified));
+
+const CHANGES: &[CertificateChange] = &[
     ("ended", |certificate| certificate.spec.not_after = NOW - 1),
     ("not yet valid", |certificate| certificate.spec.not_before = NOW + DAY_S),
     ("another issuer", |certificate| certificate.spec.issuer = certificate.spec.subject.clone()),
@@ -227,7 +230,9 @@ fn signed_documents() {
     // Each genuine document in another's place, and each of the lookalike's.
     let honest = scene.world.collateral();
     let other = scene.world.collateral_spec().sign(&scene.lookalike);
-    let replaced: [(&str, fn(&mut Collateral, &Collateral)); 6] = [
+    /// Name, what takes the place of what.
+    type Replacement = (&'static str, fn(&mut Collateral, &Collateral));
+    let replaced: [Replacement; 6] = [
         ("root's list of the lookalike", |c, o| c.root_ca_crl.clone_from(&o.root_ca_crl)),
         ("PCK list of the lookalike", |c, o| c.pck_crl.clone_from(&o.pck_crl)),
         ("signature of the lookalike on TCB info", |c, o| {

@@ -66,6 +66,8 @@ pub enum Code {
     FileUnwritable,
     /// PV-139: The evidence bundle cannot be used.
     EvidenceInvalid,
+    /// PV-140: The pins cannot be used.
+    PinsInvalid,
     /// PV-201: The attestation answers another challenge than ours.
     NonceEchoMismatch,
     /// PV-202: The signed report data does not carry our nonce.
@@ -178,6 +180,8 @@ pub enum Code {
     TlsKeyMismatch,
     /// PV-262: The policy requires evidence that the answer does not contain.
     RequiredEvidenceMissing,
+    /// PV-263: The enclave runs other software than the pinned one.
+    SoftwareChanged,
     /// PV-270: The report does not have the exact layout of an SEV-SNP attestation report.
     SnpReportMalformed,
     /// PV-271: The report's certificate chain does not lead to the trusted AMD root.
@@ -230,6 +234,8 @@ pub enum Code {
     ModelsUnreachable,
     /// PV-312: Vendor collateral does not have the expected form.
     CollateralMalformed,
+    /// PV-313: The policy is no longer in force.
+    PolicyExpired,
     /// PV-401: A field of the answer is not encrypted.
     NotCiphertext,
     /// PV-402: The answer contains clear text where only encrypted text is allowed.
@@ -343,6 +349,7 @@ impl From<core::Code> for Code {
             core::Code::ReportInvalid => Code::ReportInvalid,
             core::Code::FileUnwritable => Code::FileUnwritable,
             core::Code::EvidenceInvalid => Code::EvidenceInvalid,
+            core::Code::PinsInvalid => Code::PinsInvalid,
             core::Code::NonceEchoMismatch => Code::NonceEchoMismatch,
             core::Code::ReportDataNonceMismatch => Code::ReportDataNonceMismatch,
             core::Code::ServerSaysUnverified => Code::ServerSaysUnverified,
@@ -399,6 +406,7 @@ impl From<core::Code> for Code {
             core::Code::MeasurementRefused => Code::MeasurementRefused,
             core::Code::TlsKeyMismatch => Code::TlsKeyMismatch,
             core::Code::RequiredEvidenceMissing => Code::RequiredEvidenceMissing,
+            core::Code::SoftwareChanged => Code::SoftwareChanged,
             core::Code::SnpReportMalformed => Code::SnpReportMalformed,
             core::Code::SnpChain => Code::SnpChain,
             core::Code::SnpRevoked => Code::SnpRevoked,
@@ -425,6 +433,7 @@ impl From<core::Code> for Code {
             core::Code::RequiredCheckNotMade => Code::RequiredCheckNotMade,
             core::Code::ModelsUnreachable => Code::ModelsUnreachable,
             core::Code::CollateralMalformed => Code::CollateralMalformed,
+            core::Code::PolicyExpired => Code::PolicyExpired,
             core::Code::NotCiphertext => Code::NotCiphertext,
             core::Code::PlaintextDowngrade => Code::PlaintextDowngrade,
             core::Code::InvalidPoint => Code::InvalidPoint,

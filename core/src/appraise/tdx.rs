@@ -216,13 +216,12 @@ pub(crate) fn compare(
     let [expected0, expected1, expected2, expected3] = &references.rtmr;
     /// Name, accepted values, measured value.
     type Comparison<'a> = (&'static str, &'a [Vec<u8>], Option<&'a [u8]>);
-    let measured: [Comparison<'_>; 9] = [
+    let measured: [Comparison<'_>; 8] = [
         ("MRTD", &references.mr_td, Some(&claims.body.mr_td)),
         ("RTMR0", expected0, Some(rtmr0)),
         ("RTMR1", expected1, Some(rtmr1)),
         ("RTMR2", expected2, Some(rtmr2)),
         ("RTMR3", expected3, Some(rtmr3)),
-        ("MR_CONFIG_ID", &references.mr_config_id, Some(&claims.body.mr_config_id)),
         ("compose hash", &references.compose_hash, dstack.map(|dstack| dstack.compose_hash.as_slice())),
         (
             "OS image hash",
