@@ -354,6 +354,17 @@ export const CODES = [
     hint: 'Check the path, its permissions and the space left.',
   },
   {
+    code: 'PV-139',
+    number: 139,
+    slug: 'evidence_invalid',
+    class: 'ConfigError',
+    retryable: false,
+    http: 400,
+    exit: 2,
+    message: 'The evidence bundle cannot be used.',
+    hint: 'Give a `proveil.evidence/v1` file, or a directory as `proveil capture` writes it.',
+  },
+  {
     code: 'PV-201',
     number: 201,
     slug: 'nonce_echo_mismatch',

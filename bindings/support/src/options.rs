@@ -195,7 +195,7 @@ fn collateral(documents: &[Vec<u8>]) -> Result<Vec<TdxCollateral>> {
     documents.iter().map(|json| TdxCollateral::from_json(json)).collect()
 }
 
-fn length(name: &str, expected: usize, found: usize) -> Error {
+pub(crate) fn length(name: &str, expected: usize, found: usize) -> Error {
     Error::new(Code::InvalidArgument)
         .at(name)
         .expected(format!("{expected} bytes"))

@@ -64,6 +64,8 @@ pub enum Code {
     ReportInvalid,
     /// PV-138: A file cannot be written.
     FileUnwritable,
+    /// PV-139: The evidence bundle cannot be used.
+    EvidenceInvalid,
     /// PV-201: The attestation answers another challenge than ours.
     NonceEchoMismatch,
     /// PV-202: The signed report data does not carry our nonce.
@@ -340,6 +342,7 @@ impl From<core::Code> for Code {
             core::Code::InvalidUrl => Code::InvalidUrl,
             core::Code::ReportInvalid => Code::ReportInvalid,
             core::Code::FileUnwritable => Code::FileUnwritable,
+            core::Code::EvidenceInvalid => Code::EvidenceInvalid,
             core::Code::NonceEchoMismatch => Code::NonceEchoMismatch,
             core::Code::ReportDataNonceMismatch => Code::ReportDataNonceMismatch,
             core::Code::ServerSaysUnverified => Code::ServerSaysUnverified,
