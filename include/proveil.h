@@ -166,8 +166,11 @@
 #define PV_ERR_FILE_UNWRITABLE 138
 /** PV-139: The evidence bundle cannot be used. */
 #define PV_ERR_EVIDENCE_INVALID 139
+<<<<<<< HEAD
 /** PV-140: The pins cannot be used. */
 #define PV_ERR_PINS_INVALID 140
+=======
+>>>>>>> bundle-wip
 /** PV-201: The attestation answers another challenge than ours. */
 #define PV_ERR_NONCE_ECHO_MISMATCH 201
 /** PV-202: The signed report data does not carry our nonce. */
@@ -523,6 +526,9 @@ typedef struct pv_error pv_error;
 /** What a piece of an answer said. Immutable; its texts are wiped when it is freed. */
 typedef struct pv_events pv_events;
 
+/** Everything that an appraisal used, to be kept and judged again without network. Immutable. */
+typedef struct pv_evidence_bundle pv_evidence_bundle;
+
 /**
  * One verification of one endpoint, for callers with their own transport. One thread at a time.
  */
@@ -607,6 +613,52 @@ typedef struct pv_evidence_input {
     /** Whose signatures count; NULL for the hardware vendors' roots. */
     const pv_trust_roots *trust_roots;
 } pv_evidence_input;
+
+/**
+ * Bare hardware evidence and what is expected of it, for pv_evidence_bundle_snp(),
+ * pv_evidence_bundle_tdx() and pv_evidence_bundle_nvidia(). Set all members to zero first. An
+ * empty value expects nothing; a value for another kind of evidence is refused.
+ */
+typedef struct pv_hardware_input {
+    /** sizeof(pv_hardware_input). */
+    size_t struct_size;
+    /** Files in any order, known by their content, each at most 20 MiB. */
+    const pv_bytes *files;
+    /** Number of files, at most 512. */
+    size_t files_count;
+    /** The challenge: 32 bytes; nvidia. */
+    pv_bytes nonce;
+    /** Report data: snp, 64 bytes; tdx, its first 1 to 64 bytes. */
+    pv_bytes report_data;
+    /** Measurement of the guest, 48 bytes; snp. */
+    pv_bytes measurement;
+    /** What the host put into the report, 32 bytes; snp. */
+    pv_bytes host_data;
+    /** Measurement of the first content, 48 bytes; tdx. */
+    pv_bytes mr_td;
+    /** Measurement of the TDX module, 48 bytes; tdx. */
+    pv_bytes mr_seam;
+    /** Configuration that the host chose, 48 bytes; tdx. */
+    pv_bytes mr_config_id;
+    /** Owner that the host chose, 48 bytes; tdx. */
+    pv_bytes mr_owner;
+    /** Owner's configuration that the host chose, 48 bytes; tdx. */
+    pv_bytes mr_owner_config;
+    /** Run-time register 0, 48 bytes; tdx. */
+    pv_bytes rtmr0;
+    /** Run-time register 1, 48 bytes; tdx. */
+    pv_bytes rtmr1;
+    /** Run-time register 2, 48 bytes; tdx. */
+    pv_bytes rtmr2;
+    /** Run-time register 3, 48 bytes; tdx. */
+    pv_bytes rtmr3;
+    /** Time to judge at, in seconds since 1970-01-01T00:00:00Z; PV_NOW for the system's clock. */
+    uint64_t at_unix_s;
+    /** What must hold; NULL for the preset `standard`. */
+    const pv_policy *policy;
+    /** Whose signatures count; NULL for the hardware vendors' roots. */
+    const pv_trust_roots *trust_roots;
+} pv_hardware_input;
 
 /** Settings of a client, for pv_client_new(). Set all members to zero first. */
 typedef struct pv_client_options {
@@ -982,6 +1034,127 @@ const char *pv_report_ear_json(const pv_report *report);
  */
 pv_status pv_report_free(pv_report *report);
 
+/* ---- Evidence bundles ---- */
+
+/**
+ * An SEV-SNP report of 1184 bytes with certificates and revocation list, DER or PEM, or a
+ * certificate table. Nothing is judged yet: see pv_evidence_bundle_appraise().
+ *
+ * @param input        all members borrowed for the call
+ * @param[out] bundle  to be freed with pv_evidence_bundle_free()
+ * @param[out] error   may be NULL
+ *
+ * Threads: any. Codes: PV-101, PV-139 (names the file), PV-308, PV-312, PV-601, PV-701 to PV-703,
+ * PV-706, PV-710.
+ */
+pv_status pv_evidence_bundle_snp(const pv_hardware_input *input,
+                                 pv_evidence_bundle **bundle,
+                                 pv_error **error);
+
+/**
+ * A TDX quote with Intel's collateral in the form of nine texts. Nothing is judged yet: see
+ * pv_evidence_bundle_appraise().
+ *
+ * @param input        all members borrowed for the call
+ * @param[out] bundle  to be freed with pv_evidence_bundle_free()
+ * @param[out] error   may be NULL
+ *
+ * Threads: any. Codes: PV-101, PV-139 (names the file), PV-303, PV-308, PV-312, PV-601, PV-701 to
+ * PV-703, PV-706, PV-710.
+ */
+pv_status pv_evidence_bundle_tdx(const pv_hardware_input *input,
+                                 pv_evidence_bundle **bundle,
+                                 pv_error **error);
+
+/**
+ * NVIDIA GPUs and switches that were asked with `nonce`: reports and as many PEM chains in the
+ * same order, or JSON lists of both; manifests, OCSP answers, tokens and key list of NVIDIA's
+ * attestation service. Nothing is judged yet: see pv_evidence_bundle_appraise().
+ *
+ * @param input        all members borrowed for the call
+ * @param[out] bundle  to be freed with pv_evidence_bundle_free()
+ * @param[out] error   may be NULL
+ *
+ * Threads: any. Codes: PV-101, PV-139 (names the file), PV-250, PV-308, PV-601, PV-701 to PV-703,
+ * PV-706, PV-710.
+ */
+pv_status pv_evidence_bundle_nvidia(const pv_hardware_input *input,
+                                    pv_evidence_bundle **bundle,
+                                    pv_error **error);
+
+/**
+ * Reads a bundle (`proveil.evidence/v1`, JSON).
+ *
+ * @param json         the document, at most 32 MiB
+ * @param[out] bundle  to be freed with pv_evidence_bundle_free()
+ * @param[out] error   may be NULL
+ *
+ * Threads: any. Codes: PV-104, PV-131, PV-132, PV-139 (the details name the member), PV-601,
+ * PV-701, PV-710.
+ */
+pv_status pv_evidence_bundle_from_json(pv_bytes json,
+                                       pv_evidence_bundle **bundle,
+                                       pv_error **error);
+
+/**
+ * Judges the evidence. Needs no network and opens none. All three verdicts are a report and
+ * PV_OK: look at pv_report_verdict(). A report about the past is a record; it cannot send.
+ *
+ * @param policy       what must hold; NULL for the bundle's own policy
+ * @param trust_roots  whose signatures count; NULL for those that the bundle was made with in
+ *                     this process. Roots that a document names are used only when they are given
+ *                     here: see pv_evidence_bundle_custom_roots()
+ * @param at_unix_s    time to judge at; PV_NOW (0) for the bundle's own time
+ * @param[out] report  to be freed with pv_report_free()
+ * @param[out] error   may be NULL
+ *
+ * Threads: any. Codes: PV-701 to PV-703.
+ */
+pv_status pv_evidence_bundle_appraise(const pv_evidence_bundle *bundle,
+                                      const pv_policy *policy,
+                                      const pv_trust_roots *trust_roots,
+                                      uint64_t at_unix_s,
+                                      pv_report **report,
+                                      pv_error **error);
+
+/**
+ * The trust roots other than the vendors' that were used, or that the document says were; NULL for
+ * the vendors'.
+ *
+ * @param[out] roots  NULL, or to be freed with pv_trust_roots_free()
+ * @param[out] error  may be NULL
+ *
+ * Threads: any. Codes: PV-701 to PV-703.
+ */
+pv_status pv_evidence_bundle_custom_roots(const pv_evidence_bundle *bundle,
+                                          pv_trust_roots **roots,
+                                          pv_error **error);
+
+/**
+ * `provider`, `snp`, `tdx` or `nvidia`. Borrowed until pv_evidence_bundle_free(); NULL if `bundle`
+ * is not a live bundle.
+ */
+const char *pv_evidence_bundle_kind(const pv_evidence_bundle *bundle);
+
+/**
+ * When it was captured or is to be judged, in seconds since 1970-01-01T00:00:00Z; 0 if `bundle` is
+ * not a live bundle.
+ */
+uint64_t pv_evidence_bundle_at(const pv_evidence_bundle *bundle);
+
+/**
+ * The `proveil.evidence/v1` document, deterministic. Borrowed until pv_evidence_bundle_free();
+ * NULL if `bundle` is not a live bundle.
+ */
+const char *pv_evidence_bundle_to_json(const pv_evidence_bundle *bundle);
+
+/**
+ * Frees a bundle. NULL is accepted.
+ *
+ * Threads: any. Codes: PV-702, PV-703.
+ */
+pv_status pv_evidence_bundle_free(pv_evidence_bundle *bundle);
+
 /* ---- Client: verifies, sends and opens by itself ---- */
 
 /**
@@ -1034,6 +1207,25 @@ pv_status pv_client_verify(const pv_client *client,
                            const pv_cancel *cancel,
                            pv_report **report,
                            pv_error **error);
+
+/**
+ * Verifies an endpoint anew and gives everything that the verification used, whatever its verdict,
+ * to be kept: pv_evidence_bundle_appraise() gives the report, now and later.
+ *
+ * @param model        model id, NUL-terminated
+ * @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
+ * @param cancel       ends the call from another thread; may be NULL
+ * @param[out] bundle  to be freed with pv_evidence_bundle_free()
+ * @param[out] error   may be NULL
+ *
+ * Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-602, PV-701 to PV-703, PV-705, PV-709.
+ */
+pv_status pv_client_capture(const pv_client *client,
+                            const char *model,
+                            uint32_t timeout_ms,
+                            const pv_cancel *cancel,
+                            pv_evidence_bundle **bundle,
+                            pv_error **error);
 
 /**
  * The proven endpoint of a model: from an earlier verification while it lasts, otherwise from a

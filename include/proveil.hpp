@@ -219,6 +219,7 @@ class TrustRoots : public detail::Owner<pv_trust_roots> {
     }
 
   private:
+    friend class EvidenceBundle;
     explicit TrustRoots(pv_trust_roots *handle) : Owner(handle) {}
 };
 
@@ -269,6 +270,90 @@ inline Report verify_evidence(const EvidenceInput &input) {
     return Report(detail::made<pv_report>(
         [&](pv_report **out, pv_error **error) { return pv_verify_evidence(&raw, out, error); }));
 }
+
+/// Bare hardware evidence and what is expected of it; an empty value expects nothing.
+struct HardwareInput {
+    std::vector<std::string> files;       ///< in any order, known by their content
+    std::string report_data = {};         ///< snp: 64 bytes; tdx: the first 1 to 64
+    std::string measurement = {};         ///< snp: 48 bytes
+    std::string host_data = {};           ///< snp: 32 bytes
+    std::string mr_td = {};               ///< tdx: 48 bytes, as all registers
+    std::string mr_seam = {};
+    std::string mr_config_id = {};
+    std::string mr_owner = {};
+    std::string mr_owner_config = {};
+    std::string rtmr0 = {};
+    std::string rtmr1 = {};
+    std::string rtmr2 = {};
+    std::string rtmr3 = {};
+    uint64_t at_unix_s = PV_NOW;
+    const Policy *policy = nullptr;
+    const TrustRoots *trust_roots = nullptr;
+};
+
+/// Everything that an appraisal used: judged again it gives the same report, without network.
+class EvidenceBundle : public detail::Owner<pv_evidence_bundle> {
+  public:
+    using Owner::Owner;
+    static EvidenceBundle from_json(std::string_view json) {
+        return EvidenceBundle(detail::made<pv_evidence_bundle>([&](pv_evidence_bundle **out, pv_error **error) {
+            return pv_evidence_bundle_from_json(detail::bytes(json), out, error);
+        }));
+    }
+    static EvidenceBundle snp(const HardwareInput &input) { return of(input, {}, pv_evidence_bundle_snp); }
+    static EvidenceBundle tdx(const HardwareInput &input) { return of(input, {}, pv_evidence_bundle_tdx); }
+    static EvidenceBundle nvidia(const HardwareInput &input, std::string_view nonce) {
+        return of(input, nonce, pv_evidence_bundle_nvidia);
+    }
+    /// By default by its own policy and at its own time; see pv_evidence_bundle_appraise().
+    Report appraise(const Policy *policy = nullptr, const TrustRoots *trust_roots = nullptr,
+                    uint64_t at_unix_s = PV_NOW) const {
+        return Report(detail::made<pv_report>([&](pv_report **out, pv_error **error) {
+            return pv_evidence_bundle_appraise(handle(), policy == nullptr ? nullptr : policy->handle(),
+                                               trust_roots == nullptr ? nullptr : trust_roots->handle(), at_unix_s,
+                                               out, error);
+        }));
+    }
+    std::optional<TrustRoots> custom_roots() const {
+        pv_trust_roots *roots = detail::made<pv_trust_roots>([&](pv_trust_roots **out, pv_error **error) {
+            return pv_evidence_bundle_custom_roots(handle(), out, error);
+        });
+        if (roots == nullptr) return std::nullopt;
+        return TrustRoots(roots);
+    }
+    std::string kind() const { return detail::text(pv_evidence_bundle_kind(handle())); }
+    uint64_t at() const { return pv_evidence_bundle_at(handle()); }
+    std::string to_json() const { return detail::text(pv_evidence_bundle_to_json(handle())); }
+
+  private:
+    template <typename Make>
+    static EvidenceBundle of(const HardwareInput &input, std::string_view nonce, Make make) {
+        std::vector<pv_bytes> files;
+        for (const std::string &file : input.files) files.push_back(detail::bytes(file));
+        pv_hardware_input raw = {};
+        raw.struct_size = sizeof raw;
+        raw.files = files.data();
+        raw.files_count = files.size();
+        raw.nonce = detail::bytes(nonce);
+        raw.report_data = detail::bytes(input.report_data);
+        raw.measurement = detail::bytes(input.measurement);
+        raw.host_data = detail::bytes(input.host_data);
+        raw.mr_td = detail::bytes(input.mr_td);
+        raw.mr_seam = detail::bytes(input.mr_seam);
+        raw.mr_config_id = detail::bytes(input.mr_config_id);
+        raw.mr_owner = detail::bytes(input.mr_owner);
+        raw.mr_owner_config = detail::bytes(input.mr_owner_config);
+        raw.rtmr0 = detail::bytes(input.rtmr0);
+        raw.rtmr1 = detail::bytes(input.rtmr1);
+        raw.rtmr2 = detail::bytes(input.rtmr2);
+        raw.rtmr3 = detail::bytes(input.rtmr3);
+        raw.at_unix_s = input.at_unix_s;
+        raw.policy = input.policy == nullptr ? nullptr : input.policy->handle();
+        raw.trust_roots = input.trust_roots == nullptr ? nullptr : input.trust_roots->handle();
+        return EvidenceBundle(detail::made<pv_evidence_bundle>(
+            [&](pv_evidence_bundle **out, pv_error **error) { return make(&raw, out, error); }));
+    }
+};
 
 /// A request for a transport of your own.
 class HttpRequest : public detail::Owner<pv_http_request> {
@@ -543,6 +628,12 @@ class Client : public detail::Owner<pv_client> {
     Report verify(const std::string &model, Call call = {}) const {
         return Report(detail::made<pv_report>([&](pv_report **out, pv_error **error) {
             return pv_client_verify(handle(), model.c_str(), call.timeout_ms, call.switch_handle(), out, error);
+        }));
+    }
+    /// A fresh verification with everything that it used, whatever its verdict.
+    EvidenceBundle capture(const std::string &model, Call call = {}) const {
+        return EvidenceBundle(detail::made<pv_evidence_bundle>([&](pv_evidence_bundle **out, pv_error **error) {
+            return pv_client_capture(handle(), model.c_str(), call.timeout_ms, call.switch_handle(), out, error);
         }));
     }
     Endpoint ready(const std::string &model, Call call = {}) const {

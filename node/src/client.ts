@@ -1,6 +1,7 @@
 // The client with its own transport.
 
 import { readFileSync } from 'node:fs';
+import { EvidenceBundle } from './bundle.js';
 import { disposable, toBytes, toJsonBytes, type BytesLike, type JsonLike } from './convert.js';
 import { VerifiedEndpoint } from './endpoint.js';
 import { AbortError, call, callAsync, errorOf, ProveilError } from './errors.js';
@@ -115,6 +116,11 @@ export class Client {
   /** A fresh verification. All three verdicts are a report; only unusable arguments and settings are an error. */
   async verify(model: string, options: CallOptions = {}): Promise<Report> {
     return Report.wrap(await this.#run(options.signal, (client, cancel) => client.verify(model, cancel)));
+  }
+
+  /** A fresh verification with everything that it used, whatever its verdict, to be kept and judged again without network. */
+  async capture(model: string, options: CallOptions = {}): Promise<EvidenceBundle> {
+    return EvidenceBundle.wrap(await this.#run(options.signal, (client, cancel) => client.capture(model, cancel)));
   }
 
   /** A proven endpoint, reused while its proof lasts; concurrent callers share one verification. */

@@ -6,6 +6,8 @@ import { native } from './native.js';
 /** Library version, `major.minor.patch`. */
 export const version: string = native.version();
 
+export { EvidenceBundle } from './bundle.js';
+export type { AppraisalOptions, HardwareOptions } from './bundle.js';
 export { Client } from './client.js';
 export type { CallOptions, ChatMessage, ChatRequest, ClientOptions, Model } from './client.js';
 export { CODES } from './codes.js';

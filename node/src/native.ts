@@ -36,6 +36,19 @@ export interface NativeReport {
   earJson(): Answer<string>;
 }
 
+export interface NativeBundle {
+  fields(): Answer<BundleFields>;
+  json(): Answer<string>;
+  appraise(policy: string | undefined, roots: string | undefined, at: number | undefined): Promise<Answer<NativeReport>>;
+}
+
+export interface BundleFields {
+  readonly kind: 'provider' | 'snp' | 'tdx' | 'nvidia';
+  readonly at: number;
+  readonly policy: PolicyFields;
+  readonly customRoots?: string;
+}
+
 export interface PolicyFields {
   readonly json: string;
   readonly name: string;
@@ -105,6 +118,7 @@ export interface NativeCancel {
 export interface NativeClient {
   modelsJson(cancel: NativeCancel): Promise<Answer<string>>;
   verify(model: string, cancel: NativeCancel): Promise<Answer<NativeReport>>;
+  capture(model: string, cancel: NativeCancel): Promise<Answer<NativeBundle>>;
   ready(model: string, cancel: NativeCancel): Promise<Answer<NativeEndpoint>>;
   chat(body: Uint8Array, cancel: NativeCancel): Promise<Answer<NativeStream>>;
   close(): Answer<null>;
@@ -143,6 +157,27 @@ export interface EvidenceFields {
   trustRoots?: string | undefined;
 }
 
+export interface HardwareFields {
+  kind: 'snp' | 'tdx' | 'nvidia';
+  files: Uint8Array[];
+  nonce?: Uint8Array | undefined;
+  reportData?: Uint8Array | undefined;
+  measurement?: Uint8Array | undefined;
+  hostData?: Uint8Array | undefined;
+  mrTd?: Uint8Array | undefined;
+  mrSeam?: Uint8Array | undefined;
+  mrConfigId?: Uint8Array | undefined;
+  mrOwner?: Uint8Array | undefined;
+  mrOwnerConfig?: Uint8Array | undefined;
+  rtmr0?: Uint8Array | undefined;
+  rtmr1?: Uint8Array | undefined;
+  rtmr2?: Uint8Array | undefined;
+  rtmr3?: Uint8Array | undefined;
+  policy?: string | undefined;
+  trustRoots?: string | undefined;
+  at?: number | undefined;
+}
+
 export interface ClientFields {
   provider: string;
   apiKey: string;
@@ -168,6 +203,8 @@ export interface Native {
   policyFromJson(json: string): Answer<PolicyFields>;
   trustRootsCheck(json: string): Answer<boolean>;
   verifyEvidence(given: EvidenceFields): Promise<Answer<NativeReport>>;
+  bundleFromJson(json: Uint8Array): Answer<NativeBundle>;
+  bundleOfHardware(given: HardwareFields): Answer<NativeBundle>;
   inspectKinds(): string[];
   providers(): string[];
   defaultApiKeyVariable(provider: string): Answer<string>;

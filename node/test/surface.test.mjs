@@ -14,7 +14,7 @@ import { ROOT } from './support.mjs';
 
 const cjs = createRequire(import.meta.url)('proveil');
 
-const NAMES = `AbortError AccessError CODES Client ConfigError Exchange Header HttpRequest IndeterminateError InputError IntegrityError
+const NAMES = `AbortError AccessError CODES Client ConfigError EvidenceBundle Exchange Header HttpRequest IndeterminateError InputError IntegrityError
   InternalError LimitError MisuseError Opener Outcome Policy ProtocolError ProveilError Receipt Report SealedRequest Stream TrustRoots
   VerificationError VerifiedEndpoint inspect inspectKinds openField openerForKey providers sealField verifyEvidence version`;
 
@@ -32,7 +32,7 @@ test('versions agree', () => {
 });
 
 test('nothing but a verification makes a proof (style.md B4)', async () => {
-  for (const name of ['VerifiedEndpoint', 'SealedRequest', 'HttpRequest', 'Header', 'Outcome', 'Opener', 'Receipt', 'Report', 'Policy', 'TrustRoots', 'Stream']) {
+  for (const name of ['VerifiedEndpoint', 'SealedRequest', 'HttpRequest', 'Header', 'Outcome', 'Opener', 'Receipt', 'Report', 'Policy', 'TrustRoots', 'Stream', 'EvidenceBundle']) {
     const type = esm[name];
     for (const argument of [undefined, {}, Symbol('proveil'), { report: () => ({ ok: {} }) }]) {
       assert.throws(() => new type(argument, {}), { name: 'MisuseError', slug: 'out_of_order' }, name);
@@ -45,7 +45,7 @@ test('nothing but a verification makes a proof (style.md B4)', async () => {
 
 test('the native classes have no constructor', () => {
   const native = createRequire(import.meta.url)(join(ROOT, 'node', `proveil.${platformName(thisPlatform())}.node`));
-  for (const name of ['Endpoint', 'Opener', 'Receipt', 'Report', 'Exchange', 'Client', 'Stream', 'Cancel']) {
+  for (const name of ['Endpoint', 'Opener', 'Receipt', 'Report', 'Exchange', 'Client', 'Stream', 'Cancel', 'EvidenceBundle']) {
     assert.throws(() => new native[name](), /constructor/, name);
   }
 });

@@ -68,6 +68,27 @@ int main(void) {
     AT(pv_evidence_input, trust_roots, 10 * WORD + 8);
     CHECK(sizeof(pv_evidence_input) == 11 * WORD + 8);
 
+    AT(pv_hardware_input, struct_size, 0);
+    AT(pv_hardware_input, files, WORD);
+    AT(pv_hardware_input, files_count, 2 * WORD);
+    AT(pv_hardware_input, nonce, 3 * WORD);
+    AT(pv_hardware_input, report_data, 5 * WORD);
+    AT(pv_hardware_input, measurement, 7 * WORD);
+    AT(pv_hardware_input, host_data, 9 * WORD);
+    AT(pv_hardware_input, mr_td, 11 * WORD);
+    AT(pv_hardware_input, mr_seam, 13 * WORD);
+    AT(pv_hardware_input, mr_config_id, 15 * WORD);
+    AT(pv_hardware_input, mr_owner, 17 * WORD);
+    AT(pv_hardware_input, mr_owner_config, 19 * WORD);
+    AT(pv_hardware_input, rtmr0, 21 * WORD);
+    AT(pv_hardware_input, rtmr1, 23 * WORD);
+    AT(pv_hardware_input, rtmr2, 25 * WORD);
+    AT(pv_hardware_input, rtmr3, 27 * WORD);
+    AT(pv_hardware_input, at_unix_s, 29 * WORD);
+    AT(pv_hardware_input, policy, 29 * WORD + 8);
+    AT(pv_hardware_input, trust_roots, 30 * WORD + 8);
+    CHECK(sizeof(pv_hardware_input) == 31 * WORD + 8);
+
     /* Versions: every part and the composite, header against library. */
     char version[32];
     snprintf(version, sizeof version, "%d.%d.%d", PV_VERSION_MAJOR, PV_VERSION_MINOR, PV_VERSION_PATCH);

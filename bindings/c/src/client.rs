@@ -9,6 +9,7 @@ use proveil_bindings_support::core::secret::SecretText;
 use proveil_bindings_support::{ClientOptions, TimeoutOptions};
 
 use crate::boundary::{Options, Out, bytes, call, handle_out, options, owned_text, release, text};
+use crate::bundle::BundleObject;
 use crate::cancel::{blocking, switch};
 use crate::endpoint::EndpointObject;
 use crate::handle;
@@ -16,8 +17,8 @@ use crate::policy::{policy, trust_roots};
 use crate::report::ReportObject;
 use crate::stream::StreamObject;
 use crate::types::{
-    pv_buf, pv_bytes, pv_cancel, pv_client, pv_endpoint, pv_error, pv_policy, pv_report, pv_status,
-    pv_stream, pv_trust_roots,
+    pv_buf, pv_bytes, pv_cancel, pv_client, pv_endpoint, pv_error, pv_evidence_bundle, pv_policy, pv_report,
+    pv_status, pv_stream, pv_trust_roots,
 };
 
 /// Largest bundle of certificates.
@@ -199,6 +200,36 @@ pub unsafe extern "C" fn pv_client_verify(
             [cancel.as_deref(), None],
             client.0.verify(model),
         )?))
+    };
+    // SAFETY: the caller keeps the promise of the header about `error`.
+    unsafe { call(error, work) }
+}
+
+/// Verifies an endpoint anew and gives everything that the verification used, whatever its verdict,
+/// to be kept: pv_evidence_bundle_appraise() gives the report, now and later.
+///
+/// @param model        model id, NUL-terminated
+/// @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
+/// @param cancel       ends the call from another thread; may be NULL
+/// @param[out] bundle  to be freed with pv_evidence_bundle_free()
+/// @param[out] error   may be NULL
+///
+/// Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-602, PV-701 to PV-703, PV-705, PV-709.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pv_client_capture(
+    client: *const pv_client,
+    model: *const c_char,
+    timeout_ms: u32,
+    cancel: *const pv_cancel,
+    bundle: *mut *mut pv_evidence_bundle,
+    error: *mut *mut pv_error,
+) -> pv_status {
+    let work = || {
+        // SAFETY: the caller keeps the promises of the header about outputs and texts.
+        let (bundle, model) = unsafe { (handle_out(bundle, "bundle")?, text(model, "model")?) };
+        let (client, cancel) = (handle::find(client)?, switch(cancel)?);
+        let capture = blocking(timeout_ms, [cancel.as_deref(), None], client.0.capture(model))?;
+        bundle.give(BundleObject::new(capture.bundle))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }

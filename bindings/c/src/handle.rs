@@ -17,10 +17,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use proveil_bindings_support::core::{Code, Error, Result};
 
 use crate::types::{
-    pv_buf_owner, pv_cancel, pv_client, pv_endpoint, pv_error, pv_events, pv_exchange, pv_http_request,
-    pv_opener, pv_policy, pv_receipt, pv_report, pv_sealed, pv_stream, pv_trust_roots,
+    pv_buf_owner, pv_cancel, pv_client, pv_endpoint, pv_error, pv_events, pv_evidence_bundle, pv_exchange,
+    pv_http_request, pv_opener, pv_policy, pv_receipt, pv_report, pv_sealed, pv_stream, pv_trust_roots,
 };
-use crate::{buffer, cancel, client, endpoint, error, exchange, fork, http, opener, policy, report, stream};
+use crate::{
+    buffer, bundle, cancel, client, endpoint, error, exchange, fork, http, opener, policy, report, stream,
+};
 
 const TAG_BITS: u32 = if usize::BITS >= 64 { 8 } else { 5 };
 const SLOT_BITS: u32 = if usize::BITS >= 64 { 24 } else { 14 };
@@ -63,6 +65,7 @@ handles! {
     12 pv_client client::ClientObject;
     13 pv_cancel cancel::CancelObject;
     14 pv_buf_owner buffer::BufferObject;
+    16 pv_evidence_bundle bundle::BundleObject;
 }
 
 impl Handle for pv_stream {

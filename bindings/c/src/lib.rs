@@ -13,6 +13,7 @@
 
 mod boundary;
 mod buffer;
+mod bundle;
 mod cancel;
 mod client;
 mod endpoint;

@@ -37,6 +37,12 @@ impl PolicyObject {
 /// Trust roots.
 pub struct RootsObject(TrustRoots);
 
+impl RootsObject {
+    pub const fn new(roots: TrustRoots) -> RootsObject {
+        RootsObject(roots)
+    }
+}
+
 /// The policy of a handle that may be NULL.
 pub fn policy(handle: *const pv_policy) -> Result<Option<Policy>> {
     Ok(handle::find_optional(handle)?.map(|object| object.policy.clone()))

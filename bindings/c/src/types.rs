@@ -19,6 +19,8 @@ pub struct pv_policy(());
 pub struct pv_trust_roots(());
 /// What an appraisal found: verdict and every check. Immutable.
 pub struct pv_report(());
+/// Everything that an appraisal used, to be kept and judged again without network. Immutable.
+pub struct pv_evidence_bundle(());
 /// A request for the caller's own HTTP transport. Immutable.
 pub struct pv_http_request(());
 /// One verification of one endpoint, for callers with their own transport. One thread at a time.

@@ -10,6 +10,7 @@ use proveil_bindings_support::core::{Code, Error, Result};
 use proveil_bindings_support::{CancelToken, ClientOptions, TimeoutOptions, client};
 
 use crate::answer::{Answer, answer, promise};
+use crate::bundle::EvidenceBundle;
 use crate::endpoint::Endpoint;
 use crate::report::{Report, policy, trust_roots};
 use crate::stream::Stream;
@@ -129,6 +130,20 @@ impl Client {
     pub fn verify<'env>(&self, env: &'env Env, model: String, cancel: &Cancel) -> napi::Result<Object<'env>> {
         let client = self.inner();
         promise(env, cancel.token(), async move { client?.verify(&model).await.map(Report::from) })
+    }
+
+    /// A fresh verification with everything that it used.
+    #[napi]
+    pub fn capture<'env>(
+        &self,
+        env: &'env Env,
+        model: String,
+        cancel: &Cancel,
+    ) -> napi::Result<Object<'env>> {
+        let client = self.inner();
+        promise(env, cancel.token(), async move {
+            client?.capture(&model).await.map(|capture| EvidenceBundle::from(capture.bundle))
+        })
     }
 
     /// A proven endpoint, from the cache while it lasts.

@@ -7,6 +7,7 @@
 //! the fields of one network piece in `Opener.push` and `Opener.pushText`, and the single-field helpers.
 
 mod answer;
+mod bundle;
 mod client;
 mod endpoint;
 mod exchange;

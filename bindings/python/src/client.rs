@@ -127,6 +127,14 @@ impl ClientHandle {
         })
     }
 
+    /// A fresh verification with everything that it used, whatever its verdict: an `EvidenceBundle`.
+    #[pyo3(signature = (model, wake = None))]
+    fn capture(&self, py: Python<'_>, model: String, wake: Option<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+        self.call(py, wake, |client| async move {
+            client.capture(&model).await.map(|capture| Value::Bundle(Box::new(capture.bundle)))
+        })
+    }
+
     /// A proof that is good now, cached or fresh.
     #[pyo3(signature = (model, wake = None))]
     fn ready(&self, py: Python<'_>, model: String, wake: Option<Py<PyAny>>) -> PyResult<Py<PyAny>> {

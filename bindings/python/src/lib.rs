@@ -8,6 +8,7 @@ mod client;
 mod convert;
 mod endpoint;
 mod error;
+mod evidence;
 mod exchange;
 mod functions;
 mod http;
@@ -25,6 +26,8 @@ mod _core {
     use crate::client::{ClientHandle, StreamHandle};
     #[pymodule_export]
     use crate::endpoint::{SealedRequest, VerifiedEndpoint};
+    #[pymodule_export]
+    use crate::evidence::EvidenceBundle;
     #[pymodule_export]
     use crate::exchange::{Exchange, Outcome};
     #[cfg(feature = "test-entry")]

@@ -80,6 +80,13 @@ pub struct TrustRoots {
     json: String,
 }
 
+impl TrustRoots {
+    /// Roots that are not the vendors'.
+    pub fn of(roots: &CoreRoots) -> Option<TrustRoots> {
+        roots.to_json().map(|json| TrustRoots { roots: roots.clone(), json: json.to_owned() })
+    }
+}
+
 #[pymethods]
 impl TrustRoots {
     /// Reads a `proveil.trust-roots/v1` document. Raises `ConfigError` (`trust_roots_invalid`).

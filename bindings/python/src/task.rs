@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
+use proveil_bindings_support::core::bundle::EvidenceBundle as CoreBundle;
 use proveil_bindings_support::core::endpoint::VerifiedEndpoint as CoreEndpoint;
 use proveil_bindings_support::core::report::Report as CoreReport;
 use proveil_bindings_support::core::{Code, Error, Result};
@@ -20,6 +21,7 @@ use tokio::task::AbortHandle;
 use crate::client::StreamHandle;
 use crate::endpoint::VerifiedEndpoint;
 use crate::error::{guarded, to_py};
+use crate::evidence::EvidenceBundle;
 use crate::opener::to_list;
 use crate::report::Report;
 
@@ -31,6 +33,8 @@ const _: () = assert!(SLICE.as_millis() <= 200);
 pub enum Value {
     /// A verification.
     Report(Box<CoreReport>),
+    /// A verification with what it used.
+    Bundle(Box<CoreBundle>),
     /// A proven endpoint.
     Endpoint(Arc<CoreEndpoint>),
     /// A started answer.
@@ -45,6 +49,7 @@ impl Value {
     fn into_py(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(match self {
             Value::Report(report) => Py::new(py, Report(*report))?.into_any(),
+            Value::Bundle(bundle) => Py::new(py, EvidenceBundle(*bundle))?.into_any(),
             Value::Endpoint(endpoint) => Py::new(py, VerifiedEndpoint(endpoint))?.into_any(),
             Value::Stream(stream) => Py::new(py, StreamHandle::new(*stream))?.into_any(),
             Value::Events(None) => py.None(),

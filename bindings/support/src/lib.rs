@@ -9,6 +9,7 @@ mod cell;
 mod error;
 mod event;
 mod guard;
+mod hardware;
 mod options;
 mod random;
 mod runtime;
@@ -20,6 +21,7 @@ pub use event::{EventKind, FlatEvent};
 pub use guard::guard;
 #[cfg(feature = "test-entry")]
 pub use guard::test_panic;
+pub use hardware::HardwareOptions;
 pub use options::{
     ClientOptions, EvidenceOptions, ExchangeOptions, TimeoutOptions, fetched_endorsements, private_key,
     transport_failure,

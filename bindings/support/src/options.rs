@@ -208,6 +208,7 @@ fn collateral(documents: &[Vec<u8>]) -> Result<Vec<TdxCollateral>> {
     documents.iter().map(|json| TdxCollateral::from_json(json)).collect()
 }
 
+<<<<<<< HEAD
 fn endorsements(documents: &[Vec<u8>]) -> Result<Vec<GpuEndorsements>> {
     documents.iter().map(|json| GpuEndorsements::from_json(json)).collect()
 }
@@ -219,6 +220,9 @@ pub fn fetched_endorsements(exchange: &Exchange) -> Option<String> {
 }
 
 fn length(name: &str, expected: usize, found: usize) -> Error {
+=======
+pub(crate) fn length(name: &str, expected: usize, found: usize) -> Error {
+>>>>>>> bundle-wip
     Error::new(Code::InvalidArgument)
         .at(name)
         .expected(format!("{expected} bytes"))

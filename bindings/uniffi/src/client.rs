@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proveil_bindings_support::core::secret::SecretText;
 use proveil_bindings_support::{CancelToken, ClientOptions as Options, TimeoutOptions, client, run};
 
+use crate::bundle::EvidenceBundle;
 use crate::endpoint::VerifiedEndpoint;
 use crate::error::{Outcome, guarded};
 use crate::policy::{Policy, TrustRoots, policy_of, roots_of};
@@ -103,6 +104,13 @@ impl Client {
         let client = self.0.clone();
         let report = run(CancelToken::new(), async move { client.verify(&model).await }).await?;
         Ok(Arc::new(report.into()))
+    }
+
+    /// A fresh verification with everything that it used, whatever its verdict, to be kept and judged again without network.
+    pub async fn capture(&self, model: String) -> Outcome<Arc<EvidenceBundle>> {
+        let client = self.0.clone();
+        let capture = run(CancelToken::new(), async move { client.capture(&model).await }).await?;
+        Ok(Arc::new(capture.bundle.into()))
     }
 
     /// A proven endpoint, reused while its proof lasts; concurrent callers share one verification.

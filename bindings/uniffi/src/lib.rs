@@ -4,6 +4,7 @@
 //! their headers, and errors with what was opened before them (docs/adr/0006-uniffi.md). Async functions run on the runtime of
 //! `bindings/support`; cancelling the task drops the work.
 
+mod bundle;
 mod client;
 mod code;
 mod endpoint;

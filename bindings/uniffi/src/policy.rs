@@ -12,6 +12,12 @@ use crate::error::{Outcome, guarded};
 #[derive(uniffi::Object)]
 pub struct Policy(policy::Policy);
 
+impl From<policy::Policy> for Policy {
+    fn from(policy: policy::Policy) -> Policy {
+        Policy(policy)
+    }
+}
+
 #[uniffi::export]
 impl Policy {
     /// The strongest policy that the honest deployments known today meet; the default everywhere.
@@ -51,6 +57,12 @@ impl Policy {
 /// Roots for labs and simulators. Every signature is still checked, and every report then says CUSTOM roots.
 #[derive(uniffi::Object)]
 pub struct TrustRoots(attest::TrustRoots);
+
+impl From<attest::TrustRoots> for TrustRoots {
+    fn from(roots: attest::TrustRoots) -> TrustRoots {
+        TrustRoots(roots)
+    }
+}
 
 #[uniffi::export]
 impl TrustRoots {

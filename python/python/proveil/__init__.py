@@ -16,6 +16,7 @@ from __future__ import annotations
 from ._core import (
     Check,
     Event,
+    EvidenceBundle,
     Exchange,
     HttpRequest,
     Opener,
@@ -100,6 +101,7 @@ __all__ = [
     "ConfigError",
     "Connection",
     "Event",
+    "EvidenceBundle",
     "Exchange",
     "HttpRequest",
     "IndeterminateError",

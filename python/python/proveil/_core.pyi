@@ -43,6 +43,70 @@ class TrustRoots:
     def __hash__(self) -> int: ...
 
 @final
+class EvidenceBundle:
+    @classmethod
+    def from_json(cls, json: Document) -> Self: ...
+    @classmethod
+    def snp(
+        cls,
+        files: Iterable[Buffer],
+        *,
+        report_data: Buffer | str | None = None,
+        measurement: Buffer | str | None = None,
+        host_data: Buffer | str | None = None,
+        policy: Policy | None = None,
+        trust_roots: TrustRoots | None = None,
+        at: Time | None = None,
+    ) -> Self: ...
+    @classmethod
+    def tdx(
+        cls,
+        files: Iterable[Buffer],
+        *,
+        report_data: Buffer | str | None = None,
+        mr_td: Buffer | str | None = None,
+        mr_seam: Buffer | str | None = None,
+        mr_config_id: Buffer | str | None = None,
+        mr_owner: Buffer | str | None = None,
+        mr_owner_config: Buffer | str | None = None,
+        rtmr0: Buffer | str | None = None,
+        rtmr1: Buffer | str | None = None,
+        rtmr2: Buffer | str | None = None,
+        rtmr3: Buffer | str | None = None,
+        policy: Policy | None = None,
+        trust_roots: TrustRoots | None = None,
+        at: Time | None = None,
+    ) -> Self: ...
+    @classmethod
+    def nvidia(
+        cls,
+        files: Iterable[Buffer],
+        nonce: Buffer | str,
+        *,
+        policy: Policy | None = None,
+        trust_roots: TrustRoots | None = None,
+        at: Time | None = None,
+    ) -> Self: ...
+    def appraise(
+        self,
+        *,
+        policy: Policy | None = None,
+        trust_roots: TrustRoots | None = None,
+        at: Time | None = None,
+    ) -> Report: ...
+    def to_json(self) -> str: ...
+    @property
+    def kind(self) -> Literal["provider", "snp", "tdx", "nvidia"]: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def policy(self) -> Policy: ...
+    @property
+    def custom_roots(self) -> TrustRoots | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class Check:
     @property
     def id(self) -> str: ...
@@ -254,6 +318,10 @@ class ClientHandle:
     def verify(self, model: str, wake: None = None) -> Report: ...
     @overload
     def verify(self, model: str, wake: Wake) -> Pending[Report]: ...
+    @overload
+    def capture(self, model: str, wake: None = None) -> EvidenceBundle: ...
+    @overload
+    def capture(self, model: str, wake: Wake) -> Pending[EvidenceBundle]: ...
     @overload
     def ready(self, model: str, wake: None = None) -> VerifiedEndpoint: ...
     @overload

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from ._core import Event, Receipt, Report, StreamHandle, VerifiedEndpoint
+    from ._core import Event, EvidenceBundle, Receipt, Report, StreamHandle, VerifiedEndpoint
     from ._types import Model, Options
 
 __all__ = ["Client", "Stream"]
@@ -41,6 +41,10 @@ class Client:
     def verify(self, model: str) -> Report:
         """A fresh verification. All three verdicts are a report; look at ``report.verdict``."""
         return self._handle.verify(model)
+
+    def capture(self, model: str) -> EvidenceBundle:
+        """A fresh verification with everything that it used, whatever its verdict, to be kept and judged again without network."""
+        return self._handle.capture(model)
 
     def ready(self, model: str) -> VerifiedEndpoint:
         """A proof that is good now, from an earlier call or fresh; raises ``VerificationError`` or ``IndeterminateError``."""

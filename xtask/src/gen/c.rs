@@ -14,6 +14,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("error", "Errors"),
     ("policy", "Policies and trust roots"),
     ("report", "Reports and the offline check"),
+    ("bundle", "Evidence bundles"),
     ("client", "Client: verifies, sends and opens by itself"),
     ("stream", "Streamed answers of a client"),
     ("cancel", "Ending blocking calls"),

@@ -106,6 +106,7 @@ const RUST: &[(&str, &str)] = &[
     ("client/src/blocking.rs", "proveil::blocking"),
     ("core/src/appraise", "proveil_core::appraise"),
     ("core/src/attest", "proveil_core::attest"),
+    ("core/src/bundle", "proveil_core::bundle"),
     ("core/src/endpoint", "proveil_core::endpoint"),
     ("core/src/error", "proveil_core::error"),
     ("core/src/http.rs", "proveil_core::http"),

@@ -15,8 +15,14 @@ use crate::process::{cargo, run};
 const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
 const C99: &str = "-std=c99";
 /// Test programs in C99, with the arguments that a sanitized or valgrind run adds to keep it short.
-const PROGRAMS: &[(&str, &[&str])] =
-    &[("layout", &[]), ("misuse", &[]), ("threads", &["quick"]), ("fork", &["quick"]), ("leak", &["quick"])];
+const PROGRAMS: &[(&str, &[&str])] = &[
+    ("layout", &[]),
+    ("misuse", &[]),
+    ("bundles", &[]),
+    ("threads", &["quick"]),
+    ("fork", &["quick"]),
+    ("leak", &["quick"]),
+];
 
 /// What to run besides the plain tests.
 #[derive(Clone, Copy, Debug, Default)]
@@ -172,7 +178,8 @@ impl Tests {
     fn programs(&mut self, package: &Path, entry: &Path) {
         for (name, _) in PROGRAMS {
             if let Some(program) = self.compile(name, package, &[], "") {
-                self.check(name, &mut Command::new(program));
+                let root = self.root.clone();
+                self.check(name, Command::new(program).current_dir(root));
             }
         }
         if let Some(program) = self.compile("panic", entry, &[], "") {
@@ -262,6 +269,7 @@ impl Tests {
         for (name, arguments) in PROGRAMS {
             let Some(program) = self.compile(name, package, &[], "-valgrind") else { continue };
             let mut command = Command::new("valgrind");
+            command.current_dir(&self.root);
             // A forked child has the memory of threads that it does not have.
             let leaks = if *name == "fork" { "--leak-check=no" } else { "--leak-check=full" };
             command.args(["-q", "--error-exitcode=9", "--errors-for-leak-kinds=definite", leaks]);
@@ -296,7 +304,7 @@ impl Tests {
                 continue;
             };
             let mut command = Command::new(program);
-            command.args(*arguments).env("ASAN_OPTIONS", "detect_leaks=1");
+            command.args(*arguments).current_dir(&self.root).env("ASAN_OPTIONS", "detect_leaks=1");
             self.check(&format!("{name} under AddressSanitizer"), &mut command);
         }
         Ok(())
