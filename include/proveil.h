@@ -166,11 +166,8 @@
 #define PV_ERR_FILE_UNWRITABLE 138
 /** PV-139: The evidence bundle cannot be used. */
 #define PV_ERR_EVIDENCE_INVALID 139
-<<<<<<< HEAD
 /** PV-140: The pins cannot be used. */
 #define PV_ERR_PINS_INVALID 140
-=======
->>>>>>> bundle-wip
 /** PV-201: The attestation answers another challenge than ours. */
 #define PV_ERR_NONCE_ECHO_MISMATCH 201
 /** PV-202: The signed report data does not carry our nonce. */

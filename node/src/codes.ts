@@ -365,7 +365,6 @@ export const CODES = [
     hint: 'Give a `proveil.evidence/v1` file, or a directory as `proveil capture` writes it.',
   },
   {
-<<<<<<< HEAD
     code: 'PV-140',
     number: 140,
     slug: 'pins_invalid',
@@ -377,8 +376,6 @@ export const CODES = [
     hint: 'Nothing was sent. Repair or remove the file named in the details; a broken file is never taken for an empty one.',
   },
   {
-=======
->>>>>>> bundle-wip
     code: 'PV-201',
     number: 201,
     slug: 'nonce_echo_mismatch',

@@ -433,7 +433,6 @@ class Simulated(unittest.TestCase):
             )
             self.assertEqual(report.verdict(), verdict)
 
-<<<<<<< HEAD
     def test_nvidia_is_asked_what_the_policy_requires(self) -> None:
         rules = '{"schema":"proveil.policy/v1","gpu":{"require_rim":true,"require_ocsp":true,"nras":"required"}}'
         said: list[str] = []
@@ -457,7 +456,7 @@ class Simulated(unittest.TestCase):
             self.assertEqual(count > 4, asked > 1, purposes)
             said = [exchange.fetched_endorsements()] if asked > 1 else said
         self.assertEqual(count, 1, "a token is asked for each time")
-=======
+
     def test_a_capture_gives_the_same_report_again(self) -> None:
         for defect, verdict in (("", proveil.Verdict.VERIFIED), ("tampered-quote", proveil.Verdict.REFUSED)):
             self.command(f"defects {defect}".strip())
@@ -467,7 +466,6 @@ class Simulated(unittest.TestCase):
             kept = proveil.EvidenceBundle.from_json(bundle.to_json())
             self.assertEqual(kept.appraise(trust_roots=kept.custom_roots()).to_json(), report.to_json())
             self.assertNotIn("test-key", bundle.to_json())
->>>>>>> bundle-wip
 
     def test_cancelling_a_task_closes_the_connection(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:

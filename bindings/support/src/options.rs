@@ -208,7 +208,6 @@ fn collateral(documents: &[Vec<u8>]) -> Result<Vec<TdxCollateral>> {
     documents.iter().map(|json| TdxCollateral::from_json(json)).collect()
 }
 
-<<<<<<< HEAD
 fn endorsements(documents: &[Vec<u8>]) -> Result<Vec<GpuEndorsements>> {
     documents.iter().map(|json| GpuEndorsements::from_json(json)).collect()
 }
@@ -219,10 +218,7 @@ pub fn fetched_endorsements(exchange: &Exchange) -> Option<String> {
     (!fetched.is_empty()).then(|| fetched.to_json())
 }
 
-fn length(name: &str, expected: usize, found: usize) -> Error {
-=======
 pub(crate) fn length(name: &str, expected: usize, found: usize) -> Error {
->>>>>>> bundle-wip
     Error::new(Code::InvalidArgument)
         .at(name)
         .expected(format!("{expected} bytes"))

@@ -66,11 +66,8 @@ pub enum Code {
     FileUnwritable,
     /// PV-139: The evidence bundle cannot be used.
     EvidenceInvalid,
-<<<<<<< HEAD
     /// PV-140: The pins cannot be used.
     PinsInvalid,
-=======
->>>>>>> bundle-wip
     /// PV-201: The attestation answers another challenge than ours.
     NonceEchoMismatch,
     /// PV-202: The signed report data does not carry our nonce.
@@ -352,10 +349,7 @@ impl From<core::Code> for Code {
             core::Code::ReportInvalid => Code::ReportInvalid,
             core::Code::FileUnwritable => Code::FileUnwritable,
             core::Code::EvidenceInvalid => Code::EvidenceInvalid,
-<<<<<<< HEAD
             core::Code::PinsInvalid => Code::PinsInvalid,
-=======
->>>>>>> bundle-wip
             core::Code::NonceEchoMismatch => Code::NonceEchoMismatch,
             core::Code::ReportDataNonceMismatch => Code::ReportDataNonceMismatch,
             core::Code::ServerSaysUnverified => Code::ServerSaysUnverified,

@@ -32,10 +32,7 @@ ROWS: dict[str, tuple[int, str, bool, int, int, str, str]] = {
     "report_invalid": (137, "ConfigError", False, 400, 2, "The file is not a report that this version can show.", "Give a `proveil.report/v1` JSON file as `proveil verify --json` writes it."),
     "file_unwritable": (138, "ConfigError", False, 400, 2, "A file cannot be written.", "Check the path, its permissions and the space left."),
     "evidence_invalid": (139, "ConfigError", False, 400, 2, "The evidence bundle cannot be used.", "Give a `proveil.evidence/v1` file, or a directory as `proveil capture` writes it."),
-<<<<<<< HEAD
     "pins_invalid": (140, "ConfigError", False, 400, 2, "The pins cannot be used.", "Nothing was sent. Repair or remove the file named in the details; a broken file is never taken for an empty one."),
-=======
->>>>>>> bundle-wip
     "nonce_echo_mismatch": (201, "VerificationError", False, 403, 3, "The attestation answers another challenge than ours.", "This can be a replayed answer. Nothing was sent; try again, and treat a repeat as an attack."),
     "reportdata_nonce_mismatch": (202, "VerificationError", False, 403, 3, "The signed report data does not carry our nonce.", "The evidence was made for another request. Nothing was sent."),
     "server_says_unverified": (203, "VerificationError", False, 403, 3, "The provider itself says that the enclave is not verified.", "Nothing was sent. Try another model or later."),
