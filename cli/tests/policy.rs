@@ -97,7 +97,7 @@ fn mistakes_are_located() {
             &["bad.json:4:3: document", "named twice"],
         ),
         (format!("{start}  \"name\" \"a\"\n}}"), &["bad.json:3:10: document", "not JSON"]),
-        (start.to_owned(), &["bad.json:2:", "ends too early"]),
+        (start.to_owned(), &["bad.json:3:1: document", "ends too early"]),
         (
             format!("{start}  \"advisory_checks\": [\"nonce.cpu\"]\n}}"),
             &["bad.json:3:23: advisory_checks[0]", "cannot be relaxed"],

@@ -380,7 +380,7 @@ fn hostile_documents() {
         (0, "/at", Value::Null, invalid, "at"),
         (0, "/polcy", json!({}), invalid, "polcy"),
         (0, "/policy", json!({"schema": "proveil.policy/v1", "sofware": {}}), Code::PolicyInvalid, "sofware"),
-        (0, "/policy", json!({"file": "policy.json"}), Code::PolicyInvalid, "file"),
+        (0, "/policy", json!({"file": "policy.json"}), Code::PolicyInvalid, "schema"),
         (0, "/trust_roots", json!({}), Code::TrustRootsInvalid, "schema"),
         (0, "/provider/name", json!("venise"), Code::UnknownProvider, ""),
         (0, "/provider/base_url", json!("ftp://x"), invalid, "provider.base_url"),

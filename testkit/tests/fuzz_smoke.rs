@@ -240,6 +240,11 @@ fn seeds_are_accepted() {
                 snp::verify_with_raw_endorsements(report, &endorsements, &roots, seeds::NOW).unwrap();
             }
             "sse_answer" => entries::sse_is_whole(&bytes[1..]),
+            "evidence_bundle" => {
+                let bundle = proveil_core::bundle::EvidenceBundle::from_json(&bytes).unwrap();
+                let roots = bundle.custom_roots().cloned();
+                bundle.appraise(None, roots.as_ref(), None).1.unwrap();
+            }
             "policy_document" | "pins_file" => {
                 assert!(documents::is_accepted(target, &bytes), "{target} {name}");
             }

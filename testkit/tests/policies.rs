@@ -158,7 +158,6 @@ const RELAXABLE: &[(&str, Option<Defect>, Level)] = &[
     ("tdx.attributes.sept_ve_disable", None, Level::L2),
     ("tdx.attributes.perfmon", None, Level::L2),
     ("tdx.service_td", Some(Defect::ServiceTd), Level::L1),
-    ("snp.crl", None, Level::L2),
     ("eventlog.parse", None, Level::L2),
     ("eventlog.digest", Some(Defect::EventLogPayload), Level::L2),
     ("eventlog.replay", Some(Defect::EventLogReordered), Level::L2),

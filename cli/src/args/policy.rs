@@ -73,7 +73,7 @@ pub(crate) struct Pin {
     pub(crate) action: Option<PinAction>,
 
     #[command(flatten)]
-    pub(crate) endpoint: Option<PinEndpoint>,
+    pub(crate) endpoint: PinEndpoint,
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,17 +92,25 @@ pub(crate) enum PinAction {
 #[derive(Debug, Args)]
 pub(crate) struct PinEndpoint {
     /// The provider, e.g. venice
-    pub(crate) provider: String,
+    #[arg(required = true)]
+    pub(crate) provider: Option<String>,
 
     /// Model id
-    #[arg(long, short, value_name = "MODEL")]
-    pub(crate) model: String,
+    #[arg(long, short, value_name = "MODEL", required = true)]
+    pub(crate) model: Option<String>,
 
     #[command(flatten)]
     pub(crate) rules: Rules,
 
     #[command(flatten)]
     pub(crate) connection: Connection,
+}
+
+impl PinEndpoint {
+    /// Provider and model: always there, unless a subcommand stands in their place.
+    pub(crate) fn named(&self) -> Option<(&str, &str)> {
+        Some((self.provider.as_deref()?, self.model.as_deref()?))
+    }
 }
 
 #[derive(Debug, Args)]

@@ -13,22 +13,19 @@ use crate::output::Output;
 use crate::progress::Progress;
 
 pub(super) fn run(args: &args::Pin, output: &Output) -> Result<u8, Stop> {
-    match (&args.action, &args.endpoint) {
-        (Some(PinAction::List { pins }), _) => list(&*inputs::pins(pins.as_deref())?, output),
-        (Some(PinAction::Accept(args)), _) => accept(args, output),
-        (None, Some(endpoint)) => pin(endpoint, output),
-        (None, None) => {
-            Err(Error::new(Code::Usage).context("Which provider? `proveil pin PROVIDER --model M`.").into())
-        }
+    match &args.action {
+        Some(PinAction::List { pins }) => list(&*inputs::pins(pins.as_deref())?, output),
+        Some(PinAction::Accept(args)) => accept(args, output),
+        None => pin(&args.endpoint, output),
     }
 }
 
 fn pin(endpoint: &args::PinEndpoint, output: &Output) -> Result<u8, Stop> {
-    let provider = Provider::parse(&endpoint.provider)?;
+    let (provider, model) = named(endpoint)?;
     let progress = Progress::new(*output);
     let client =
         inputs::client(provider, &endpoint.connection, Some(&endpoint.rules), progress.observer(), output)?;
-    let pin = on_network(&progress, async { Ok(client.pin(&endpoint.model).await?) })?;
+    let pin = on_network(&progress, async { Ok(client.pin(model).await?) })?;
     let from = if pin.pinned_at > 0 { rfc3339(pin.pinned_at) } else { "-".to_owned() };
     let text = format!("Pinned since {from}. Other software is refused from now on.\n\n{}", pin_text(&pin));
     if output.is_json() {
@@ -39,21 +36,27 @@ fn pin(endpoint: &args::PinEndpoint, output: &Output) -> Result<u8, Stop> {
     Ok(0)
 }
 
+fn named(endpoint: &args::PinEndpoint) -> Result<(Provider, &str), Error> {
+    let unnamed = || Error::new(Code::Usage).context("Which provider? `proveil pin PROVIDER --model M`.");
+    let (provider, model) = endpoint.named().ok_or_else(unnamed)?;
+    Ok((Provider::parse(provider)?, model))
+}
+
 fn accept(args: &args::PinAccept, output: &Output) -> Result<u8, Stop> {
     let endpoint = &args.endpoint;
-    let provider = Provider::parse(&endpoint.provider)?;
+    let (provider, model) = named(endpoint)?;
     let wanted = args.sha256.as_deref().map(digest).transpose()?;
     let progress = Progress::new(*output);
     let client =
         inputs::client(provider, &endpoint.connection, Some(&endpoint.rules), progress.observer(), output)?;
     let (measured, pinned) = on_network(&progress, async {
-        let measured = client.measure(&endpoint.model).await?;
+        let measured = client.measure(model).await?;
         let found = measured.software.as_ref().map(Software::sha256);
         let current = measured.pinned.as_ref().filter(|pin| Some(pin.software.sha256()) == found);
         let pinned = match found {
             Some(_) if current.is_some() => current.cloned(),
             Some(found) if args.yes || wanted == Some(found) => {
-                Some(client.accept_pin(&endpoint.model, &found).await?)
+                Some(client.accept_pin(model, &found).await?)
             }
             _ => None,
         };

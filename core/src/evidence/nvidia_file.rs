@@ -183,7 +183,7 @@ mod tests {
             (good.replacen("\"rims\"", "\"rim\"", 1), Code::CollateralMalformed),
             (good.replace("\"xml\"", "\"XML\""), Code::CollateralMalformed),
             (good.replace("switch", "toaster"), Code::CollateralMalformed),
-            (good.replace("PGEvPg==", "PGEvPg"), Code::CollateralMalformed),
+            (good.replace("PGEvPg==", "PGEv*g=="), Code::CollateralMalformed),
             (good.replace(&"07".repeat(32), "07"), Code::CollateralMalformed),
             (good.replacen('{', "{\"schema\":\"x\",", 1), Code::CollateralMalformed),
             (good.replacen("\"ocsp\":[\"MAA=\",\"MAEA\"]", &many, 1), Code::LimitExceeded),

@@ -10,11 +10,13 @@ pub fn exported(init: &str) -> Result<Vec<String>, String> {
 }
 
 /// What one source defines of the names in `public`: classes with their members, functions with their parameters
-/// (`verify().model`), and constants. A constructor is `Class.new` and has its parameters as `Class().model`.
+/// (`verify().model`), and constants. A constructor is `Class.new` and has its parameters as `Class().model`;
+/// those of a class method are `Class.method().model`.
 pub fn items(text: &str, file: &str, public: &[String]) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     let mut class: Option<&str> = None;
     let mut documentation = false;
+    let mut makes = false;
     for (place, line) in lines(text) {
         if line.matches("\"\"\"").count() % 2 == 1 {
             documentation = !documentation;
@@ -24,6 +26,7 @@ pub fn items(text: &str, file: &str, public: &[String]) -> Vec<Item> {
         if documentation || code.is_empty() {
             continue;
         }
+        let decorated = std::mem::replace(&mut makes, code == "@classmethod");
         let mut push = |name: String, parent: Option<&str>| {
             if !items.iter().any(|item| item.name == name) {
                 let parent = parent.map(str::to_owned);
@@ -53,6 +56,12 @@ pub fn items(text: &str, file: &str, public: &[String]) -> Vec<Item> {
                     });
                 } else if !name.starts_with('_') {
                     push(format!("{class}.{name}"), Some(class));
+                    let call = format!("{class}.{name}()");
+                    if decorated {
+                        parameters(text, place).iter().for_each(|parameter| {
+                            push(format!("{call}.{parameter}"), Some(&call));
+                        });
+                    }
                 }
             }
             _ => {}
