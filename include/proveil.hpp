@@ -80,6 +80,7 @@ inline const char *c_str(const std::optional<std::string> &value) { return value
 
 struct Free {
     void operator()(pv_error *handle) const { pv_error_free(handle); }
+    void operator()(pv_evidence_bundle *handle) const { pv_evidence_bundle_free(handle); }
     void operator()(pv_policy *handle) const { pv_policy_free(handle); }
     void operator()(pv_trust_roots *handle) const { pv_trust_roots_free(handle); }
     void operator()(pv_report *handle) const { pv_report_free(handle); }
