@@ -322,7 +322,7 @@ int main(void) {
     STATUS(PV_OK, pv_endpoint_free(endpoint));
 
     /* Without the simulator's roots the same evidence is refused: no endpoint, and the error carries the report. */
-    exchange = start(NULL);
+    exchange = start(NULL, NULL, NULL);
     run(exchange);
     STATUS(PV_ERR_PCK_CHAIN, pv_exchange_endpoint(exchange, &endpoint, &error));
     CHECK(endpoint == NULL && strstr(pv_error_report_json(error), "\"refused\"") != NULL);
@@ -330,7 +330,7 @@ int main(void) {
     STATUS(PV_OK, pv_exchange_free(exchange));
 
     /* A transport that fails: could not be checked. */
-    exchange = start(roots);
+    exchange = start(roots, NULL, NULL);
     {
         pv_http_request *request = NULL;
         int i;
