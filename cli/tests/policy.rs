@@ -287,7 +287,12 @@ fn pins() {
     assert!(file.is_file() && list().out.contains(models::E2EE), "{}", list().out);
     assert_eq!(stage.run(&["pin"], &[]).code, 0);
     let verified = stage.run(&["verify"], &["--full"]);
-    assert!(verified.code == 0 && verified.out.contains("The measured software is the pinned one"), "{}{}", verified.out, verified.err);
+    assert!(
+        verified.code == 0 && verified.out.contains("The measured software is the pinned one"),
+        "{}{}",
+        verified.out,
+        verified.err
+    );
     assert!(stage.run(&["pin", "accept"], &[]).out.contains("is current"));
 
     stage.sim.set_defects(&[Defect::SoftwareUpdated]);

@@ -245,7 +245,8 @@ fn seeds_are_accepted() {
                 let roots = bundle.custom_roots().cloned();
                 let (report, result) = bundle.appraise(None, roots.as_ref(), None);
                 // The TDX one expects other report data than it has.
-                let refused = result.is_err_and(|error| error.code() == proveil_core::Code::ReportDataMismatch);
+                let refused =
+                    result.is_err_and(|error| error.code() == proveil_core::Code::ReportDataMismatch);
                 assert_eq!(refused, name == "tdx", "{name}: {}", report.to_text());
             }
             "policy_document" | "pins_file" => {

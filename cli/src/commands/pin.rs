@@ -55,9 +55,7 @@ fn accept(args: &args::PinAccept, output: &Output) -> Result<u8, Stop> {
         let current = measured.pinned.as_ref().filter(|pin| Some(pin.software.sha256()) == found);
         let pinned = match found {
             Some(_) if current.is_some() => current.cloned(),
-            Some(found) if args.yes || wanted == Some(found) => {
-                Some(client.accept_pin(model, &found).await?)
-            }
+            Some(found) if args.yes || wanted == Some(found) => Some(client.accept_pin(model, &found).await?),
             _ => None,
         };
         Ok((measured, pinned))
