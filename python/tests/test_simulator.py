@@ -69,7 +69,7 @@ def test_pinned_software(simulator: Simulator, tmp_path: Path) -> None:
         with pytest.raises(proveil.VerificationError) as refused:
             client.chat(model=MODEL, messages=MESSAGES)
         assert refused.value.slug == "software_changed" and refused.value.report
-        assert refused.value.report.facts["pin.pinned"] == digest
+        assert {"name": "pin.pinned", "value": digest} in refused.value.report["facts"]
         file.write_text(json.dumps({"schema": "proveil.pins/v1", "pins": [{**pin, "values": {}}]}))
         for call in (lambda: client.verify(MODEL), lambda: client.ready(MODEL)):
             with pytest.raises(proveil.ConfigError) as broken:

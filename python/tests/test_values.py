@@ -38,7 +38,7 @@ def test_policy_documents_come_in_any_form() -> None:
         ("{}", "schema"),
         ('{"schema":"proveil.policy/v1","schema":"proveil.policy/v1"}', "document"),
         ('{"schema":"proveil.policy/v1","sofware":{}}', "sofware"),
-        ('{"schema":"proveil.policy/v1","advisory_checks":["tdx.quote_signature"]}', "advisory_checks"),
+        ('{"schema":"proveil.policy/v1","advisory_checks":["tdx.quote_signature"]}', "advisory_checks[0]"),
     ],
 )
 def test_policy_refusals_name_the_member(document: str, member: str) -> None:
