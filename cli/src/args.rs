@@ -188,6 +188,15 @@ pub(crate) struct Hardware {
     #[arg(long, value_name = "HEX")]
     pub(crate) host_data: Option<String>,
 
+    /// snp: fetch from AMD what is not among FILES: the chip's certificate, its issuers, the revocation list. AMD learns the chip's
+    /// id and patch level
+    #[arg(long)]
+    pub(crate) fetch: bool,
+
+    /// snp, with --fetch: a mirror of AMD's key distribution service, or a simulator
+    #[arg(long, value_name = "URL", requires = "fetch")]
+    pub(crate) kds_url: Option<String>,
+
     /// tdx: MRTD, 96 hex digits, as all registers
     #[arg(long, value_name = "HEX")]
     pub(crate) mr_td: Option<String>,

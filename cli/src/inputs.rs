@@ -185,8 +185,7 @@ pub(crate) fn client(
             (policy(rules.policy.as_deref(), output)?, trust_roots(rules.trust_roots.as_deref(), output)?)
         }
     };
-    let bundle = connection.ca_bundle.as_deref();
-    let ca_bundle_pem = bundle.map(|path| read(path, "--ca-bundle", SMALL_FILE_MAX_BYTES)).transpose()?;
+    let ca_bundle_pem = ca_bundle(connection)?;
     let api_key = secrets::api_key(provider, connection.api_key_file.as_deref(), output)?;
     let mut config = ClientConfig::new(provider, api_key);
     config.base_url = base_url;
@@ -204,11 +203,26 @@ pub(crate) fn client(
             Err(error) => return Err(error),
         },
     };
-    let lab = rules.is_some_and(|rules| rules.trust_roots.is_some());
-    // A lab's collateral is worth nothing to the next run: its roots are usually made at each start.
-    config.cache_dir =
-        if connection.no_cache || lab { None } else { cache_dir(|name| std::env::var_os(name)) };
+    config.cache_dir = match rules {
+        Some(rules) => cache_dir_for(connection, rules),
+        None if connection.no_cache => None,
+        None => cache_dir(|name| std::env::var_os(name)),
+    };
     Client::observed(config, observer)
+}
+
+/// Further certificate authorities for TLS.
+pub(crate) fn ca_bundle(connection: &Connection) -> Result<Option<Vec<u8>>> {
+    let path = connection.ca_bundle.as_deref();
+    path.map(|path| read(path, "--ca-bundle", SMALL_FILE_MAX_BYTES)).transpose()
+}
+
+/// Where vendor collateral is kept, if it is. A lab's is worth nothing to the next run: its roots are usually made at each start.
+pub(crate) fn cache_dir_for(connection: &Connection, rules: &Rules) -> Option<PathBuf> {
+    if connection.no_cache || rules.trust_roots.is_some() {
+        return None;
+    }
+    cache_dir(|name| std::env::var_os(name))
 }
 
 /// The user's cache directory for this program, by the convention of the system; relative paths do not count.

@@ -274,6 +274,26 @@ fn bare_snp_evidence() {
     files.saved(&["snp", "report", "vcek", "ask", "crl", "--measurement", &measurement], 0);
 }
 
+/// T23: what is not at hand is fetched when asked for; a service that is down leaves it open, another chip's certificate is refused.
+#[test]
+fn snp_certificates_are_fetched() {
+    for (defects, code) in [(&[][..], 0), (&[Defect::KdsOtherChip], 3)] {
+        let config = SimConfig { now: Some(NOW), defects: defects.to_vec(), ..SimConfig::default() };
+        let sim = Simulator::start(config).unwrap();
+        let machine = &sim.amd_machine().evidence;
+        let files = Files::new(&machine.trust_roots_json);
+        files.put("report", &machine.report);
+        let run = files.verify(&["snp", "report"]);
+        assert_eq!(run.code, 4, "{}", run.err);
+        let kds = sim.kds_url();
+        let run = files.verify(&["snp", "report", "--fetch", "--kds-url", &kds]);
+        assert_eq!(run.code, code, "{defects:?}: {}{}", run.out, run.err);
+    }
+    let files = Files::new("{}");
+    files.put("quote", b"");
+    assert_eq!(files.verify(&["tdx", "quote", "--fetch"]).code, 2);
+}
+
 #[test]
 fn bare_tdx_evidence() {
     let mut random = Random::from_seed([8; 32]);

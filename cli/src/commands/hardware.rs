@@ -4,15 +4,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use proveil::core::appraise::{SnpExpectations, TdxExpectations};
 use proveil::core::bundle::{Evidence, EvidenceBundle};
+use proveil::core::evidence::SnpEndorsements;
 use proveil::core::wire::hex;
-use proveil::{Code, Error, Result};
+use proveil::{BaseUrl, Code, Error, KdsClient, KdsConfig, Result, TrustRoots};
 
-use super::{capture, verify};
+use super::{capture, on_network, verify};
 use crate::args::{Hardware, Verify};
 use crate::bundle;
 use crate::failure::Stop;
 use crate::inputs;
 use crate::output::Output;
+use crate::progress::Progress;
 
 /// Largest single file: a revocation list, collateral or manifest.
 const FILE_MAX_BYTES: u64 = 20 * 1024 * 1024;
@@ -67,6 +69,13 @@ pub(super) fn run(kind: Kind, args: &Verify, output: &Output) -> Result<u8, Stop
     }?;
     let policy = inputs::policy(args.rules.policy.as_deref(), output)?;
     let roots = inputs::trust_roots(args.rules.trust_roots.as_deref(), output)?;
+    let evidence = match evidence {
+        Evidence::Snp { report, endorsements, expected } if flags.fetch => {
+            let endorsements = fetch(&report, &endorsements, &roots, args, output)?;
+            Evidence::Snp { report, endorsements, expected }
+        }
+        other => other,
+    };
     let at = args.offline.at.map_or_else(now, Ok)?;
     let bundle = EvidenceBundle::new(evidence, policy, roots, at);
     let (report, result) = bundle.appraise(None, None, None);
@@ -75,6 +84,25 @@ pub(super) fn run(kind: Kind, args: &Verify, output: &Output) -> Result<u8, Stop
         capture::stored(place, &bundle, report.recheck(), output);
     }
     verify::show(&report, result, args.full, false, output)
+}
+
+/// What AMD's key distribution service adds to the certificates that were given.
+fn fetch(
+    report: &[u8],
+    given: &SnpEndorsements,
+    roots: &TrustRoots,
+    args: &Verify,
+    output: &Output,
+) -> Result<SnpEndorsements, Stop> {
+    let progress = Progress::new(*output);
+    let mut config = KdsConfig::new();
+    let url = args.hardware.kds_url.as_deref().map(BaseUrl::parse).transpose();
+    config.url = url.map_err(|error| error.at("--kds-url"))?;
+    config.roots = roots.clone();
+    config.ca_bundle_pem = inputs::ca_bundle(&args.connection)?;
+    config.cache_dir = inputs::cache_dir_for(&args.connection, &args.rules);
+    let client = KdsClient::observed(config, progress.observer())?;
+    on_network(&progress, async { Ok(client.fetch_snp_endorsements(report, given, None).await?) })
 }
 
 fn now() -> Result<u64> {
@@ -110,13 +138,14 @@ fn tdx_expectations(flags: &Hardware) -> Result<TdxExpectations> {
 }
 
 /// The kinds of evidence that a flag is for, and whether it was given. An expectation that is not looked at would be a promise.
-fn given(flags: &Hardware) -> [(&'static str, &'static [Kind], bool); 13] {
+fn given(flags: &Hardware) -> [(&'static str, &'static [Kind], bool); 14] {
     const TDX: &[Kind] = &[Kind::Tdx];
     const SNP: &[Kind] = &[Kind::Snp];
     [
         ("--report-data", &[Kind::Snp, Kind::Tdx], flags.report_data.is_some()),
         ("--measurement", SNP, flags.measurement.is_some()),
         ("--host-data", SNP, flags.host_data.is_some()),
+        ("--fetch", SNP, flags.fetch),
         ("--mr-td", TDX, flags.mr_td.is_some()),
         ("--mr-seam", TDX, flags.mr_seam.is_some()),
         ("--mr-config-id", TDX, flags.mr_config_id.is_some()),
