@@ -50,7 +50,7 @@ test('pinned software', async () => {
     assert.deepEqual([report.verdict, report.code], ['refused', 'PV-263']);
     const differences = report.facts.filter(({ name }) => name.startsWith('pin.difference.'));
     assert.ok(differences.some(({ value }) => value.startsWith('MRTD: pinned `aa`, now ')), JSON.stringify(differences));
-    await assert.rejects(chat(client), (error) => error instanceof VerificationError && error.slug === 'software_changed' && error.report.facts.some(({ name, value }) => name === 'pin.pinned' && value === sha256));
+    await assert.rejects(chat(client), (error) => error instanceof VerificationError && error.slug === 'software_changed' && JSON.parse(error.report).facts.some(({ name, value }) => name === 'pin.pinned' && value === sha256));
     write([{ ...pin, values: {} }]);
     await assert.rejects(client.verify(model), (error) => error instanceof ConfigError && error.slug === 'pins_invalid');
     assert.deepEqual((await simulator.command('recorded')).prompts, []);
