@@ -300,6 +300,13 @@ impl Tests {
             );
         self.count("the library is instrumented", instrumented);
         for (name, arguments) in PROGRAMS {
+            if *name == "fork" {
+                self.skip(
+                    "fork under AddressSanitizer",
+                    "its allocator may be locked for ever in a child forked beside other threads",
+                );
+                continue;
+            }
             let Some(program) = self.compile(name, &package, &["-fsanitize=address"], "-asan") else {
                 continue;
             };
