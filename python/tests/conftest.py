@@ -152,7 +152,7 @@ class Simulator:
 def simulators() -> Iterator[Callable[..., Simulator]]:
     """Starts simulators, one for each set of options."""
     if not Path(SIMULATOR).is_file():
-        pytest.skip("no simulator: cargo build -p proveil-testkit --example serve")
+        pytest.fail("no simulator: cargo build -p proveil-testkit --example serve")
     started: dict[tuple[str, ...], Simulator] = {}
 
     def start(*options: str) -> Simulator:

@@ -14,6 +14,7 @@ FOLDER = EVIDENCE / "composite"
 
 @pytest.fixture(scope="module")
 def captured() -> dict[str, Any]:
+    # Captured evidence is not part of the repository (README decision 7): without it there is nothing to judge.
     if not (FOLDER / "index.json").is_file():
         pytest.skip(f"no captured evidence at {EVIDENCE}")
     samples = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))["samples"]

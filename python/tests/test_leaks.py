@@ -11,6 +11,7 @@ import proveil
 import pytest
 from conftest import pieces
 
+# The standard library has no `resource` there.
 if sys.platform == "win32":
     pytest.skip("resident memory is read the POSIX way", allow_module_level=True)
 
