@@ -150,7 +150,7 @@ impl CollateralShelf {
     /// Compares the signed numbers with the highest seen, and raises those. Collateral that does not verify is nothing to compare:
     /// the core will not use it either.
     fn refuse_rollback(&self, raw: &TdxCollateral, floors: &mut Floors, at: u64) -> Result<()> {
-        match VerifiedCollateral::verify(raw, &self.roots, at) {
+        match VerifiedCollateral::verify_or_recall(raw, &self.roots, at) {
             Ok(verified) => floors.raise(&verified),
             Err(_) => Ok(()),
         }

@@ -4,9 +4,11 @@
 
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use proveil_core::Code;
 use proveil_core::attest::TrustRoots;
-use proveil_core::attest::tdx::verify_with_raw_collateral;
+use proveil_core::attest::tdx::{VerifiedCollateral, verify_with_raw_collateral};
 use proveil_core::evidence::TdxCollateral;
 use proveil_testkit::forge::{
     Certified, Collateral, CollateralSpec, DAY_S, EcKey, IntelPki, Platform, Random, Signer, World, WorldSpec,
@@ -261,4 +263,46 @@ fn signed_documents() {
             "{name}: {found:?}"
         );
     }
+}
+
+/// Remembering what was verified changes how long it takes, never what is decided: only the very same set, under the same roots and
+/// while it may be used, is not verified again.
+#[test]
+fn remembered_collateral() {
+    let scene = Scene::new();
+    let roots = || TrustRoots::from_json(scene.world.trust_roots_json().as_bytes()).unwrap();
+    let good = TdxCollateral::from_json(scene.world.collateral_json().as_bytes()).unwrap();
+    let here = roots();
+    let recall = |set: &TdxCollateral, roots: &TrustRoots, at| {
+        VerifiedCollateral::verify_or_recall(set, roots, at).map_err(|error| error.code())
+    };
+    let first = recall(&good, &here, NOW).unwrap();
+    let is_first = |other: &Arc<VerifiedCollateral>| Arc::ptr_eq(&first, other);
+    assert!(is_first(&recall(&good, &here, NOW).unwrap()));
+    assert!(is_first(&recall(&good, &here.clone(), NOW + 1).unwrap()), "clones of the roots share it");
+    assert!(!is_first(&recall(&good, &roots(), NOW).unwrap()), "other roots do not");
+
+    // One bit of any signed part, and of any signature.
+    let altered: [fn(&mut TdxCollateral); 6] = [
+        |set| set.tcb_info = set.tcb_info.replacen("TDX", "TDY", 1),
+        |set| set.tcb_info_signature[10] ^= 1,
+        |set| set.qe_identity = set.qe_identity.replacen("TD_QE", "TD_QF", 1),
+        |set| set.qe_identity_signature[10] ^= 1,
+        |set| *set.pck_crl.last_mut().unwrap() ^= 1,
+        |set| *set.root_ca_crl.last_mut().unwrap() ^= 1,
+    ];
+    for (place, alter) in altered.iter().enumerate() {
+        let mut other = good.clone();
+        alter(&mut other);
+        assert_ne!(other, good, "{place}");
+        let fresh = VerifiedCollateral::verify(&other, &here, NOW).unwrap_err().code();
+        assert_eq!(recall(&other, &here, NOW).unwrap_err(), fresh, "{place}");
+    }
+
+    // Before it begins and after it ends it is judged anew, and refused as if it had never been seen.
+    for at in [0, NOW - 400 * DAY_S, first.expires_at() - 1, first.expires_at(), NOW + 4000 * DAY_S] {
+        let fresh = VerifiedCollateral::verify(&good, &here, at).map(|_| ()).map_err(|error| error.code());
+        assert_eq!(recall(&good, &here, at).map(|_| ()), fresh, "{at}");
+    }
+    assert!(is_first(&recall(&good, &here, NOW).unwrap()));
 }

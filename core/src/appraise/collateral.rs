@@ -1,5 +1,7 @@
 //! Collateral at hand during one appraisal, verified once however many quotes it serves.
 
+use std::sync::Arc;
+
 use crate::attest::TrustRoots;
 use crate::attest::tdx::{self, Quote, VerifiedCollateral};
 use crate::claims::{TdxClaims, Verified};
@@ -8,7 +10,7 @@ use crate::evidence::TdxCollateral;
 
 /// Raw collateral, and what verifying it gave.
 pub(crate) struct CollateralPool<'a> {
-    entries: Vec<(&'a TdxCollateral, Result<VerifiedCollateral>)>,
+    entries: Vec<(&'a TdxCollateral, Result<Arc<VerifiedCollateral>>)>,
     roots: &'a TrustRoots,
     at: u64,
     /// Why nothing could be fetched, if it was tried.
@@ -16,9 +18,10 @@ pub(crate) struct CollateralPool<'a> {
 }
 
 impl<'a> CollateralPool<'a> {
-    /// Verifies each set of collateral once.
+    /// Verifies each set of collateral once; not again what was verified under these roots before.
     pub fn new(raw: &'a [TdxCollateral], roots: &'a TrustRoots, at: u64) -> CollateralPool<'a> {
-        let entries = raw.iter().map(|raw| (raw, VerifiedCollateral::verify(raw, roots, at))).collect();
+        let entries =
+            raw.iter().map(|raw| (raw, VerifiedCollateral::verify_or_recall(raw, roots, at))).collect();
         CollateralPool { entries, roots, at, unreachable: None }
     }
 

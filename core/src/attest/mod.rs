@@ -36,6 +36,8 @@ pub struct TrustRoots {
     nvidia_rim: Option<Authority>,
     nvidia_nras: Vec<[u8; 32]>,
     amd: AmdRoots,
+    /// Collateral that was verified under them.
+    kept: tdx::Kept,
     /// The file form of custom roots, canonical; `None` for the vendors'.
     custom: Option<String>,
 }
@@ -61,6 +63,7 @@ impl TrustRoots {
             nvidia_rim: Authority::root(roots::NVIDIA_RIM.der).ok(),
             nvidia_nras: roots::NVIDIA_NRAS.to_vec(),
             amd: AmdRoots::vendors(),
+            kept: tdx::Kept::default(),
             custom: None,
         }
     }
@@ -87,6 +90,7 @@ impl TrustRoots {
             nvidia_rim: None,
             nvidia_nras: Vec::new(),
             amd: AmdRoots::default(),
+            kept: tdx::Kept::default(),
             custom: Some(file.to_canonical()),
         };
         for (name, value) in members {

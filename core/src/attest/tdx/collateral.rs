@@ -25,6 +25,7 @@ pub struct VerifiedCollateral {
     pub(super) qe_identity: QeIdentity,
     root_crl: RevocationList,
     pck_crl: RevocationList,
+    starts_at: u64,
     expires_at: u64,
 }
 
@@ -73,6 +74,16 @@ impl VerifiedCollateral {
                     .context("The signer's certificate is revoked."));
             }
         }
+        let starts = [
+            tcb_info.issued_at,
+            qe_identity.issued_at,
+            root_crl.this_update(),
+            pck_crl.this_update(),
+            signer.not_before,
+            qe_signer.not_before,
+            ca.not_before(),
+            root.not_before(),
+        ];
         let ends = [
             tcb_info.next_update,
             qe_identity.next_update,
@@ -91,6 +102,7 @@ impl VerifiedCollateral {
             qe_identity,
             root_crl,
             pck_crl,
+            starts_at: starts.into_iter().max().unwrap_or(u64::MAX),
             expires_at: ends.into_iter().min().unwrap_or(0),
         })
     }
@@ -109,6 +121,11 @@ impl VerifiedCollateral {
     /// The first second at which it must not be used any more: the earliest end of any item or certificate.
     pub const fn expires_at(&self) -> u64 {
         self.expires_at
+    }
+
+    /// Whether verifying it anew at `at` would give the same.
+    pub(super) const fn is_usable(&self, at: u64) -> bool {
+        self.starts_at <= at && at < self.expires_at
     }
 
     /// Platform type that it describes.
@@ -176,6 +193,7 @@ impl VerifiedCollateral {
 struct Signer {
     key: [u8; 65],
     serial: Serial,
+    not_before: u64,
     not_after: u64,
 }
 
@@ -199,7 +217,12 @@ impl Signer {
         leaf.issued_by(root).map_err(signing_error)?;
         leaf.valid_at(at).map_err(signing_error)?;
         let PublicKey::P256(key) = leaf.key() else { return Err(signing_error(Problem::Algorithm)) };
-        Ok(Signer { key: *key, serial: leaf.serial(), not_after: leaf.not_after() })
+        Ok(Signer {
+            key: *key,
+            serial: leaf.serial(),
+            not_before: leaf.not_before(),
+            not_after: leaf.not_after(),
+        })
     }
 
     fn check(&self, text: &str, signature: &[u8], check: &'static str) -> Result<()> {

@@ -7,6 +7,7 @@
 mod checks;
 mod collateral;
 mod fields;
+mod kept;
 mod pck;
 mod qe;
 mod quote;
@@ -17,5 +18,6 @@ mod verify;
 pub use crate::claims::{PckFacts, TcbAssessment, TcbStatus, TdBody, TdxClaims};
 pub use checks::{CHECKS, position};
 pub use collateral::VerifiedCollateral;
+pub(super) use kept::Kept;
 pub use quote::{BodyType, Platform, Quote, decode_quote_text};
 pub use verify::{verify, verify_with_raw_collateral};

@@ -1,6 +1,8 @@
 //! Which requests a verification of a Venice endpoint makes, in which order (venice.md 10): model list, attestation with a fresh
 //! nonce, the collateral for each platform in the answer, what NVIDIA says about its GPUs as far as the policy asks, then the appraisal.
 
+use std::sync::Arc;
+
 use super::appraise::{Appraised, Input, appraise, parse};
 use super::channel::VeniceChannel;
 use super::models::parse_models;
@@ -277,7 +279,7 @@ impl VeniceExchange {
         if self.collateral_failure.is_some() {
             return None;
         }
-        let given: Vec<VerifiedCollateral> =
+        let given: Vec<Arc<VerifiedCollateral>> =
             self.config.collateral.iter().filter_map(|raw| self.verified(raw, at)).collect();
         self.platforms()
             .into_iter()
@@ -291,8 +293,8 @@ impl VeniceExchange {
         quotes.iter().filter_map(platform).collect()
     }
 
-    fn verified(&self, raw: &TdxCollateral, at: u64) -> Option<VerifiedCollateral> {
-        VerifiedCollateral::verify(raw, &self.config.roots, at).ok()
+    fn verified(&self, raw: &TdxCollateral, at: u64) -> Option<Arc<VerifiedCollateral>> {
+        VerifiedCollateral::verify_or_recall(raw, &self.config.roots, at).ok()
     }
 
     /// What the appraisal works with: all that was fetched for this answer, and of what the host keeps for any platform that which is
