@@ -146,6 +146,14 @@
 #define PV_ERR_UNKNOWN_FIELD 119
 /** PV-120: `stop` sequences travel in clear. */
 #define PV_ERR_STOP_IN_CLEAR 120
+/** PV-121: The cache salt is too short. */
+#define PV_ERR_CACHE_SALT 121
+/** PV-122: The enclave does not take media from such an address. */
+#define PV_ERR_MEDIA_URL 122
+/** PV-123: The request body is not a valid multipart form. */
+#define PV_ERR_MALFORMED_FORM 123
+/** PV-124: The provider has no such sealed endpoint. */
+#define PV_ERR_UNSUPPORTED_ENDPOINT 124
 /** PV-130: The configuration is not valid. */
 #define PV_ERR_CONFIG_INVALID 130
 /** PV-131: The policy is not valid. */
@@ -168,6 +176,8 @@
 #define PV_ERR_EVIDENCE_INVALID 139
 /** PV-140: The pins cannot be used. */
 #define PV_ERR_PINS_INVALID 140
+/** PV-141: The manifest of the deployment is not valid. */
+#define PV_ERR_MANIFEST_INVALID 141
 /** PV-201: The attestation answers another challenge than ours. */
 #define PV_ERR_NONCE_ECHO_MISMATCH 201
 /** PV-202: The signed report data does not carry our nonce. */
@@ -282,6 +292,18 @@
 #define PV_ERR_REQUIRED_EVIDENCE_MISSING 262
 /** PV-263: The enclave runs other software than the pinned one. */
 #define PV_ERR_SOFTWARE_CHANGED 263
+/** PV-264: The deployment runs another manifest than the expected one. */
+#define PV_ERR_MANIFEST_MISMATCH 264
+/** PV-265: The deployment's manifest was changed while it ran. */
+#define PV_ERR_MANIFEST_HISTORY 265
+/** PV-266: The deployment's own certification authority is not one. */
+#define PV_ERR_MESH_CA 266
+/** PV-267: The key exchange was not answered by the attested key service. */
+#define PV_ERR_MESH_CERTIFICATE 267
+/** PV-268: The key exchange is not signed by the attested key service. */
+#define PV_ERR_SECRET_SIGNATURE 268
+/** PV-269: The attestation document does not have the expected form. */
+#define PV_ERR_CONTRAST_MALFORMED 269
 /** PV-270: The report does not have the exact layout of an SEV-SNP attestation report. */
 #define PV_ERR_SNP_REPORT_MALFORMED 270
 /** PV-271: The report's certificate chain does not lead to the trusted AMD root. */
@@ -336,6 +358,10 @@
 #define PV_ERR_COLLATERAL_MALFORMED 312
 /** PV-313: The policy is no longer in force. */
 #define PV_ERR_POLICY_EXPIRED 313
+/** PV-314: The deployment's manifest could not be fetched. */
+#define PV_ERR_MANIFEST_UNREACHABLE 314
+/** PV-315: The key exchange with the enclave could not be made. */
+#define PV_ERR_SECRET_UNREACHABLE 315
 /** PV-401: A field of the answer is not encrypted. */
 #define PV_ERR_NOT_CIPHERTEXT 401
 /** PV-402: The answer contains clear text where only encrypted text is allowed. */
@@ -352,6 +378,10 @@
 #define PV_ERR_TEXT_MISMATCH 407
 /** PV-408: The response signature was made by another key than the attested one. */
 #define PV_ERR_SIGNER_MISMATCH 408
+/** PV-409: A field of the answer is one of the request, sent back. */
+#define PV_ERR_REFLECTED_FIELD 409
+/** PV-410: A field of the answer belongs to another exchange. */
+#define PV_ERR_FOREIGN_FIELD 410
 /** PV-501: The provider reported an error. */
 #define PV_ERR_UPSTREAM_ERROR 501
 /** PV-502: The answer stopped before its end. */

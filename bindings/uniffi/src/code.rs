@@ -46,6 +46,14 @@ pub enum Code {
     UnknownField,
     /// PV-120: `stop` sequences travel in clear.
     StopInClear,
+    /// PV-121: The cache salt is too short.
+    CacheSalt,
+    /// PV-122: The enclave does not take media from such an address.
+    MediaUrl,
+    /// PV-123: The request body is not a valid multipart form.
+    MalformedForm,
+    /// PV-124: The provider has no such sealed endpoint.
+    UnsupportedEndpoint,
     /// PV-130: The configuration is not valid.
     ConfigInvalid,
     /// PV-131: The policy is not valid.
@@ -68,6 +76,8 @@ pub enum Code {
     EvidenceInvalid,
     /// PV-140: The pins cannot be used.
     PinsInvalid,
+    /// PV-141: The manifest of the deployment is not valid.
+    ManifestInvalid,
     /// PV-201: The attestation answers another challenge than ours.
     NonceEchoMismatch,
     /// PV-202: The signed report data does not carry our nonce.
@@ -182,6 +192,18 @@ pub enum Code {
     RequiredEvidenceMissing,
     /// PV-263: The enclave runs other software than the pinned one.
     SoftwareChanged,
+    /// PV-264: The deployment runs another manifest than the expected one.
+    ManifestMismatch,
+    /// PV-265: The deployment's manifest was changed while it ran.
+    ManifestHistory,
+    /// PV-266: The deployment's own certification authority is not one.
+    MeshCa,
+    /// PV-267: The key exchange was not answered by the attested key service.
+    MeshCertificate,
+    /// PV-268: The key exchange is not signed by the attested key service.
+    SecretSignature,
+    /// PV-269: The attestation document does not have the expected form.
+    ContrastMalformed,
     /// PV-270: The report does not have the exact layout of an SEV-SNP attestation report.
     SnpReportMalformed,
     /// PV-271: The report's certificate chain does not lead to the trusted AMD root.
@@ -236,6 +258,10 @@ pub enum Code {
     CollateralMalformed,
     /// PV-313: The policy is no longer in force.
     PolicyExpired,
+    /// PV-314: The deployment's manifest could not be fetched.
+    ManifestUnreachable,
+    /// PV-315: The key exchange with the enclave could not be made.
+    SecretUnreachable,
     /// PV-401: A field of the answer is not encrypted.
     NotCiphertext,
     /// PV-402: The answer contains clear text where only encrypted text is allowed.
@@ -252,6 +278,10 @@ pub enum Code {
     TextMismatch,
     /// PV-408: The response signature was made by another key than the attested one.
     SignerMismatch,
+    /// PV-409: A field of the answer is one of the request, sent back.
+    ReflectedField,
+    /// PV-410: A field of the answer belongs to another exchange.
+    ForeignField,
     /// PV-501: The provider reported an error.
     UpstreamError,
     /// PV-502: The answer stopped before its end.
@@ -339,6 +369,10 @@ impl From<core::Code> for Code {
             core::Code::NoMessages => Code::NoMessages,
             core::Code::UnknownField => Code::UnknownField,
             core::Code::StopInClear => Code::StopInClear,
+            core::Code::CacheSalt => Code::CacheSalt,
+            core::Code::MediaUrl => Code::MediaUrl,
+            core::Code::MalformedForm => Code::MalformedForm,
+            core::Code::UnsupportedEndpoint => Code::UnsupportedEndpoint,
             core::Code::ConfigInvalid => Code::ConfigInvalid,
             core::Code::PolicyInvalid => Code::PolicyInvalid,
             core::Code::TrustRootsInvalid => Code::TrustRootsInvalid,
@@ -350,6 +384,7 @@ impl From<core::Code> for Code {
             core::Code::FileUnwritable => Code::FileUnwritable,
             core::Code::EvidenceInvalid => Code::EvidenceInvalid,
             core::Code::PinsInvalid => Code::PinsInvalid,
+            core::Code::ManifestInvalid => Code::ManifestInvalid,
             core::Code::NonceEchoMismatch => Code::NonceEchoMismatch,
             core::Code::ReportDataNonceMismatch => Code::ReportDataNonceMismatch,
             core::Code::ServerSaysUnverified => Code::ServerSaysUnverified,
@@ -407,6 +442,12 @@ impl From<core::Code> for Code {
             core::Code::TlsKeyMismatch => Code::TlsKeyMismatch,
             core::Code::RequiredEvidenceMissing => Code::RequiredEvidenceMissing,
             core::Code::SoftwareChanged => Code::SoftwareChanged,
+            core::Code::ManifestMismatch => Code::ManifestMismatch,
+            core::Code::ManifestHistory => Code::ManifestHistory,
+            core::Code::MeshCa => Code::MeshCa,
+            core::Code::MeshCertificate => Code::MeshCertificate,
+            core::Code::SecretSignature => Code::SecretSignature,
+            core::Code::ContrastMalformed => Code::ContrastMalformed,
             core::Code::SnpReportMalformed => Code::SnpReportMalformed,
             core::Code::SnpChain => Code::SnpChain,
             core::Code::SnpRevoked => Code::SnpRevoked,
@@ -434,6 +475,8 @@ impl From<core::Code> for Code {
             core::Code::ModelsUnreachable => Code::ModelsUnreachable,
             core::Code::CollateralMalformed => Code::CollateralMalformed,
             core::Code::PolicyExpired => Code::PolicyExpired,
+            core::Code::ManifestUnreachable => Code::ManifestUnreachable,
+            core::Code::SecretUnreachable => Code::SecretUnreachable,
             core::Code::NotCiphertext => Code::NotCiphertext,
             core::Code::PlaintextDowngrade => Code::PlaintextDowngrade,
             core::Code::InvalidPoint => Code::InvalidPoint,
@@ -442,6 +485,8 @@ impl From<core::Code> for Code {
             core::Code::SignatureInvalid => Code::SignatureInvalid,
             core::Code::TextMismatch => Code::TextMismatch,
             core::Code::SignerMismatch => Code::SignerMismatch,
+            core::Code::ReflectedField => Code::ReflectedField,
+            core::Code::ForeignField => Code::ForeignField,
             core::Code::UpstreamError => Code::UpstreamError,
             core::Code::Truncated => Code::Truncated,
             core::Code::UnexpectedContentType => Code::UnexpectedContentType,

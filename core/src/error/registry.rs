@@ -130,6 +130,10 @@ registry! {
     118 NoMessages "no_messages" false 400 2 "The request has no messages." "Send at least one message.";
     119 UnknownField "unknown_field" false 400 2 "The request has a member that would travel in clear and is not allowed to." "Remove the member named in the details.";
     120 StopInClear "stop_in_clear" false 400 2 "`stop` sequences travel in clear." "Remove `stop`, or allow it by policy (`allow_clear_stop`).";
+    121 CacheSalt "cache_salt" false 400 2 "The cache salt is too short." "Give at least 32 bytes that nobody can guess, or leave it out.";
+    122 MediaUrl "media_url" false 400 2 "The enclave does not take media from such an address." "Use an https or data URL for images; audio and video cannot be named by URL.";
+    123 MalformedForm "malformed_form" false 400 2 "The request body is not a valid multipart form." "Send multipart/form-data with its boundary in the content type.";
+    124 UnsupportedEndpoint "unsupported_endpoint" false 404 2 "The provider has no such sealed endpoint." "Use one of the endpoints named in the details.";
     // 130-199 config
     130 ConfigInvalid "config_invalid" false 400 2 "The configuration is not valid." "Correct the value named in the details.";
     131 PolicyInvalid "policy_invalid" false 400 2 "The policy is not valid." "Correct the member named in the details; `proveil explain policy` lists them.";
@@ -142,6 +146,7 @@ registry! {
     138 FileUnwritable "file_unwritable" false 400 2 "A file cannot be written." "Check the path, its permissions and the space left.";
     139 EvidenceInvalid "evidence_invalid" false 400 2 "The evidence bundle cannot be used." "Give a `proveil.evidence/v1` file, or a directory as `proveil capture` writes it.";
     140 PinsInvalid "pins_invalid" false 400 2 "The pins cannot be used." "Nothing was sent. Repair or remove the file named in the details; a broken file is never taken for an empty one.";
+    141 ManifestInvalid "manifest_invalid" false 400 2 "The manifest of the deployment is not valid." "Nothing was sent. Compare it with the one that the provider publishes.";
     // 2xx refused
     201 NonceEchoMismatch "nonce_echo_mismatch" false 403 3 "The attestation answers another challenge than ours." "This can be a replayed answer. Nothing was sent; try again, and treat a repeat as an attack.";
     202 ReportDataNonceMismatch "reportdata_nonce_mismatch" false 403 3 "The signed report data does not carry our nonce." "The evidence was made for another request. Nothing was sent.";
@@ -200,6 +205,12 @@ registry! {
     261 TlsKeyMismatch "tls_key_mismatch" false 403 3 "The TLS key of the connection is not the attested one." "Nothing was sent.";
     262 RequiredEvidenceMissing "required_evidence_missing" false 403 3 "The policy requires evidence that the answer does not contain." "Nothing was sent.";
     263 SoftwareChanged "software_changed" false 403 3 "The enclave runs other software than the pinned one." "Nothing was sent. The report says where the two differ; `proveil pin accept` takes the new one if you know the release.";
+    264 ManifestMismatch "manifest_mismatch" false 403 3 "The deployment runs another manifest than the expected one." "Nothing was sent. Accept the new one only if you know the release.";
+    265 ManifestHistory "manifest_history" false 403 3 "The deployment's manifest was changed while it ran." "Nothing was sent. A deployment whose manifest can be replaced is not the one that was published.";
+    266 MeshCa "mesh_ca" false 403 3 "The deployment's own certification authority is not one." "Nothing was sent. Do not trust this answer.";
+    267 MeshCertificate "mesh_certificate" false 403 3 "The key exchange was not answered by the attested key service." "Nothing was sent. Do not trust this answer.";
+    268 SecretSignature "secret_signature" false 403 3 "The key exchange is not signed by the attested key service." "Nothing was sent. Somebody may have answered in its place.";
+    269 ContrastMalformed "contrast_malformed" false 403 3 "The attestation document does not have the expected form." "Nothing was sent.";
     270 SnpReportMalformed "snp_report_malformed" false 403 3 "The report does not have the exact layout of an SEV-SNP attestation report." "Nothing was sent.";
     271 SnpChain "snp_chain" false 403 3 "The report's certificate chain does not lead to the trusted AMD root." "Nothing was sent. A lab or simulator needs its own root: `--trust-roots`.";
     272 SnpRevoked "snp_revoked" false 403 3 "The issuer of the report's certificate has been revoked by AMD." "Nothing was sent. Do not use this certificate.";
@@ -228,6 +239,8 @@ registry! {
     311 ModelsUnreachable "models_unreachable" true 503 4 "The provider's model list could not be fetched." "Nothing was sent. Check the network and try again.";
     312 CollateralMalformed "collateral_malformed" true 503 4 "Vendor collateral does not have the expected form." "Nothing was sent. Check the source of the collateral: a captive portal or a proxy may have answered.";
     313 PolicyExpired "policy_expired" false 503 4 "The policy is no longer in force." "Nothing was sent. Look at its values again and give it a new `not_after`.";
+    314 ManifestUnreachable "manifest_unreachable" true 503 4 "The deployment's manifest could not be fetched." "Nothing was sent. Check the network, or give the manifest as a file.";
+    315 SecretUnreachable "secret_unreachable" true 503 4 "The key exchange with the enclave could not be made." "Nothing was sent. Check the network or proxy settings and try again.";
     // 4xx integrity
     401 NotCiphertext "not_ciphertext" false 502 5 "A field of the answer is not encrypted." "The stream was closed. Do not trust this answer.";
     402 PlaintextDowngrade "plaintext_downgrade" false 502 5 "The answer contains clear text where only encrypted text is allowed." "The stream was closed. Do not trust this answer; the encryption may have been stripped on the way.";
@@ -237,6 +250,8 @@ registry! {
     406 SignatureInvalid "signature_invalid" false 502 5 "The response signature cannot be verified." "The signature proves nothing; treat the answer as unsigned.";
     407 TextMismatch "text_mismatch" false 502 5 "The response signature covers other bytes than those exchanged." "The signature does not vouch for this answer.";
     408 SignerMismatch "signer_mismatch" false 502 5 "The response signature was made by another key than the attested one." "The signature does not vouch for this answer.";
+    409 ReflectedField "reflected_field" false 502 5 "A field of the answer is one of the request, sent back." "The stream was closed. Do not trust this answer.";
+    410 ForeignField "foreign_field" false 502 5 "A field of the answer belongs to another exchange." "The stream was closed. Do not trust this answer.";
     // 5xx protocol
     501 UpstreamError "upstream_error" false 502 6 "The provider reported an error." "The provider's own words are in the details; they are not authenticated.";
     502 Truncated "truncated" false 502 5 "The answer stopped before its end." "The text so far decrypted correctly but is incomplete.";
