@@ -22,6 +22,7 @@ use crate::snp::NOW;
 
 const NONCE: [u8; 32] = [0x5a; 32];
 /// P-256 checks in an answer under kept collateral: three of each of two quotes (platform certificate, quoting enclave, quote).
+/// Beside them one Ed25519 check, of the OHTTP key configuration.
 const P256_CHECKS: usize = 2 * 3;
 
 /// An enclave's machine with some GPUs, and its answer.
@@ -128,10 +129,12 @@ fn composite(system: &System) -> Pair {
     let policy = Policy::standard();
     let chain = pem::certificates(collateral.pck_crl_issuer_chain.as_bytes()).expect("a chain");
     let p256 = Signed::certificate(&chain[0], &chain[1]);
+    let ed25519 = Signed::ed25519();
     compare_process(
         || appraise(&input, &policy, &system.roots, NOW).1.expect("a good answer"),
         || {
             (0..P256_CHECKS).for_each(|_| p256.verify());
+            ed25519.verify();
             system.bare();
         },
     )

@@ -1,8 +1,8 @@
 //! Signature checks with the library that the core uses, and nothing around them: what verification cannot do without.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED, RSA_PSS_2048_8192_SHA384,
-    UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED, ED25519, Ed25519KeyPair,
+    KeyPair, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
 };
 use proveil_core::pki::pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -52,6 +52,14 @@ impl Signed {
             signature: signature.to_vec(),
         }
         .good()
+    }
+
+    /// One of a key of its own, over a short message.
+    pub fn ed25519() -> Signed {
+        let key = Ed25519KeyPair::from_seed_unchecked(&[3; 32]).expect("a key");
+        let message = b"a key configuration".to_vec();
+        let signature = key.sign(&message).as_ref().to_vec();
+        Signed { algorithm: &ED25519, key: key.public_key().as_ref().to_vec(), message, signature }.good()
     }
 
     /// Checks it.

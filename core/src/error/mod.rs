@@ -154,6 +154,10 @@ fn clean(text: String) -> String {
 
 /// Shortens a text to about `max` bytes and replaces control characters, so that it can be printed anywhere (threats T41, T55).
 pub(crate) fn cleaned(text: &str, max: usize) -> String {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~');
+    if text.len().saturating_add(4) <= max && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len().min(max));
     for c in text.chars() {
         if out.len().saturating_add(4) > max {

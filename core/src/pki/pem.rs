@@ -88,7 +88,9 @@ fn blocks(text: &str, label: &str, max: usize) -> Result<Vec<Vec<u8>>, Problem> 
         }
         let body = rest.strip_prefix(&begin).ok_or(Problem::Malformed)?;
         let (body, after) = body.split_once(&end).ok_or(Problem::Malformed)?;
-        let compact: String = body.chars().filter(|c| !matches!(c, '\n' | '\r' | ' ' | '\t')).collect();
+        let mut compact = String::with_capacity(body.len());
+        // A line at a time: chains are most of what an answer makes us read.
+        body.split(['\n', '\r', ' ', '\t']).for_each(|line| compact.push_str(line));
         blocks.push(base64::decode(&compact).ok_or(Problem::Malformed)?);
         rest = trim_start(after);
     }

@@ -201,6 +201,12 @@ impl Json {
 /// Appends `text` as a JSON string with the shortest escapes (those of RFC 8785).
 pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
+    let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    if !text.bytes().any(needs_escape) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     let mut start = 0;
     for (i, byte) in text.bytes().enumerate() {
         let escape: Cow<'static, str> = match byte {

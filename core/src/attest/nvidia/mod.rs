@@ -106,9 +106,8 @@ impl GpuEvidence {
         if list.len() > GPU_MAX_DEVICES.saturating_add(SWITCH_MAX_DEVICES) {
             return Err(Error::new(Code::LimitExceeded).at("GPU devices"));
         }
-        let devices: Option<Vec<Device>> = list.iter().map(Device::read).collect();
-        let devices =
-            devices.ok_or_else(|| malformed("A device lacks evidence or certificate in base64."))?;
+        let devices = parallel::each(list, &(), |entry, ()| Device::read(entry).ok_or(()))
+            .map_err(|_| malformed("A device lacks evidence or certificate in base64."))?;
         Ok(GpuEvidence { nonce: None, devices })
     }
 
