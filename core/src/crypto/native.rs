@@ -1,11 +1,11 @@
 //! Back ends in C and assembly: ring for AES-GCM and hashing, secp256k1 for its curve, aws-lc-rs for NIST curves.
 
-use ring::{aead, digest, hkdf};
+use ring::{aead, digest, hkdf, hmac};
 use zeroize::Zeroize;
 
-use super::{GCM_NONCE_LEN, POINT_LEN};
+use super::{GCM_NONCE_LEN, GCM_TAG_LEN, POINT_LEN};
 use crate::error::{Code, Error, Result};
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe};
 
 /// SHA-256 of the parts in order.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
@@ -70,18 +70,35 @@ pub fn hkdf_sha256(salt: &[u8], ikm: &[u8], info: &[u8]) -> Result<Secret<32>> {
     Ok(key)
 }
 
+/// HMAC-SHA256 (RFC 2104) of the parts in order, under a key of any length.
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let mut context = hmac::Context::with_key(&key);
+    for part in parts {
+        context.update(part);
+    }
+    let mut out = [0; 32];
+    for (to, from) in out.iter_mut().zip(context.sign().as_ref()) {
+        *to = *from;
+    }
+    // ring does not wipe its keys: another one is written over this.
+    key = hmac::Key::new(hmac::HMAC_SHA256, &[0; 32]);
+    zeroize::optimization_barrier(&key);
+    out
+}
+
 /// An AES-256-GCM key, expanded. Wiped on drop. The caller guarantees that no nonce is used twice with one key.
 pub struct AesGcm256(aead::LessSafeKey);
 
 impl AesGcm256 {
     /// Expands a key.
     pub fn new(key: &Secret<32>) -> Result<AesGcm256> {
-        expand(key.expose()).map(AesGcm256)
+        expand(&aead::AES_256_GCM, key.expose()).map(AesGcm256)
     }
 
     /// Takes another key, which is written over the one before.
     pub fn rekey(&mut self, key: &Secret<32>) -> Result<()> {
-        self.0 = expand(key.expose())?;
+        self.0 = expand(&aead::AES_256_GCM, key.expose())?;
         Ok(())
     }
 
@@ -107,18 +124,96 @@ impl AesGcm256 {
     }
 }
 
-fn expand(key: &[u8; 32]) -> Result<aead::LessSafeKey> {
-    aead::UnboundKey::new(&aead::AES_256_GCM, key)
-        .map(aead::LessSafeKey::new)
-        .map_err(|_| Error::new(Code::Internal))
+fn expand(algorithm: &'static aead::Algorithm, key: &[u8]) -> Result<aead::LessSafeKey> {
+    aead::UnboundKey::new(algorithm, key).map(aead::LessSafeKey::new).map_err(|_| Error::new(Code::Internal))
 }
 
 impl Drop for AesGcm256 {
     /// ring does not wipe its keys and does not show their bytes: the key of zeros is written over this one.
     fn drop(&mut self) {
-        if let Ok(zeros) = expand(&[0; 32]) {
-            self.0 = zeros;
-            zeroize::optimization_barrier(&self.0);
+        overwrite(&mut self.0);
+    }
+}
+
+fn overwrite(key: &mut aead::LessSafeKey) {
+    let algorithm = key.algorithm();
+    if let Some(Ok(zeros)) = [0; 32].get(..algorithm.key_len()).map(|zeros| expand(algorithm, zeros)) {
+        *key = zeros;
+        zeroize::optimization_barrier(key);
+    }
+}
+
+/// An AES-GCM key of 128, 192 or 256 bits, expanded. Wiped on drop. The caller guarantees that no nonce is used twice with one key.
+pub struct AesGcm(GcmKey);
+
+enum GcmKey {
+    Ring(aead::LessSafeKey),
+    /// ring has no keys of 192 bits. aws-lc wipes what it frees.
+    Lc(aws_lc_rs::aead::LessSafeKey),
+}
+
+impl AesGcm {
+    /// Expands a key of 16, 24 or 32 bytes. Fails with `invalid_argument` for any other length.
+    pub fn new(key: &[u8]) -> Result<AesGcm> {
+        let key = match key.len() {
+            16 => GcmKey::Ring(expand(&aead::AES_128_GCM, key)?),
+            24 => {
+                let key = aws_lc_rs::aead::UnboundKey::new(&aws_lc_rs::aead::AES_192_GCM, key);
+                GcmKey::Lc(aws_lc_rs::aead::LessSafeKey::new(key.map_err(|_| Error::new(Code::Internal))?))
+            }
+            32 => GcmKey::Ring(expand(&aead::AES_256_GCM, key)?),
+            _ => return Err(Error::new(Code::InvalidArgument).at("AES key length")),
+        };
+        Ok(AesGcm(key))
+    }
+
+    /// Encrypts `buffer` in place; gives the tag, which belongs behind it.
+    pub fn seal(
+        &self,
+        nonce: &[u8; GCM_NONCE_LEN],
+        aad: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<[u8; GCM_TAG_LEN]> {
+        let tag = match &self.0 {
+            GcmKey::Ring(key) => {
+                let nonce = aead::Nonce::assume_unique_for_key(*nonce);
+                let tag = key.seal_in_place_separate_tag(nonce, aead::Aad::from(aad), buffer);
+                tag.ok().and_then(|tag| tag.as_ref().try_into().ok())
+            }
+            GcmKey::Lc(key) => {
+                let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(*nonce);
+                let tag = key.seal_in_place_separate_tag(nonce, aws_lc_rs::aead::Aad::from(aad), buffer);
+                tag.ok().and_then(|tag| tag.as_ref().try_into().ok())
+            }
+        };
+        tag.ok_or_else(|| Error::new(Code::LimitExceeded).at("AES-GCM message length"))
+    }
+
+    /// Opens `buffer` (ciphertext and tag) in place; gives the plaintext's length. On failure the buffer is wiped and the error
+    /// says no more than that (threats T30, T35).
+    pub fn open(&self, nonce: &[u8; GCM_NONCE_LEN], aad: &[u8], buffer: &mut [u8]) -> Result<usize> {
+        let length = match &self.0 {
+            GcmKey::Ring(key) => {
+                let nonce = aead::Nonce::assume_unique_for_key(*nonce);
+                key.open_in_place(nonce, aead::Aad::from(aad), buffer).ok().map(|text| text.len())
+            }
+            GcmKey::Lc(key) => {
+                let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key(*nonce);
+                let text = key.open_in_place(nonce, aws_lc_rs::aead::Aad::from(aad), buffer);
+                text.ok().map(|text| text.len())
+            }
+        };
+        length.ok_or_else(|| {
+            wipe(buffer);
+            Error::new(Code::AuthFailed)
+        })
+    }
+}
+
+impl Drop for AesGcm {
+    fn drop(&mut self) {
+        if let GcmKey::Ring(key) = &mut self.0 {
+            overwrite(key);
         }
     }
 }

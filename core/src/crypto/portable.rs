@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 
 use super::{GCM_NONCE_LEN, GCM_TAG_LEN, POINT_LEN};
 use crate::error::{Code, Error, Result};
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe};
 use crate::wire::Reader;
 
 /// SHA-256 of the parts in order.
@@ -63,6 +63,19 @@ pub fn hkdf_sha256(salt: &[u8], ikm: &[u8], info: &[u8]) -> Result<Secret<32>> {
     Ok(key)
 }
 
+/// HMAC-SHA256 (RFC 2104) of the parts in order, under a key of any length.
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    use hmac::Mac;
+    // Keys of every length are valid: longer ones are hashed first. Without one there is no context, and no such case exists.
+    let Ok(mut context) = <hmac::Hmac<sha2::Sha256> as hmac::KeyInit>::new_from_slice(key) else {
+        return [0; 32];
+    };
+    for part in parts {
+        context.update(part);
+    }
+    context.finalize().into_bytes().into()
+}
+
 /// An AES-256-GCM key, expanded. Wiped on drop. The caller guarantees that no nonce is used twice with one key.
 pub struct AesGcm256(aes_gcm::Aes256Gcm);
 
@@ -100,6 +113,68 @@ impl AesGcm256 {
         });
         opened.ok_or_else(|| {
             buffer.zeroize();
+            Error::new(Code::AuthFailed)
+        })
+    }
+}
+
+/// An AES-GCM key of 128, 192 or 256 bits, expanded. Wiped on drop. The caller guarantees that no nonce is used twice with one key.
+pub struct AesGcm(GcmKey);
+
+enum GcmKey {
+    Bits128(Box<aes_gcm::Aes128Gcm>),
+    Bits192(Box<aes_gcm::AesGcm<aes_gcm::aes::Aes192, aes_gcm::aead::consts::U12>>),
+    Bits256(Box<aes_gcm::Aes256Gcm>),
+}
+
+impl AesGcm {
+    /// Expands a key of 16, 24 or 32 bytes. Fails with `invalid_argument` for any other length.
+    pub fn new(key: &[u8]) -> Result<AesGcm> {
+        fn expand<K: KeyInit>(key: &[u8]) -> Result<Box<K>> {
+            K::new_from_slice(key).map(Box::new).map_err(|_| Error::new(Code::Internal))
+        }
+        let key = match key.len() {
+            16 => GcmKey::Bits128(expand(key)?),
+            24 => GcmKey::Bits192(expand(key)?),
+            32 => GcmKey::Bits256(expand(key)?),
+            _ => return Err(Error::new(Code::InvalidArgument).at("AES key length")),
+        };
+        Ok(AesGcm(key))
+    }
+
+    /// Encrypts `buffer` in place; gives the tag, which belongs behind it.
+    pub fn seal(
+        &self,
+        nonce: &[u8; GCM_NONCE_LEN],
+        aad: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<[u8; GCM_TAG_LEN]> {
+        let nonce = &(*nonce).into();
+        let tag = match &self.0 {
+            GcmKey::Bits128(key) => key.encrypt_inout_detached(nonce, aad, buffer.into()),
+            GcmKey::Bits192(key) => key.encrypt_inout_detached(nonce, aad, buffer.into()),
+            GcmKey::Bits256(key) => key.encrypt_inout_detached(nonce, aad, buffer.into()),
+        };
+        tag.map(Into::into).map_err(|_| Error::new(Code::LimitExceeded).at("AES-GCM message length"))
+    }
+
+    /// Opens `buffer` (ciphertext and tag) in place; gives the plaintext's length. On failure the buffer is wiped and the error
+    /// says no more than that (threats T30, T35).
+    pub fn open(&self, nonce: &[u8; GCM_NONCE_LEN], aad: &[u8], buffer: &mut [u8]) -> Result<usize> {
+        let nonce = &(*nonce).into();
+        let opened = buffer.split_last_chunk_mut::<GCM_TAG_LEN>().and_then(|(text, tag)| {
+            let tag = &(*tag).into();
+            let length = text.len();
+            match &self.0 {
+                GcmKey::Bits128(key) => key.decrypt_inout_detached(nonce, aad, text.into(), tag),
+                GcmKey::Bits192(key) => key.decrypt_inout_detached(nonce, aad, text.into(), tag),
+                GcmKey::Bits256(key) => key.decrypt_inout_detached(nonce, aad, text.into(), tag),
+            }
+            .ok()
+            .map(|()| length)
+        });
+        opened.ok_or_else(|| {
+            wipe(buffer);
             Error::new(Code::AuthFailed)
         })
     }

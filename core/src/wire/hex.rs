@@ -31,6 +31,11 @@ pub fn decode_into(text: &[u8], out: &mut [u8]) -> bool {
         && const_hex::decode_to_slice(text, out).is_ok()
 }
 
+/// Lowercase hex into a caller's buffer of exactly twice the length; false when it has another length.
+pub fn encode_into(bytes: &[u8], out: &mut [u8]) -> bool {
+    bytes.len().checked_mul(2) == Some(out.len()) && const_hex::encode_to_slice(bytes, out).is_ok()
+}
+
 /// The first 16 hex digits, the form in which values appear in messages; longer values get an ellipsis.
 pub fn short(bytes: &[u8]) -> String {
     match bytes.get(..8) {
