@@ -59,9 +59,21 @@ impl EcKey {
 
     /// Signature of `message` as DER `SEQUENCE { r, s }`.
     pub fn sign_der(&self, message: &[u8]) -> Vec<u8> {
-        let fixed = self.sign_fixed(message);
-        let (r, s) = fixed.split_at(fixed.len().div_euclid(2));
-        der::sequence(&[&der::integer(r), &der::integer(s)])
+        der_signature(&self.sign_fixed(message))
+    }
+
+    /// Signature of a digest of at least half the curve's length, made by the caller, as DER; empty for a shorter one.
+    pub fn sign_digest_der(&self, digest: &[u8]) -> Vec<u8> {
+        use p256::ecdsa::signature::hazmat::PrehashSigner;
+        let fixed = match self {
+            EcKey::P256(key) => key
+                .sign_prehash(digest)
+                .map(|signature: p256::ecdsa::Signature| signature.to_bytes().to_vec()),
+            EcKey::P384(key) => key
+                .sign_prehash(digest)
+                .map(|signature: p384::ecdsa::Signature| signature.to_bytes().to_vec()),
+        };
+        fixed.map(|fixed| der_signature(&fixed)).unwrap_or_default()
     }
 
     /// Public point, uncompressed with its leading 0x04: 65 or 97 bytes.
@@ -102,6 +114,12 @@ impl EcKey {
             EcKey::P384(_) => OID_ECDSA_SHA384,
         })])
     }
+}
+
+/// `SEQUENCE { r, s }` of `r || s`.
+fn der_signature(fixed: &[u8]) -> Vec<u8> {
+    let (r, s) = fixed.split_at(fixed.len().div_euclid(2));
+    der::sequence(&[&der::integer(r), &der::integer(s)])
 }
 
 /// The secp256k1 key of a simulated enclave: clients encrypt to it, and it signs responses.

@@ -128,6 +128,11 @@ impl SnpSpec {
         self
     }
 
+    /// Signs the report alone.
+    pub fn sign_report(&self) -> Vec<u8> {
+        self.report.sign(&self.key, &self.changed_before, &self.changed_after)
+    }
+
     /// Signs everything.
     pub fn sign(&self) -> SnpEvidence {
         let root = self.root.sign(&self.root_signer);
@@ -138,7 +143,7 @@ impl SnpSpec {
         let pinned = if self.pin_issuer { pem("CERTIFICATE", &issuer) } else { String::new() };
         let trusted = format!("{}{pinned}", pem("CERTIFICATE", &root));
         SnpEvidence {
-            report: self.report.sign(&self.key, &self.changed_before, &self.changed_after),
+            report: self.sign_report(),
             trust_roots_json: object([
                 ("schema", string("proveil.trust-roots/v1")),
                 ("amd_roots_pem", string(trusted)),
