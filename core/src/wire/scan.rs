@@ -1,6 +1,6 @@
 //! One pass over JSON text that checks its grammar and says where values begin and end. Nothing is copied, decoded or kept.
 //!
-//! For bodies of many megabytes of which only the top level matters: a string is looked at in blocks of 32 bytes, containers are one bit
+//! For bodies of many megabytes of which only the top level matters: a string is looked at in blocks of 64 bytes, containers are one bit
 //! each. Duplicates inside nested objects are not looked for, and escapes of half a surrogate pair pass, as in RFC 8259.
 
 use std::borrow::Cow;
@@ -141,10 +141,12 @@ impl<'a> Scanner<'a> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline]
     fn step(&mut self, count: usize) {
         work::add(count);
         self.at = self.at.saturating_add(count);
@@ -158,6 +160,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    #[inline]
     fn skip_space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.step(1);
@@ -213,6 +216,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips a scalar or an empty container, or enters a container (true): then its first value is next.
+    #[inline]
     fn begins(&mut self, open: &mut Open, outer: usize) -> Result<bool, ScanError> {
         match self.peek() {
             Some(b'{') => {
@@ -253,6 +257,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    #[inline]
     fn string(&mut self) -> Result<(), ScanError> {
         self.take(b'"')?;
         loop {
@@ -279,6 +284,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    #[inline]
     fn number(&mut self) -> Result<(), ScanError> {
         if self.peek() == Some(b'-') {
             self.step(1);
@@ -303,34 +309,66 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips one digit or more.
+    #[inline]
     fn digits(&mut self) -> Result<(), ScanError> {
-        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let mut at = self.at;
+        while self.bytes.get(at).is_some_and(u8::is_ascii_digit) {
+            at = at.saturating_add(1);
+        }
+        let count = at.saturating_sub(self.at);
         self.step(count);
         if count == 0 { Err(ScanError::Malformed) } else { Ok(()) }
     }
 }
 
-/// Bytes that end a run of plain text inside a string.
-const fn is_special(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\' || byte < 0x20
+/// One in each byte of a word.
+const ONES: u64 = 0x0101_0101_0101_0101;
+/// The highest bit of each byte of a word.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Sets the highest bit of each byte of a word that ends a run of plain text inside a string: a quote, a backslash, a control character.
+/// Exact up to and including the first such byte; behind it a borrow can set more.
+const fn special_bits(word: u64) -> u64 {
+    let quote = word ^ ONES.wrapping_mul(b'"' as u64);
+    let backslash = word ^ ONES.wrapping_mul(b'\\' as u64);
+    let below = word.wrapping_sub(ONES.wrapping_mul(0x20)) & !word;
+    let equal = (quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash);
+    (below | equal) & HIGH
 }
 
-/// Bytes looked at one by one before blocks pay: many strings are short, and some have an escape every few bytes.
-const SINGLE_BYTES: usize = 16;
+/// Words looked at one by one before blocks pay: many strings are short, and some have an escape every few bytes.
+const SINGLE_WORDS: usize = 4;
 
 /// Length of the run of plain text at the start of `bytes`.
 fn plain_len(bytes: &[u8]) -> usize {
-    let (start, rest) = bytes.split_at_checked(SINGLE_BYTES).unwrap_or((bytes, &[]));
-    if let Some(at) = start.iter().position(|byte| is_special(*byte)) {
-        return at;
+    let (start, rest) = bytes.split_at_checked(SINGLE_WORDS * 8).unwrap_or((bytes, &[]));
+    let first = plain_words(start);
+    if first < start.len() || rest.is_empty() {
+        return first;
     }
-    let (blocks, _) = rest.as_chunks::<32>();
-    // Without an early exit inside a block, so that the comparisons become vector instructions.
-    let is_plain = |block: &&[u8; 32]| !block.iter().fold(false, |hit, byte| hit | is_special(*byte));
-    let whole = blocks.iter().take_while(is_plain).count().saturating_mul(32);
+    let (blocks, _) = rest.as_chunks::<64>();
+    // Without branches inside a block, so that the comparisons become vector instructions.
+    let is_special = |byte: u8| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
+    let is_plain = |block: &&[u8; 64]| block.iter().fold(0, |hit, byte| hit | is_special(*byte)) == 0;
+    let whole = blocks.iter().take_while(is_plain).count().saturating_mul(64);
     let tail = rest.get(whole..).unwrap_or_default();
-    let last = tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len());
-    start.len().saturating_add(whole).saturating_add(last)
+    first.saturating_add(whole).saturating_add(plain_words(tail))
+}
+
+/// The same, eight bytes at a time.
+fn plain_words(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    let mut len = 0_usize;
+    for word in words {
+        let bits = special_bits(u64::from_le_bytes(*word));
+        if bits != 0 {
+            // At most 7.
+            return len.saturating_add(usize::try_from(bits.trailing_zeros() / 8).unwrap_or(0));
+        }
+        len = len.saturating_add(8);
+    }
+    let is_special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
+    len.saturating_add(tail.iter().position(is_special).unwrap_or(tail.len()))
 }
 
 /// Counts bytes in the tests of this crate: cost is asserted without a clock.
@@ -432,6 +470,25 @@ mod tests {
         for text in cases {
             let expected = serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
             assert_eq!(check(text, 0).is_ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn runs_of_plain_text_end_where_they_should() {
+        let special = |byte: u8| byte == b'"' || byte == b'\\' || byte < 0x20;
+        for length in [1, 7, 8, 31, 32, 33, 95, 96, 97, 200] {
+            for at in 0..length {
+                for byte in 0..=255 {
+                    let mut bytes = vec![b'a'; length];
+                    bytes[at] = byte;
+                    let expected = if special(byte) { at } else { length };
+                    assert_eq!(plain_len(&bytes), expected, "{byte} at {at} of {length}");
+                }
+            }
+        }
+        // What follows the first hit does not matter.
+        for pair in [b"\"!", b"\x01!", b"\\]", b"\x1f "] {
+            assert_eq!(plain_len(&[b"aa".as_slice(), pair, b"aaaaaaaa"].concat()), 2);
         }
     }
 

@@ -139,6 +139,16 @@ fn check_shape(shape: Shape, endpoint: &ApiEndpoint, part: AnswerPart) -> Result
     }
 }
 
+/// True when an opened `model` is the one that was asked for. Services put a publisher before a name, so that `openai/gpt-oss-120b` answers
+/// for `gpt-oss-120b`.
+pub fn is_same_model(requested: &str, served: &str) -> bool {
+    let is_alias = |long: &str, short: &str| {
+        long.strip_suffix(short).is_some_and(|rest| rest.len() > 1 && rest.ends_with('/'))
+            && !short.is_empty()
+    };
+    requested == served || is_alias(requested, served) || is_alias(served, requested)
+}
+
 /// The sealed member without which a successful answer is none: counters do not notice when the last members are dropped.
 const fn required_member(endpoint: &ApiEndpoint) -> Option<&'static str> {
     match endpoint {
@@ -247,5 +257,27 @@ impl Drop for OpenedDocument<'_> {
 impl std::fmt::Debug for OpenedDocument<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OpenedDocument").field("bytes", &self.text.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same_model;
+
+    #[test]
+    fn names_of_models() {
+        for (requested, served, same) in [
+            ("m", "m", true),
+            ("gpt-oss-120b", "openai/gpt-oss-120b", true),
+            ("openai/gpt-oss-120b", "gpt-oss-120b", true),
+            ("gpt-oss-120b", "gpt-oss-20b", false),
+            ("a/gpt-oss-120b", "b/gpt-oss-120b", false),
+            ("120b", "gpt-oss-120b", false),
+            ("m", "", false),
+            ("m", "/m", false),
+            ("M", "m", false),
+        ] {
+            assert_eq!(is_same_model(requested, served), same, "{requested} {served}");
+        }
     }
 }

@@ -12,7 +12,7 @@ mod salt;
 mod shard_key;
 mod version;
 
-pub use answer::{AnswerForm, AnswerPart, OpenedDocument, answer_form, open_document};
+pub use answer::{AnswerForm, AnswerPart, OpenedDocument, answer_form, is_same_model, open_document};
 pub use headers::{HeaderFacts, caller_header_passes, request_headers, request_id};
 pub use ocsp::{OcspPolicy, OcspRule, OcspStatus};
 pub use plain::{
