@@ -143,7 +143,7 @@ fn clear_parts_and_names_of_files() {
     for (file, modes) in [
         ("divorce call.MP3", ["file.mp3", "file", "divorce call.MP3"]),
         ("notes.CANARY", ["file", "file", "notes.CANARY"]),
-        ("/home/ada/x.wav", ["file.wav", "file", "x.wav"]),
+        ("/music/x.wav", ["file.wav", "file", "x.wav"]),
         ("", ["file", "file", "file"]),
         ("mp3", ["file", "file", "mp3"]),
     ] {
