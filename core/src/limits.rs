@@ -82,6 +82,12 @@ pub const ASN1_MAX_DEPTH: usize = 16;
 pub const ASN1_MAX_ELEMENTS: usize = 10_000;
 /// Body of a request before sealing.
 pub const REQUEST_MAX_BYTES: usize = 50 * 1024 * 1024;
+/// Parts of one form.
+pub const FORM_MAX_PARTS: usize = 256;
+/// Name of a part or of a file in a form.
+pub const FORM_NAME_MAX_BYTES: usize = 256;
+/// Header lines of one part of a form.
+pub const FORM_PART_HEADERS_MAX_BYTES: usize = 4 * 1024;
 /// One line of an event stream.
 pub const SSE_LINE_MAX_BYTES: usize = 1024 * 1024;
 /// One event of an event stream.

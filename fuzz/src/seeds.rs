@@ -107,6 +107,7 @@ pub fn all() -> Vec<Seed> {
     seeds.push(("policy_document", "preset", Policy::strict().to_json().into_bytes()));
     seeds.push(("policy_document", "relaxed", RELAXED_POLICY.to_vec()));
     seeds.push(("pins_file", "two", pins().into_bytes()));
+    seeds.extend(super::bodies::seeds());
     seeds.extend(nvidia_seeds(&scene.world));
     seeds.extend(bundle_seeds(&scene, &snp));
     seeds

@@ -9,6 +9,8 @@
     clippy::unwrap_used
 )]
 
+#[path = "../../fuzz/src/bodies.rs"]
+mod bodies;
 #[path = "../../fuzz/src/bundle.rs"]
 mod bundle;
 #[path = "../../fuzz/src/documents.rs"]
@@ -27,7 +29,7 @@ use proveil_testkit::forge::Random;
 type Entry = fn(&[u8]);
 
 /// Target, function, changed seeds per seed, noises.
-const TARGETS: [(&str, Entry, usize, usize); 12] = [
+const TARGETS: [(&str, Entry, usize, usize); 14] = [
     ("tdx_quote", entries::tdx_quote, 300, 200),
     ("sse_answer", entries::sse_answer, 150, 200),
     ("event_log", entries::event_log, 300, 200),
@@ -40,6 +42,8 @@ const TARGETS: [(&str, Entry, usize, usize); 12] = [
     ("policy_document", documents::policy_document, 300, 200),
     ("pins_file", documents::pins_file, 300, 200),
     ("evidence_bundle", bundle::evidence_bundle, 60, 100),
+    ("json_body", bodies::json_body, 300, 200),
+    ("form_body", bodies::form_body, 500, 200),
 ];
 
 /// Pieces that the formats give a meaning to.
@@ -199,6 +203,16 @@ fn evidence_bundle() {
     run(11);
 }
 
+#[test]
+fn json_body() {
+    run(12);
+}
+
+#[test]
+fn form_body() {
+    run(13);
+}
+
 /// The seeds reach the end of what they start: otherwise the targets would only test refusals.
 #[test]
 fn seeds_are_accepted() {
@@ -252,6 +266,7 @@ fn seeds_are_accepted() {
             "policy_document" | "pins_file" => {
                 assert!(documents::is_accepted(target, &bytes), "{target} {name}");
             }
+            "json_body" | "form_body" => assert!(bodies::is_accepted(target, &bytes), "{target} {name}"),
             _ => assert!(nvidia::is_accepted(target, &bytes), "{target} {name}"),
         }
         println!("{target} {name}: {} bytes", bytes.len());

@@ -5,6 +5,7 @@ mod endorsements;
 mod exchange;
 mod inspect;
 mod node;
+pub mod privatemode;
 mod reports;
 pub mod venice;
 

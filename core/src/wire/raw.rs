@@ -70,6 +70,22 @@ pub fn decode_string(text: &str) -> Result<Zeroizing<String>, JsonError> {
     Ok(out)
 }
 
+/// Gives the text that a JSON string stands for in pieces, without putting it together. Lone surrogates are refused.
+pub fn decode_pieces(text: &str, mut piece: impl FnMut(&str)) -> Result<(), JsonError> {
+    let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(JsonError::Malformed)?;
+    let mut escaped = Zeroizing::new(String::with_capacity(8));
+    let mut rest = inner;
+    while let Some(at) = memchr::memchr2(b'\\', b'"', rest.as_bytes()) {
+        let (plain, escape) = rest.split_at_checked(at).ok_or(JsonError::Malformed)?;
+        piece(plain);
+        escaped.clear();
+        rest = decode_escape(escape, &mut escaped).ok_or(JsonError::Malformed)?;
+        piece(&escaped);
+    }
+    piece(rest);
+    Ok(())
+}
+
 fn push_plain(text: &str, out: &mut String) -> Result<(), JsonError> {
     if text.bytes().any(|byte| byte < 0x20) {
         return Err(JsonError::Malformed);

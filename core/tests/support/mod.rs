@@ -8,6 +8,8 @@
     clippy::print_stdout
 )]
 
+pub mod fields;
+
 use std::path::Path;
 
 use proveil_core::crypto::{SecureRandom, sha256};

@@ -1,7 +1,4 @@
-//! The chat completions request of the OpenAI API: which members exist, and a walk over a body that borrows every value as the
-//! caller wrote it.
-//!
-//! Owns the names and shapes. What may travel in clear, what is sealed and what is refused is each provider's decision.
+//! The chat completions request: which members exist, and a walk over a body that borrows every value as the caller wrote it.
 
 use std::borrow::Cow;
 

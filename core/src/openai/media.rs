@@ -1,0 +1,135 @@
+//! Media that messages name by address: which addresses an enclave takes (protocols/privatemode.md 6.5).
+//!
+//! Images may be `https` or `data` URLs, audio and video may not be named by address at all. Looked for where the server looks: in the
+//! content parts of messages, and for Anthropic's shape in their sources and in tool results. A caller gets the refusal before anything
+//! is sent; the enclave checks again.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use crate::error::{Code, Error, Result};
+use crate::wire::scan;
+
+/// Members of a content part that hold an address, and whether images are behind them.
+const ADDRESSES: &[(&str, bool)] = &[("image_url", true), ("audio_url", false), ("video_url", false)];
+/// How deep tool results are followed into each other.
+const MAX_RESULT_DEPTH: usize = 4;
+
+/// What was found besides refusals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MediaFound {
+    /// Images that the enclave will fetch from elsewhere: whoever serves them, and whoever sees the enclave's traffic, learns of it.
+    pub remote_images: usize,
+}
+
+/// Checks the value of `messages`, a JSON text whose grammar was checked. `sources` is for Anthropic's shape.
+///
+/// Fails with `media_url`, naming the place and nothing of the address.
+pub fn check_media(messages: &str, sources: bool) -> Result<MediaFound> {
+    let mut found = MediaFound::default();
+    if !may_have_media(messages, sources) {
+        return Ok(found);
+    }
+    for (at, message) in elements(messages).into_iter().enumerate() {
+        for (_, content) in members(message).into_iter().filter(|(name, _)| *name == "content") {
+            check_content(content, sources, &format!("messages[{at}].content"), 0, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+/// False when no member name of interest can be there: most conversations have none, and searching is much faster than walking. A name
+/// can also be written with escapes.
+fn may_have_media(messages: &str, sources: bool) -> bool {
+    let text = messages.as_bytes();
+    memmem::find(text, b"_url").is_some()
+        || (sources && memmem::find(text, b"source").is_some())
+        || memmem::find(text, b"\\u00").is_some()
+}
+
+fn check_content(
+    content: &str,
+    sources: bool,
+    path: &str,
+    depth: usize,
+    found: &mut MediaFound,
+) -> Result<()> {
+    for (at, part) in elements(content).into_iter().enumerate() {
+        let path = format!("{path}[{at}]");
+        for (name, value) in members(part) {
+            if let Some((_, is_image)) = ADDRESSES.iter().find(|(known, _)| *known == name) {
+                check_address(value, *is_image, &format!("{path}.{name}"), found)?;
+            } else if sources && name == "source" {
+                let url = members(value).into_iter().filter(|(name, _)| *name == "url");
+                for (_, url) in url {
+                    check_address(url, true, &format!("{path}.source.url"), found)?;
+                }
+            } else if sources && name == "content" && depth < MAX_RESULT_DEPTH {
+                check_content(value, sources, &format!("{path}.content"), depth.saturating_add(1), found)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks an address: a text, `{"url": text}`, or a list of these, as the server's own check reads it.
+fn check_address(value: &str, is_image: bool, path: &str, found: &mut MediaFound) -> Result<()> {
+    match value.as_bytes().first() {
+        Some(b'"') => check_url(value, is_image, path, found),
+        Some(b'{') => {
+            let urls = members(value).into_iter().filter(|(name, _)| *name == "url");
+            for (_, url) in urls {
+                check_address_list(url, is_image, path, found)?;
+            }
+            Ok(())
+        }
+        _ => check_address_list(value, is_image, path, found),
+    }
+}
+
+fn check_address_list(value: &str, is_image: bool, path: &str, found: &mut MediaFound) -> Result<()> {
+    if value.starts_with('"') {
+        return check_url(value, is_image, path, found);
+    }
+    elements(value)
+        .into_iter()
+        .filter(|element| element.starts_with('"'))
+        .try_for_each(|element| check_url(element, is_image, path, found))
+}
+
+fn check_url(quoted: &str, is_image: bool, path: &str, found: &mut MediaFound) -> Result<()> {
+    let refuse = || Error::new(Code::MediaUrl).at(path);
+    if !is_image {
+        return Err(refuse());
+    }
+    // Escapes are not worth decoding a picture of megabytes: the scheme of a genuine address has none.
+    let start = quoted.get(1..).unwrap_or_default().as_bytes();
+    let begins =
+        |scheme: &[u8]| start.get(..scheme.len()).is_some_and(|have| have.eq_ignore_ascii_case(scheme));
+    if begins(b"https:") {
+        found.remote_images = found.remote_images.saturating_add(1);
+        return Ok(());
+    }
+    if begins(b"data:") { Ok(()) } else { Err(refuse().expected("an https or data URL")) }
+}
+
+/// Elements of an array as written; none of anything else.
+fn elements(text: &str) -> Vec<&str> {
+    let mut spans: Vec<Range<usize>> = Vec::new();
+    match scan::each_element(text, 0, |span| spans.push(span)) {
+        Ok(_) => spans.into_iter().filter_map(|span| text.get(span)).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Members of an object, all of a name, as written; none of anything else.
+fn members(text: &str) -> Vec<(std::borrow::Cow<'_, str>, &str)> {
+    let mut members = Vec::new();
+    let read = scan::each_member(text, 0, |name, span| members.push((name, span)));
+    if read.is_err() {
+        return Vec::new();
+    }
+    let decoded = |(name, span): (_, Range<usize>)| Some((scan::string_text(name)?, text.get(span)?));
+    members.into_iter().filter_map(decoded).collect()
+}

@@ -1,0 +1,24 @@
+//! Privatemode AI (protocols/privatemode.md): which parts of a request and an answer are sealed, in which order, and what goes with them.
+//!
+//! The deployment knows one key and counts fields; names, clear members, paths and headers are not authenticated (5.3). So everything
+//! that stays clear is checked on both ways, and nothing that a gateway could have written becomes an answer.
+
+mod answer;
+mod headers;
+mod ocsp;
+mod plain;
+mod plan;
+mod salt;
+mod shard_key;
+mod version;
+
+pub use answer::{AnswerForm, AnswerPart, OpenedDocument, answer_form, is_same_model, open_document};
+pub use headers::{HeaderFacts, caller_header_passes, request_headers, request_id};
+pub use ocsp::{OcspPolicy, OcspRule, OcspStatus};
+pub use plain::{
+    ClearRequest, Direction, check_clear_form, check_clear_request, check_clear_response, plain_members,
+};
+pub use plan::{Content, FileNames, MessageSize, PlanOptions, RequestPlan, plan};
+pub use salt::{SharedSalt, caller_salt, inject_salt};
+pub use shard_key::{ShardKey, shard_key_of};
+pub use version::ClientVersion;

@@ -1,0 +1,311 @@
+//! One request before sealing (protocols/privatemode.md 7.1): checked, salted, with the headers that depend on the body, and a way to write
+//! the sealed body. Borrows the body: what is written is the only copy.
+
+use crate::crypto::SecureRandom;
+use crate::error::{Code, Error, Result};
+use crate::http::Method;
+use crate::limits::REQUEST_MAX_BYTES;
+use crate::openai::forms::{Form, FormWriter, Part, fresh_boundary};
+use crate::openai::media::check_media;
+use crate::openai::select::{BodyError, Document};
+use crate::openai::{ApiEndpoint, BodyKind};
+
+use super::plain::{ClearRequest, Direction, check_clear_form, check_clear_request, plain_members};
+use super::salt::{SharedSalt, caller_salt, inject_salt};
+use super::shard_key::shard_key_of;
+
+/// Bytes of a sealed message (5.1) besides the secret's id and the ciphertext: two quotes, three colons, and in hex a nonce, an iv of 12
+/// bytes each and a tag of 16.
+const MESSAGE_FIXED_BYTES: usize = 2 + 3 + 24 + 24 + 32;
+
+/// Sizes of sealed messages and of what is in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageSize {
+    /// Bytes of the secret's id.
+    pub id_bytes: usize,
+}
+
+impl MessageSize {
+    /// Bytes of the message, quotes included, for so many bytes of plaintext.
+    pub const fn sealed(self, plaintext_bytes: usize) -> usize {
+        plaintext_bytes.saturating_mul(2).saturating_add(MESSAGE_FIXED_BYTES).saturating_add(self.id_bytes)
+    }
+
+    /// Bytes of plaintext in a well-formed message of so many bytes, quotes included.
+    pub const fn opened(self, message_bytes: usize) -> usize {
+        message_bytes.saturating_sub(MESSAGE_FIXED_BYTES).saturating_sub(self.id_bytes) / 2
+    }
+}
+
+/// How files in a form are called on the wire, where names are readable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileNames {
+    /// By the name of the part, with the extension if it is a common one of audio: `file.mp3`.
+    #[default]
+    PartAndExtension,
+    /// By the name of the part only, as the vendor's proxy does.
+    Part,
+    /// As the caller calls them, without folders.
+    Kept,
+}
+
+/// Extensions that say no more than the format.
+const EXTENSIONS: &[&str] =
+    &["flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "opus", "wav", "webm"];
+
+impl FileNames {
+    fn apply(self, part: &Part<'_>) -> Option<String> {
+        let file = part.file.as_deref()?;
+        let known = |extension: &str| EXTENSIONS.iter().find(|known| extension.eq_ignore_ascii_case(known));
+        let extension = file.rsplit_once('.').and_then(|(_, extension)| known(extension));
+        Some(match (self, extension) {
+            (FileNames::Kept, _) if !file.is_empty() => file.to_owned(),
+            (FileNames::PartAndExtension, Some(extension)) => format!("{}.{extension}", part.name),
+            _ => part.name.clone().into_owned(),
+        })
+    }
+}
+
+/// What the caller wants to send.
+#[derive(Debug)]
+pub enum Content<'a> {
+    /// A JSON object.
+    Json(&'a [u8]),
+    /// A form as a body with its content type.
+    Multipart {
+        /// With its `boundary`.
+        content_type: &'a str,
+        /// The bytes.
+        body: &'a [u8],
+    },
+    /// A form in parts.
+    Form(Form<'a>),
+    /// Bytes of any kind.
+    Raw {
+        /// Goes out in clear.
+        content_type: &'a str,
+        /// The bytes.
+        body: &'a [u8],
+    },
+    /// Nothing.
+    None,
+}
+
+/// Settings of a client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlanOptions<'a> {
+    /// A cache salt for requests that have none; without it each gets a fresh one.
+    pub shared_salt: Option<&'a SharedSalt>,
+    /// Names of files in forms.
+    pub file_names: FileNames,
+}
+
+enum Body<'a> {
+    Json(Document<'a>),
+    Form { form: Form<'a>, boundary: String, file_names: FileNames },
+    Raw(&'a [u8]),
+    None,
+}
+
+/// A request that may be sealed.
+pub struct RequestPlan<'a> {
+    endpoint: ApiEndpoint,
+    body: Body<'a>,
+    clear: Option<ClearRequest>,
+    content_type: Option<String>,
+    shard_key: Option<String>,
+    remote_images: usize,
+}
+
+/// Checks and prepares a request. A resend needs a plan of its own: salt, boundary and all that is random are made here.
+///
+/// Fails with codes of the caller's class, naming the member and nothing of a value.
+pub fn plan<'a>(
+    endpoint: ApiEndpoint,
+    content: Content<'a>,
+    options: &PlanOptions<'_>,
+    random: &mut dyn SecureRandom,
+) -> Result<RequestPlan<'a>> {
+    let mut plan = RequestPlan {
+        endpoint,
+        body: Body::None,
+        clear: None,
+        content_type: None,
+        shard_key: None,
+        remote_images: 0,
+    };
+    match (plan.endpoint.body(), content) {
+        (BodyKind::Json, Content::Json(body)) => plan.take_json(body, options, random)?,
+        (BodyKind::Form, Content::Multipart { content_type, body }) => {
+            plan.take_form(Form::parse(content_type, body)?, options, random)?;
+        }
+        (BodyKind::Form, Content::Form(form)) => plan.take_form(form, options, random)?,
+        (BodyKind::Raw, Content::Raw { content_type, body }) => {
+            check_size(body.len())?;
+            plan.content_type = Some(content_type.to_owned());
+            plan.body = Body::Raw(body);
+        }
+        (BodyKind::None, Content::None) => {}
+        (kind, _) => {
+            return Err(Error::new(Code::InvalidArgument).at("body").expected(match kind {
+                BodyKind::Json => "a JSON object",
+                BodyKind::Form => "a form",
+                BodyKind::Raw => "bytes with their content type",
+                BodyKind::None => "nothing",
+            }));
+        }
+    }
+    Ok(plan)
+}
+
+fn check_size(bytes: usize) -> Result<()> {
+    if bytes > REQUEST_MAX_BYTES { Err(Error::new(Code::LimitExceeded).at("request body")) } else { Ok(()) }
+}
+
+impl<'a> RequestPlan<'a> {
+    fn take_json(
+        &mut self,
+        body: &'a [u8],
+        options: &PlanOptions<'_>,
+        random: &mut dyn SecureRandom,
+    ) -> Result<()> {
+        check_size(body.len())?;
+        let text = std::str::from_utf8(body).map_err(|_| Code::MalformedRequest)?;
+        let mut document = Document::parse(text).map_err(BodyError::in_request)?;
+        self.clear = Some(check_clear_request(&document, &self.endpoint)?);
+        if let (ApiEndpoint::ChatCompletions | ApiEndpoint::Messages, Some(messages)) =
+            (&self.endpoint, document.get("messages"))
+        {
+            self.remote_images = check_media(messages, self.endpoint == ApiEndpoint::Messages)?.remote_images;
+        }
+        if self.endpoint.has_prompt_cache() {
+            self.shard_key = shard_key_before_salt(&document, options.shared_salt)?;
+            inject_salt(&mut document, options.shared_salt, random)?;
+        }
+        self.content_type = Some("application/json".to_owned());
+        self.body = Body::Json(document);
+        Ok(())
+    }
+
+    fn take_form(
+        &mut self,
+        form: Form<'a>,
+        options: &PlanOptions<'_>,
+        random: &mut dyn SecureRandom,
+    ) -> Result<()> {
+        check_size(form.parts().iter().fold(0, |sum: usize, part| sum.saturating_add(part.data.len())))?;
+        self.clear = Some(check_clear_form(&form)?);
+        let boundary = fresh_boundary(random)?;
+        self.content_type = Some(FormWriter::content_type(&boundary));
+        self.body = Body::Form { form, boundary, file_names: options.file_names };
+        Ok(())
+    }
+
+    /// The endpoint.
+    pub const fn endpoint(&self) -> &ApiEndpoint {
+        &self.endpoint
+    }
+
+    /// Method of the request.
+    pub const fn method(&self) -> Method {
+        self.endpoint.method()
+    }
+
+    /// Path of the request.
+    pub fn path(&self) -> &str {
+        self.endpoint.path()
+    }
+
+    /// What goes out in clear; `None` where the body has no members.
+    pub const fn clear(&self) -> Option<&ClearRequest> {
+        self.clear.as_ref()
+    }
+
+    /// The model, which goes out in clear.
+    pub fn model(&self) -> Option<&str> {
+        self.clear.as_ref().map(|clear| clear.model.as_str())
+    }
+
+    /// True when the answer was asked for as a stream.
+    pub fn streams(&self) -> bool {
+        self.clear.as_ref().is_some_and(|clear| clear.streams)
+    }
+
+    /// Content type of the sealed body.
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
+    /// The shard key; `None` for a fresh salt, for content that is too large, and for other endpoints.
+    pub fn shard_key(&self) -> Option<&str> {
+        self.shard_key.as_deref()
+    }
+
+    /// Images that the enclave will fetch from elsewhere.
+    pub const fn remote_images(&self) -> usize {
+        self.remote_images
+    }
+
+    /// The body before sealing, for JSON: with its salt.
+    pub fn document(&self) -> Option<&Document<'a>> {
+        match &self.body {
+            Body::Json(document) => Some(document),
+            _ => None,
+        }
+    }
+
+    /// The sealed body. `seal` is called for each value in the order of the counters; it appends the message with its quotes.
+    ///
+    /// Besides what it returns, this needs no memory in proportion to a form or raw body, and for JSON that of all sealed values but the
+    /// largest.
+    pub fn write(
+        &self,
+        size: MessageSize,
+        mut seal: impl FnMut(&[u8], &mut Vec<u8>) -> Result<()>,
+    ) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        let plain = plain_members(&self.endpoint, Direction::Request).unwrap_or_default();
+        match &self.body {
+            Body::None => {}
+            Body::Json(document) => {
+                let replace = |_: &str, raw: &str, out: &mut Vec<u8>| seal(raw.as_bytes(), out);
+                document.rewrite(plain, |bytes| size.sealed(bytes), replace, &mut out)?;
+            }
+            Body::Raw(body) => {
+                out.reserve_exact(size.sealed(body.len()));
+                seal(body, &mut out)?;
+            }
+            Body::Form { form, boundary, file_names } => {
+                let parts: Vec<(&Part<'_>, Option<String>)> =
+                    form.ordered().into_iter().map(|part| (part, file_names.apply(part))).collect();
+                let is_plain = |part: &Part<'_>| part.file.is_none() && plain.contains(&part.name.as_ref());
+                let bytes = parts.iter().fold(boundary.len().saturating_add(16), |sum, (part, file)| {
+                    let data = if is_plain(part) { part.data.len() } else { size.sealed(part.data.len()) };
+                    sum.saturating_add(data).saturating_add(FormWriter::overhead(
+                        boundary,
+                        &part.name,
+                        file.as_deref(),
+                    ))
+                });
+                out.reserve_exact(bytes);
+                let mut writer = FormWriter::new(&mut out, boundary);
+                for (part, file) in &parts {
+                    let out = writer.part(&part.name, file.as_deref())?;
+                    if is_plain(part) { out.extend_from_slice(part.data) } else { seal(part.data, out)? }
+                }
+                writer.finish();
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// The shard key under the salt that is known before one is injected; `None` without one.
+pub(super) fn shard_key_before_salt(
+    document: &Document<'_>,
+    shared: Option<&SharedSalt>,
+) -> Result<Option<String>> {
+    let own = caller_salt(document)?;
+    let salt = own.as_deref().map(String::as_str).or(shared.map(SharedSalt::expose));
+    Ok(salt.and_then(|salt| shard_key_of(document, salt)))
+}
