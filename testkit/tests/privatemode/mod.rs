@@ -4,9 +4,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use proveil_core::wire::json::Json;
+use proveil_core::error::Code;
+use proveil_core::wire::json::{Json, JsonError};
 use proveil_testkit::sim::privatemode::cipher::Message;
-use proveil_testkit::sim::privatemode::fields::Document;
+use proveil_testkit::sim::privatemode::fields::{CHAT_RESPONSE, Document};
 use proveil_testkit::sim::privatemode::{Defect, SimConfig, Simulator, exchange};
 use x_wing::{Ciphertext, Decapsulate, DecapsulationKey, Decapsulator, KeyExport};
 
@@ -206,4 +207,83 @@ impl Call {
         }
         Ok((events, false))
     }
+}
+
+/// Text of the first choice of a streamed chat, opened strictly (privatemode.md 5.1, 6.4, 6.5), or why not.
+pub fn judge(raw: &Raw, call: &mut Call) -> Result<String, Code> {
+    status(raw)?;
+    if raw.header("privatemode-encrypted") == "false" {
+        return Err(Code::PlaintextDowngrade);
+    }
+    if raw.headers.contains_key("content-encoding") {
+        return Err(Code::ContentEncoding);
+    }
+    if !raw.header("content-type").starts_with("text/event-stream") {
+        return Err(Code::UnexpectedContentType);
+    }
+    let text = std::str::from_utf8(&raw.body).map_err(|_| Code::MalformedEvent)?.replace("\r\n", "\n");
+    let (mut said, mut finished) = (String::new(), false);
+    let mut lines = text.split('\n').collect::<Vec<_>>();
+    // What stands after the last line end is an event that was cut.
+    lines.pop();
+    for line in lines {
+        let Some(data) = line.strip_prefix("data:").map(str::trim_start) else { continue };
+        if data.eq_ignore_ascii_case("[done]") {
+            return if finished { Ok(said) } else { Err(Code::Truncated) };
+        }
+        if data.len() > 16 * 1024 * 1024 {
+            return Err(Code::LimitExceeded);
+        }
+        let choices = judge_event(data, call)?;
+        for choice in choices.as_array().ok_or(Code::MalformedEvent)? {
+            let delta = choice.get("delta").ok_or(Code::MalformedEvent)?;
+            said.push_str(delta.get("content").and_then(Json::as_str).unwrap_or_default());
+            finished |= choice.get("finish_reason").is_some_and(|reason| !reason.is_null());
+        }
+    }
+    Err(Code::Truncated)
+}
+
+fn status(raw: &Raw) -> Result<(), Code> {
+    match raw.status {
+        200 => Ok(()),
+        300..=399 => Err(Code::RedirectRefused),
+        402 => Err(Code::UpstreamPayment),
+        429 => Err(Code::UpstreamRateLimited),
+        400..=499 => Err(Code::UpstreamError),
+        500 if raw.text().contains("no secret for ID") => Err(Code::StaleKey),
+        _ => Err(Code::UpstreamUnavailable),
+    }
+}
+
+/// Opens one event; its choices.
+fn judge_event(data: &str, call: &mut Call) -> Result<Json, Code> {
+    if Json::parse(data.as_bytes()) == Err(JsonError::Malformed) {
+        return Err(Code::MalformedEvent);
+    }
+    let document = Document::parse(data).ok_or(Code::MalformedEvent)?;
+    if document.members.iter().all(|member| member.name == "error") {
+        return Err(Code::UpstreamError);
+    }
+    let member = |name: &str| {
+        let found = document.members.iter().find(|member| member.name == name);
+        found.map(|member| Json::parse(member.value.as_bytes()).unwrap())
+    };
+    let is_id = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte));
+    let counts =
+        |usage: &Json| usage.as_object().is_some_and(|all| all.iter().all(|(_, n)| n.as_u64().is_some()));
+    if member("id").is_some_and(|id| !id.as_str().is_some_and(is_id)) {
+        return Err(Code::PlaintextDowngrade);
+    }
+    if member("usage").is_some_and(|usage| !counts(&usage)) {
+        return Err(Code::PlaintextDowngrade);
+    }
+    let opened = call.open_json(data, CHAT_RESPONSE).map_err(|reason| match reason.as_str() {
+        "foreign" => Code::ForeignField,
+        "reflected" => Code::ReflectedField,
+        "authentication" => Code::AuthFailed,
+        text if text.starts_with("not a message") => Code::NotCiphertext,
+        _ => Code::MalformedEvent,
+    })?;
+    opened.get("choices").cloned().ok_or(Code::MalformedEvent)
 }

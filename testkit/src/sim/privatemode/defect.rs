@@ -90,7 +90,7 @@ defects! {
     FieldsSwapped "fields-swapped" 38 Answer Fails(Code::AuthFailed), "Two sealed values have changed places.";
     FieldReplayed "field-replayed" 38 Answer Fails(Code::AuthFailed), "A sealed value stands in the place of the next.";
     FieldReflected "field-reflected" 38 Answer Fails(Code::ReflectedField), "A field of the request comes back as a field of the answer.";
-    FieldRenamed "field-renamed" 38 Answer Fails(Code::MalformedResponse), "The member that carries the answer has another name of the same order.";
+    FieldRenamed "field-renamed" 38 Answer Fails(Code::MalformedEvent), "The member that carries the answer has another name of the same order.";
     TrailingFieldDropped "trailing-field-dropped" 38 Answer NotDetectable, "The last sealed member of the answer is left out; no counter shows it.";
     ForeignNonce "foreign-nonce" 32 Answer Fails(Code::ForeignField), "A field of another exchange.";
     ForeignSecret "foreign-secret" 32 Answer Fails(Code::ForeignField), "A field under another secret.";
@@ -98,14 +98,14 @@ defects! {
     ShortIv "short-iv" 28 Answer Fails(Code::NotCiphertext), "An iv of eight bytes.";
     ShortCiphertext "short-ciphertext" 36 Answer Fails(Code::NotCiphertext), "A field too short for its tag.";
     ExtraPart "extra-part" 36 Answer Fails(Code::NotCiphertext), "A field of five parts.";
-    ClearContent "clear-content" 36 Answer Fails(Code::PlaintextDowngrade), "The member that carries the answer is in clear, the others are sealed.";
-    ClearMember "clear-member" 36 Answer Fails(Code::PlaintextDowngrade), "The gateway adds a member of its own in clear.";
-    ClearAnswer "clear-answer" 36 Answer Fails(Code::PlaintextDowngrade), "The whole answer is in clear.";
+    ClearContent "clear-content" 36 Answer Fails(Code::NotCiphertext), "The member that carries the answer is in clear, the others are sealed.";
+    ClearMember "clear-member" 36 Answer Fails(Code::NotCiphertext), "The gateway adds a member of its own in clear.";
+    ClearAnswer "clear-answer" 36 Answer Fails(Code::NotCiphertext), "The whole answer is in clear.";
     EncryptedFalse "encrypted-false" 36 Answer Fails(Code::PlaintextDowngrade), "An answer in clear with status 200 that says it is not encrypted.";
-    DuplicateMember "duplicate-member" 44 Answer Fails(Code::MalformedResponse), "An answer names a member twice.";
+    DuplicateMember "duplicate-member" 44 Answer Fails(Code::MalformedEvent), "An answer names a member twice.";
     UsageText "usage-text" 36 Answer Fails(Code::PlaintextDowngrade), "The usage in clear carries text.";
     IdText "id-text" 55 Answer Fails(Code::PlaintextDowngrade), "The id in clear is markup.";
-    SealedGarbage "sealed-garbage" 44 Answer Fails(Code::MalformedResponse), "A sealed value opens to something that is not JSON.";
+    SealedGarbage "sealed-garbage" 44 Answer Fails(Code::MalformedEvent), "A sealed value opens to something that is not JSON.";
     OtherModel "other-model" 48 Answer Works, "The sealed answer names another model: a served alias.";
 
     StreamEmpty "stream-empty" 39 Stream Fails(Code::Truncated), "The stream ends before its first event.";
@@ -118,7 +118,7 @@ defects! {
     EventDropped "event-dropped" 38 Stream Fails(Code::AuthFailed), "One event is left out.";
     EventReplayed "event-replayed" 38 Stream Fails(Code::AuthFailed), "One event comes twice.";
     EventsSwapped "events-swapped" 38 Stream Fails(Code::AuthFailed), "Two events have changed places.";
-    ClearEvent "clear-event" 36 Stream Fails(Code::PlaintextDowngrade), "An event in clear among the sealed ones.";
+    ClearEvent "clear-event" 36 Stream Fails(Code::NotCiphertext), "An event in clear among the sealed ones.";
     ErrorEvent "error-event" 41 Stream Fails(Code::UpstreamError), "An error in clear in the middle of the stream.";
     MalformedEvent "malformed-event" 44 Stream Fails(Code::MalformedEvent), "An event that is not JSON.";
     HugeEvent "huge-event" 43 Stream Fails(Code::LimitExceeded), "One event of more than 16 million bytes.";
