@@ -345,7 +345,7 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Args)]
 pub(crate) struct Simulate {
-    /// The provider, e.g. venice
+    /// The provider: venice or privatemode
     pub(crate) provider: String,
 
     /// Port on 127.0.0.1; a free one when absent

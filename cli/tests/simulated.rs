@@ -8,7 +8,7 @@
     clippy::print_stdout
 )]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 
 use assert_cmd::Command;
@@ -214,6 +214,35 @@ fn the_simulator_serves_and_names_its_defects() {
     assert!(run.err.contains("PV-212"), "{}", run.err);
 }
 
+/// The other provider: defects by name, the addresses, and files that a client can use.
+#[test]
+fn the_other_simulator_serves_and_names_its_defects() {
+    use proveil_testkit::sim::privatemode::{Defect, models};
+    let home = tempfile::tempdir().unwrap();
+    let proveil = |args: &[&str]| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("proveil"));
+        finish(command.env_clear().env("HOME", home.path()).args(["simulate", "privatemode"]).args(args))
+    };
+    let run = proveil(&["--list-defects"]);
+    assert_eq!((run.code, run.out.lines().count()), (0, Defect::all().len()));
+    let run = proveil(&["--defect", "wrong-tbc"]);
+    assert!(run.code == 2 && run.err.contains("Did you mean `wrong-tcb`?"), "{}", run.err);
+
+    let mut child = Served::provider(home.path(), "privatemode", &["--defect", "manifest-garbage", "--json"]);
+    let document = child.document();
+    let listed = document["models"].as_array().unwrap();
+    assert!(listed.iter().any(|id| id == models::REASONER) && document["provider"] == "privatemode");
+    let roots = std::fs::read_to_string(document["trust_roots_file"].as_str().unwrap()).unwrap();
+    assert!(roots.contains("amd_roots_pem"), "{roots}");
+    let url = document["manifest_url"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let (host, path) = url.split_once('/').unwrap();
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"Policies\""), "{answer}");
+}
+
 fn proveil_with_key(home: &std::path::Path, served: &serde_json::Value, args: &[&str]) -> Run {
     let member = |name: &str| served[name].as_str().unwrap().to_owned();
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("proveil"));
@@ -227,8 +256,12 @@ struct Served(Child);
 
 impl Served {
     fn start(home: &std::path::Path, args: &[&str]) -> Served {
+        Served::provider(home, "venice", args)
+    }
+
+    fn provider(home: &std::path::Path, provider: &str, args: &[&str]) -> Served {
         let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("proveil"));
-        command.env_clear().env("HOME", home).env("TMPDIR", home).args(["simulate", "venice"]).args(args);
+        command.env_clear().env("HOME", home).env("TMPDIR", home).args(["simulate", provider]).args(args);
         Served(command.stdout(Stdio::piped()).spawn().unwrap())
     }
 

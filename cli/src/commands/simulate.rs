@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proveil::core::wire::nearest;
 use proveil::{Code, Error, Provider, Result};
-use proveil_testkit::sim::{Defect, Outcome, SimConfig, Simulator, models};
+use proveil_testkit::sim::{Defect, Outcome, SimConfig, Simulator, models, privatemode};
 use serde_json::{Value, json};
 
 use super::on_network;
@@ -16,38 +16,79 @@ use crate::output::Output;
 use crate::progress::Progress;
 
 pub(super) fn run(args: &args::Simulate, output: &Output) -> Result<u8, Stop> {
-    let provider = Provider::parse(&args.provider)?;
-    if args.list_defects {
-        return list_defects(output);
+    if args.provider == PRIVATEMODE {
+        return run_privatemode(args, output);
     }
-    let defects = args.defects.iter().map(|name| parse_defect(name)).collect::<Result<Vec<Defect>>>()?;
+    let provider = Provider::parse(&args.provider)?;
+    let rows = || Defect::all().iter().map(|it| row(it.name(), it.threat(), it.outcome(), it.description()));
+    if args.list_defects {
+        return list_defects(rows(), output);
+    }
+    let defects = parse_defects(&args.defects, Defect::parse, rows)?;
     let simulator =
         start(SimConfig { port: args.port, defects, pace_ms: args.pace_ms, ..SimConfig::default() })?;
-    let roots = RootsFile::write(args.roots_out.as_deref(), &simulator)?;
+    let roots = RootsFile::write(args.roots_out.as_deref(), &simulator.trust_roots_json(), simulator.port())?;
     announce(provider, &simulator, &roots.path, output)?;
     // Ctrl-C is the regular end, and says so by its exit code.
+    on_network(&Progress::new(*output), std::future::pending())
+}
+
+/// The other provider that can be simulated.
+const PRIVATEMODE: &str = "privatemode";
+
+fn run_privatemode(args: &args::Simulate, output: &Output) -> Result<u8, Stop> {
+    use privatemode::{Defect, SimConfig, Simulator};
+    let rows = || Defect::all().iter().map(|it| row(it.name(), it.threat(), it.outcome(), it.description()));
+    if args.list_defects {
+        return list_defects(rows(), output);
+    }
+    let defects = parse_defects(&args.defects, Defect::parse, rows)?;
+    let config = SimConfig { port: args.port, defects, pace_ms: args.pace_ms, ..SimConfig::default() };
+    let simulator = Simulator::start(config).map_err(|error| not_started(args.port, &error))?;
+    let roots = RootsFile::write(args.roots_out.as_deref(), &simulator.trust_roots_json(), simulator.port())?;
+    announce_privatemode(&simulator, &roots.path, output)?;
     on_network(&Progress::new(*output), std::future::pending())
 }
 
 /// Starts a simulator; a port that is taken is the user's to change.
 pub(super) fn start(config: SimConfig) -> Result<Simulator> {
     let port = config.port;
-    Simulator::start(config).map_err(|error| {
-        Error::new(Code::Usage)
-            .at("--port")
-            .found(format!("{port}: {error}"))
-            .context("The simulator could not be started.")
-    })
+    Simulator::start(config).map_err(|error| not_started(port, &error))
 }
 
-fn parse_defect(name: &str) -> Result<Defect> {
-    Defect::parse(name).ok_or_else(|| {
+fn not_started(port: u16, error: &std::io::Error) -> Error {
+    Error::new(Code::Usage)
+        .at("--port")
+        .found(format!("{port}: {error}"))
+        .context("The simulator could not be started.")
+}
+
+/// A defect of any provider, as it is listed.
+struct Row {
+    name: &'static str,
+    threat: u8,
+    outcome: Outcome,
+    description: &'static str,
+}
+
+const fn row(name: &'static str, threat: u8, outcome: Outcome, description: &'static str) -> Row {
+    Row { name, threat, outcome, description }
+}
+
+/// The defects of these names; an unknown one names its nearest.
+fn parse_defects<D, I: Iterator<Item = Row>>(
+    names: &[String],
+    parse: fn(&str) -> Option<D>,
+    rows: impl Fn() -> I,
+) -> Result<Vec<D>> {
+    let unknown = |name: &str| {
         let error = Error::new(Code::Usage).at("--defect").found(name);
-        match nearest(name, Defect::all().iter().map(|defect| defect.name())) {
+        match nearest(name, rows().map(|row| row.name)) {
             Some(near) => error.context(format!("Did you mean `{near}`? `--list-defects` lists all.")),
             None => error.context("`--list-defects` lists all."),
         }
-    })
+    };
+    names.iter().map(|name| parse(name).ok_or_else(|| unknown(name))).collect()
 }
 
 fn announce(provider: Provider, simulator: &Simulator, roots: &Path, output: &Output) -> Result<(), Stop> {
@@ -78,38 +119,68 @@ fn announce(provider: Provider, simulator: &Simulator, roots: &Path, output: &Ou
     Ok(())
 }
 
-fn list_defects(output: &Output) -> Result<u8, Stop> {
+fn announce_privatemode(
+    simulator: &privatemode::Simulator,
+    roots: &Path,
+    output: &Output,
+) -> Result<(), Stop> {
+    let (base, manifest, kds) = (simulator.base_url(), simulator.manifest_url(), simulator.kds_url());
+    let roots = roots.display().to_string();
     if output.is_json() {
-        let defects: Vec<Value> = Defect::all().iter().map(|defect| describe(*defect)).collect();
+        output.document(&json!({
+            "schema": "proveil.simulator/v1",
+            "provider": PRIVATEMODE,
+            "base_url": base,
+            "manifest_url": manifest,
+            "kds_url": kds,
+            "trust_roots_file": roots,
+            "models": privatemode::models::MODELS.iter().map(|model| model.id).collect::<Vec<_>>(),
+        }))?;
+        return Ok(());
+    }
+    let models: Vec<String> = privatemode::models::MODELS
+        .iter()
+        .map(|model| format!("  {:<22} {}\n", model.id, model.tasks.join(", ")))
+        .collect();
+    output.result(&format!(
+        "Simulated {PRIVATEMODE} on {base}. Its machine is forged: nobody else trusts its roots. Ctrl-C stops it.\n\n\
+         Manifest     {manifest}\n\
+         AMD's KDS    {kds}\n\
+         Trust roots  {roots}\n\
+         API key      any\n\
+         Models\n{}",
+        models.concat(),
+    ))?;
+    Ok(())
+}
+
+fn list_defects(rows: impl Iterator<Item = Row>, output: &Output) -> Result<u8, Stop> {
+    if output.is_json() {
+        let defects: Vec<Value> = rows.map(|row| describe(&row)).collect();
         output.document(&json!({ "schema": "proveil.defects/v1", "defects": defects }))?;
         return Ok(0);
     }
     let mut text = String::new();
-    for defect in Defect::all() {
-        let outcome = match defect.outcome() {
+    for row in rows {
+        let outcome = match row.outcome {
             Outcome::Works => "works".to_owned(),
             Outcome::NotDetectable => "cannot be seen".to_owned(),
             Outcome::Fails(code) => code.text(),
         };
-        text.push_str(&format!(
-            "{:<26} T{:02}  {outcome:<14}  {}\n",
-            defect.name(),
-            defect.threat(),
-            defect.description()
-        ));
+        text.push_str(&format!("{:<26} T{:02}  {outcome:<14}  {}\n", row.name, row.threat, row.description));
     }
     output.result(&text)?;
     Ok(0)
 }
 
-fn describe(defect: Defect) -> Value {
-    let (outcome, code) = match defect.outcome() {
+fn describe(row: &Row) -> Value {
+    let (outcome, code) = match row.outcome {
         Outcome::Works => ("works", None),
         Outcome::NotDetectable => ("not_detectable", None),
         Outcome::Fails(code) => ("fails", Some(code.text())),
     };
-    json!({ "name": defect.name(), "threat": defect.threat(), "outcome": outcome, "code": code,
-        "description": defect.description() })
+    json!({ "name": row.name, "threat": row.threat, "outcome": outcome, "code": code,
+        "description": row.description })
 }
 
 /// The roots for `--trust-roots`; taken away at the end when the user named no place for them.
@@ -119,8 +190,8 @@ struct RootsFile {
 }
 
 impl RootsFile {
-    fn write(wanted: Option<&Path>, simulator: &Simulator) -> Result<RootsFile> {
-        let name = format!("proveil-sim-{}-{}.json", std::process::id(), simulator.port());
+    fn write(wanted: Option<&Path>, roots_json: &str, port: u16) -> Result<RootsFile> {
+        let name = format!("proveil-sim-{}-{port}.json", std::process::id());
         let path = wanted.map_or_else(|| std::env::temp_dir().join(name), Path::to_path_buf);
         let mut options = OpenOptions::new();
         options.write(true);
@@ -130,8 +201,7 @@ impl RootsFile {
             // In a directory that others can write to, an existing file or link is not ours.
             options.create_new(true);
         }
-        let written =
-            options.open(&path).and_then(|mut file| file.write_all(simulator.trust_roots_json().as_bytes()));
+        let written = options.open(&path).and_then(|mut file| file.write_all(roots_json.as_bytes()));
         written.map_err(|error| {
             Error::new(Code::FileUnreadable).at("--roots-out").found(format!("{}: {error}", path.display()))
         })?;

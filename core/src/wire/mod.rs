@@ -2,8 +2,8 @@
 //!
 //! Owns: [`Reader`] (little- and big-endian cursor), [`hex`], [`base64`], [`json`] (strict: duplicate members refused, depth
 //! bounded; canonical form), [`locate`] (line and column of a member), [`raw`]
-//! (values as written), [`der`] (definite, shortest lengths), [`protobuf`] (fields of a message), [`time`] (times in words). Does not know
-//! (values as written), [`scan`] (where they begin and end, in one pass), [`der`] (definite, shortest lengths), [`time`] (times in words). Does not know
+//! (values as written), [`scan`] (where they begin and end, in one pass), [`der`] (definite, shortest lengths), [`protobuf`] (fields of a
+//! message), [`time`] (times in words). Does not know
 //! what the values mean. No function here panics or allocates more than its input.
 
 pub mod base64;

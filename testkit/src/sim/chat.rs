@@ -308,12 +308,11 @@ fn answer(shared: &Shared, chat: &Chat<'_>, body: &[u8]) -> Reply {
     if defects.contains(&Defect::GzipBody) {
         return Reply::new(200, "text/event-stream", gzip(&wire.bytes)).header("content-encoding", "gzip");
     }
-    if let Some((after, hold)) = shared.take_hold() {
-        let mut data = pieces.iter().enumerate().filter(|(_, piece)| matches!(piece, Piece::Data(_)));
-        let at = data.nth(after).map_or(pieces.len(), |(at, _)| at);
-        pieces.insert(at, Piece::Hold(hold));
-    }
     let reply = Reply::stream(pieces);
+    let reply = match shared.take_hold() {
+        Some((after, hold)) => reply.hold_after(after, hold),
+        None => reply,
+    };
     if defects.contains(&Defect::WrongContentType) {
         reply.header("content-type", "application/json")
     } else {

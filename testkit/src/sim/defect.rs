@@ -34,28 +34,72 @@ pub enum Outcome {
     Fails(Code),
 }
 
+/// Makes the type of a provider's defects from a table: variant, name, threat number, stage, what a correct client does, description.
 macro_rules! defects {
-    ($( $variant:ident $name:literal $threat:literal $stage:ident $outcome:expr, $text:literal; )+) => {
-        /// One way in which a simulated provider misbehaves.
+    ($( #[$about:meta] )* $type:ident in $stages:ident {
+        $( $variant:ident $name:literal $threat:literal $stage:ident $outcome:expr, $text:literal; )+
+    }) => {
+        $( #[$about] )*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Defect {
+        pub enum $type {
             $( #[doc = $text] $variant, )+
         }
 
-        const ALL: &[Defect] = &[ $( Defect::$variant, )+ ];
+        impl $type {
+            const fn row(self) -> (&'static str, u8, $stages, Outcome, &'static str) {
+                match self { $( $type::$variant => ($name, $threat, $stages::$stage, $outcome, $text), )+ }
+            }
 
-        impl Defect {
-            const fn row(self) -> (&'static str, u8, Stage, Outcome, &'static str) {
-                match self { $( Defect::$variant => ($name, $threat, Stage::$stage, $outcome, $text), )+ }
+            /// Every defect, in the order of the stages.
+            pub const fn all() -> &'static [$type] {
+                &[ $( $type::$variant, )+ ]
+            }
+
+            /// The defect with this name.
+            pub fn parse(name: &str) -> Option<$type> {
+                $type::all().iter().copied().find(|defect| defect.name() == name)
+            }
+
+            /// Name for `--defect`.
+            pub const fn name(self) -> &'static str {
+                self.row().0
+            }
+
+            /// Number of the threat in threats.md: 1 is T01.
+            pub const fn threat(self) -> u8 {
+                self.row().1
+            }
+
+            /// Where it happens.
+            pub const fn stage(self) -> $stages {
+                self.row().2
+            }
+
+            /// What a correct client makes of it.
+            pub const fn outcome(self) -> Outcome {
+                self.row().3
+            }
+
+            /// One sentence.
+            pub const fn description(self) -> &'static str {
+                self.row().4
+            }
+
+            /// True when nothing is wrong and a client must carry on.
+            pub const fn is_benign(self) -> bool {
+                matches!(self.outcome(), Outcome::Works)
             }
         }
     };
 }
 
+pub(super) use defects;
+
 use Outcome::{Fails, NotDetectable, Works};
 
-// Variant, name, threat number, stage, what a correct client does, description.
 defects! {
+    /// One way in which a simulated Venice misbehaves.
+    Defect in Stage {
     NonceReplay "nonce-replay" 1 Attestation Fails(Code::NonceEchoMismatch), "Serves an attestation made for an earlier nonce.";
     NonceEchoOnly "nonce-echo-only" 2 Attestation Fails(Code::ReportDataNonceMismatch), "Echoes the nonce in JSON while the quote carries another.";
     KeySwap "key-swap" 4 Attestation Fails(Code::ReportDataIdentityMismatch), "Puts the relay's own key and address into the answer; the quote is for the enclave's.";
@@ -202,51 +246,12 @@ defects! {
     SignatureAltered "signature-altered" 37 Signature Fails(Code::SignerMismatch), "The signed text is changed after signing.";
     SignatureOtherKey "signature-other-key" 37 Signature Fails(Code::SignerMismatch), "The signature is a relay's own.";
 }
+}
 
 impl Defect {
-    /// Every defect, in the order of the stages.
-    pub const fn all() -> &'static [Defect] {
-        ALL
-    }
-
-    /// The defect with this name.
-    pub fn parse(name: &str) -> Option<Defect> {
-        ALL.iter().copied().find(|defect| defect.name() == name)
-    }
-
-    /// Name for `--defect`.
-    pub const fn name(self) -> &'static str {
-        self.row().0
-    }
-
-    /// Number of the threat in threats.md: 1 is T01.
-    pub const fn threat(self) -> u8 {
-        self.row().1
-    }
-
-    /// Where it happens.
-    pub const fn stage(self) -> Stage {
-        self.row().2
-    }
-
-    /// What a correct client makes of it.
-    pub const fn outcome(self) -> Outcome {
-        self.row().3
-    }
-
-    /// One sentence.
-    pub const fn description(self) -> &'static str {
-        self.row().4
-    }
-
     /// A policy that asks for everything that NVIDIA says.
     pub const ENDORSED_POLICY: &str =
         r#"{"schema":"proveil.policy/v1","gpu":{"require_rim":true,"require_ocsp":true,"nras":"required"}}"#;
-
-    /// True when nothing is wrong and a client must carry on.
-    pub const fn is_benign(self) -> bool {
-        matches!(self.outcome(), Outcome::Works)
-    }
 }
 
 #[cfg(test)]

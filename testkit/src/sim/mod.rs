@@ -1,7 +1,8 @@
 //! A simulated Venice: its API on loopback, over forged evidence that a client can verify under the throw-away roots
 //! (venice.md 1-6 and 9), with every defect of threats.md section 4 that concerns this provider, by name.
 //!
-//! The key is made inside, prompts are really opened, answers are really sealed; only the model is missing.
+//! The key is made inside, prompts are really opened, answers are really sealed; only the model is missing. [`privatemode`] is the same
+//! for Privatemode AI.
 
 mod amd;
 mod attestation;
@@ -11,8 +12,10 @@ mod config;
 mod defect;
 pub mod envelope;
 mod hold;
+mod listen;
 pub mod models;
 mod nvidia;
+pub mod privatemode;
 mod record;
 mod reply;
 mod server;

@@ -18,14 +18,17 @@ pub struct RecordedRequest {
     pub body: Vec<u8>,
     /// Status of the answer.
     pub status: u16,
-    /// What the enclave saw after opening; `None` outside encrypted chats.
+    /// What the enclave saw after opening; `None` outside encrypted requests.
     pub opened: Option<Vec<OpenedMessage>>,
+    /// Every sealed part that the enclave opened, in the order of the counters: name of the member or form part (`body` for a whole
+    /// body) and plaintext. Only of a provider that seals part by part.
+    pub sealed: Vec<(String, Vec<u8>)>,
 }
 
 /// One message after the enclave opened it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenedMessage {
-    /// Role, which travels in clear.
+    /// Role; outside chats, the name of the member or form part.
     pub role: String,
     /// Content, decrypted.
     pub content: String,

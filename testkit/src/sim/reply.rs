@@ -79,6 +79,21 @@ impl Reply {
         self
     }
 
+    /// Makes a streamed answer stop after so many pieces of data.
+    pub(super) fn hold_after(mut self, after: usize, hold: Hold) -> Reply {
+        if let Payload::Pieces(pieces) = &mut self.payload {
+            let mut data = pieces.iter().enumerate().filter(|(_, piece)| matches!(piece, Piece::Data(_)));
+            let at = data.nth(after).map_or(pieces.len(), |(at, _)| at);
+            pieces.insert(at, Piece::Hold(hold));
+        }
+        self
+    }
+
+    /// Whether it is written piece by piece.
+    pub(super) const fn is_stream(&self) -> bool {
+        matches!(self.payload, Payload::Pieces(_))
+    }
+
     pub(super) fn into_response(self) -> Response<Body> {
         let body = match self.payload {
             Payload::Whole(bytes) => Body::from(bytes),

@@ -1,7 +1,6 @@
 //! The running simulator: one HTTP server on loopback with the provider's API and the vendors' services on the same port.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,8 +9,6 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
 use axum::http::request::Parts;
-use axum::serve::ListenerExt;
-use tokio::runtime::Runtime;
 
 use proveil_core::claims::Product;
 
@@ -20,6 +17,7 @@ use super::attestation::Attestation;
 use super::config::SimConfig;
 use super::defect::Defect;
 use super::hold::{HeldAnswer, Hold};
+use super::listen::Server;
 use super::models::{self, MODELS};
 use super::record::{OpenedMessage, Recorded, RecordedRequest};
 use super::reply::{Reply, query_value};
@@ -43,8 +41,7 @@ const SIGNATURES_KEPT: usize = 1_000;
 /// It has threads of its own: it can be started inside or outside an asynchronous runtime.
 pub struct Simulator {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    runtime: Option<Runtime>,
+    server: Server,
 }
 
 impl Simulator {
@@ -71,43 +68,33 @@ impl Simulator {
             signatures: VecDeque::new(),
             hold: None,
         };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let port = config.port;
         let shared =
             Arc::new(Shared { world, config, relay, amd: OnceLock::new(), inner: Mutex::new(inner) });
         let app = Router::new().fallback(handle).with_state(Arc::clone(&shared));
-        let listener = {
-            let _context = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
-        };
-        // Without this each small event waits for the acknowledgement of the one before.
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        runtime.spawn(async move { axum::serve(listener, app).await });
-        Ok(Simulator { shared, address, runtime: Some(runtime) })
+        Ok(Simulator { server: Server::start(port, app)?, shared })
     }
 
     /// Base URL of the provider's API: `http://127.0.0.1:<port>/api/v1`.
     pub fn base_url(&self) -> String {
-        format!("http://{}{API_PATH}", self.address)
+        format!("{}{API_PATH}", self.server.url())
     }
 
     /// Base URL of the collateral endpoints: `http://127.0.0.1:<port>`.
     pub fn collateral_url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// Base URL of NVIDIA's services: `http://127.0.0.1:<port>`.
     pub fn nvidia_url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// Base URL of AMD's key distribution service: `http://127.0.0.1:<port>`. From the first call on it serves the certificates of
     /// [`Simulator::amd_machine`].
     pub fn kds_url(&self) -> String {
         self.amd_machine();
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// A machine with AMD's processor, made at the first call: its report and the roots to trust. It has nothing to do with the
@@ -121,7 +108,7 @@ impl Simulator {
 
     /// Port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.server.port()
     }
 
     /// What a client has to be told to trust this simulator (`proveil.trust-roots/v1`).
@@ -181,20 +168,11 @@ impl Simulator {
     }
 }
 
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Not waiting makes this safe inside another runtime.
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// Headers of a request, names in lower case.
 pub(super) struct Headers(Vec<(String, String)>);
 
 impl Headers {
-    fn of(parts: &Parts) -> Headers {
+    pub(super) fn of(parts: &Parts) -> Headers {
         let pairs = parts.headers.iter().map(|(name, value)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
@@ -206,7 +184,7 @@ impl Headers {
     }
 
     /// For the record: the API key is a secret even in a simulator.
-    fn redacted(self) -> Vec<(String, String)> {
+    pub(super) fn redacted(self) -> Vec<(String, String)> {
         let hide = |(name, value): (String, String)| {
             let value = if name == "authorization" { "[redacted]".to_owned() } else { value };
             (name, value)
@@ -416,6 +394,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
         body,
         status: reply.status,
         opened,
+        sealed: Vec::new(),
     });
     reply.into_response()
 }
