@@ -87,7 +87,6 @@ impl From<ScanError> for BodyError {
 }
 
 /// A member of the top level, or an element of a top-level array.
-#[derive(Debug)]
 struct Member<'a> {
     name: Cow<'a, str>,
     /// Where the value is in the text; empty for an added member.
@@ -97,7 +96,6 @@ struct Member<'a> {
 }
 
 /// A JSON body that stays text.
-#[derive(Debug)]
 pub struct Document<'a> {
     text: &'a str,
     shape: Shape,
@@ -253,13 +251,19 @@ impl<'a> Document<'a> {
     /// The body as it is, with the values that were set.
     pub fn to_text(&self) -> Result<Zeroizing<String>> {
         let mut out = Vec::new();
-        let names: Vec<&str> = self.names().collect();
-        if self.shape == Shape::Object {
-            self.rewrite(&names, |_| 0, |_, _, _| Ok(()), &mut out)?;
-        } else {
-            out.extend_from_slice(self.text.as_bytes());
-        }
+        self.rewrite_members(Vec::new(), |_| 0, |_, _, _| Ok(()), &mut out)?;
         String::from_utf8(out).map(Zeroizing::new).map_err(|_| Error::new(Code::Internal))
+    }
+}
+
+impl std::fmt::Debug for Document<'_> {
+    /// Nothing of a prompt.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let members = self.members.len();
+        f.debug_struct("Document")
+            .field("shape", &self.shape)
+            .field("members", &members)
+            .finish_non_exhaustive()
     }
 }
 
