@@ -498,3 +498,28 @@ fn sealing_hands_each_byte_over_once() {
         BodyError::Limit("depth of nesting")
     );
 }
+
+/// I7: nothing of a prompt in what a program may print.
+#[test]
+fn nothing_of_a_body_is_printed() {
+    let body = format!("{{\"model\":\"m\",\"messages\":\"{CANARY}\"}}");
+    let plan = plan_json(&ApiEndpoint::ChatCompletions, &body).unwrap();
+    let mut form = Form::new();
+    form.file("file", "CANARY.mp3", CANARY.as_bytes()).unwrap();
+    let mut sealed = Vec::new();
+    Cipher::fixed().seal(format!("\"{CANARY}\"").as_bytes(), &mut sealed).unwrap();
+    let answer = format!("{{\"choices\":{}}}", String::from_utf8(sealed).unwrap());
+    let mut cipher = Cipher::fixed();
+    let opened = open_document(
+        &answer,
+        &ApiEndpoint::ChatCompletions,
+        AnswerPart::Whole,
+        cipher.size(),
+        |raw, out| cipher.open(raw, out),
+    )
+    .unwrap();
+    assert!(opened.text().contains(CANARY));
+    let salt = SharedSalt::new(SecretText::new(CANARY.repeat(3))).unwrap();
+    let printed = format!("{:?} {form:?} {opened:?} {salt:?}", plan.document());
+    assert!(!printed.contains("CANARY"), "{printed}");
+}

@@ -3,6 +3,9 @@
 #![allow(clippy::print_stdout, reason = "a command line tool talks to its user")]
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "nothing here can go on without its input")]
 
+#[allow(dead_code, reason = "only the seeds are used here")]
+#[path = "../../fuzz/src/bodies.rs"]
+mod bodies;
 #[path = "../../fuzz/src/seeds.rs"]
 mod seeds;
 

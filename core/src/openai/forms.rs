@@ -13,7 +13,7 @@ use crate::limits::{FORM_MAX_PARTS, FORM_NAME_MAX_BYTES, FORM_PART_HEADERS_MAX_B
 use crate::wire::hex;
 
 /// A part of a form.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Part<'a> {
     /// Name of the form's field.
     pub name: Cow<'a, str>,
@@ -21,6 +21,16 @@ pub struct Part<'a> {
     pub file: Option<Cow<'a, str>>,
     /// The value or the file's content.
     pub data: &'a [u8],
+}
+
+impl std::fmt::Debug for Part<'_> {
+    /// Nothing of the data, nor of the file's name.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Part")
+            .field("name", &self.name)
+            .field("bytes", &self.data.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A form.

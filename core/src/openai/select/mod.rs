@@ -23,6 +23,9 @@ use crate::wire::scan::{self, ScanError};
 /// Longest name of a member that an error shows, in bytes.
 const SHOWN_NAME_BYTES: usize = 64;
 
+/// So few names are compared with each other; more are sorted.
+const FEW_MEMBERS: usize = 16;
+
 /// The name of a member as an error may show it: at most 64 printable characters.
 pub fn shown_name(name: &str) -> String {
     cleaned(name, SHOWN_NAME_BYTES)
@@ -84,7 +87,6 @@ impl From<ScanError> for BodyError {
 }
 
 /// A member of the top level, or an element of a top-level array.
-#[derive(Debug)]
 struct Member<'a> {
     name: Cow<'a, str>,
     /// Where the value is in the text; empty for an added member.
@@ -94,7 +96,6 @@ struct Member<'a> {
 }
 
 /// A JSON body that stays text.
-#[derive(Debug)]
 pub struct Document<'a> {
     text: &'a str,
     shape: Shape,
@@ -165,6 +166,16 @@ impl<'a> Document<'a> {
     }
 
     fn refuse_duplicates(&self) -> Result<(), BodyError> {
+        if self.members.len() <= FEW_MEMBERS {
+            let mut rest = self.members.as_slice();
+            while let Some((member, others)) = rest.split_first() {
+                if others.iter().any(|other| other.name == member.name) {
+                    return Err(BodyError::Duplicate(member.name.to_string()));
+                }
+                rest = others;
+            }
+            return Ok(());
+        }
         let mut names: Vec<&str> = self.members.iter().map(|member| member.name.as_ref()).collect();
         names.sort_unstable();
         let twice = names.windows(2).find_map(|pair| match pair {
@@ -240,23 +251,43 @@ impl<'a> Document<'a> {
     /// The body as it is, with the values that were set.
     pub fn to_text(&self) -> Result<Zeroizing<String>> {
         let mut out = Vec::new();
-        let names: Vec<&str> = self.names().collect();
-        if self.shape == Shape::Object {
-            self.rewrite(&names, |_| 0, |_, _, _| Ok(()), &mut out)?;
-        } else {
-            out.extend_from_slice(self.text.as_bytes());
-        }
+        self.rewrite_members(Vec::new(), |_| 0, |_, _, _| Ok(()), &mut out)?;
         String::from_utf8(out).map(Zeroizing::new).map_err(|_| Error::new(Code::Internal))
+    }
+}
+
+impl std::fmt::Debug for Document<'_> {
+    /// Nothing of a prompt.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let members = self.members.len();
+        f.debug_struct("Document")
+            .field("shape", &self.shape)
+            .field("members", &members)
+            .finish_non_exhaustive()
     }
 }
 
 /// Order of the counters: bytewise, where `.`, `?` and `*` count as a backslash and themselves.
 fn compare_names(a: &str, b: &str) -> Ordering {
-    fn escaped(name: &str) -> impl Iterator<Item = u8> {
-        name.bytes().flat_map(|byte| {
-            let backslash = matches!(byte, b'.' | b'?' | b'*').then_some(b'\\');
-            backslash.into_iter().chain([byte])
-        })
+    const BACKSLASH: u8 = b'\\';
+    let common = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
+    let (Some(x), Some(y)) = (a.as_bytes().get(common), b.as_bytes().get(common)) else {
+        // One begins with the other.
+        return a.len().cmp(&b.len());
+    };
+    match (is_escaped(*x), is_escaped(*y)) {
+        (false, true) if *x != BACKSLASH => x.cmp(&BACKSLASH),
+        (true, false) if *y != BACKSLASH => BACKSLASH.cmp(y),
+        (false, false) | (true, true) => x.cmp(y),
+        // An escaped character against a backslash of the name's own: what follows decides.
+        _ => escaped(a).cmp(escaped(b)),
     }
-    escaped(a).cmp(escaped(b))
+}
+
+const fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'.' | b'?' | b'*')
+}
+
+fn escaped(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().flat_map(|byte| is_escaped(byte).then_some(b'\\').into_iter().chain([byte]))
 }

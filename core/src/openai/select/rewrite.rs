@@ -17,10 +17,20 @@ impl Document<'_> {
         &self,
         plain: &[&str],
         size: impl Fn(usize) -> usize,
+        replace: impl FnMut(&str, &str, &mut Vec<u8>) -> Result<()>,
+        out: &mut Vec<u8>,
+    ) -> Result<Rewritten> {
+        self.rewrite_members(self.selected(plain), size, replace, out)
+    }
+
+    /// The same for the members at these places, in this order.
+    pub(super) fn rewrite_members(
+        &self,
+        order: Vec<usize>,
+        size: impl Fn(usize) -> usize,
         mut replace: impl FnMut(&str, &str, &mut Vec<u8>) -> Result<()>,
         out: &mut Vec<u8>,
     ) -> Result<Rewritten> {
-        let order = self.selected(plain);
         let mut places: Vec<Place> = vec![Place::AsWritten; self.members.len()];
         let mut total = self.text.len();
         for place in &order {
@@ -28,7 +38,12 @@ impl Document<'_> {
             if let Some(kept) = places.get_mut(*place) {
                 *kept = Place::Awaited(size(self.value(member).len()));
             }
-            total = total.saturating_add(size(self.value(member).len())).saturating_add(member.name.len());
+            total = total.saturating_add(size(self.value(member).len()));
+        }
+        for member in self.members.iter().skip(self.written) {
+            // A name with its quotes, a colon and a comma.
+            let value = member.set.as_ref().map_or(0, |value| value.len());
+            total = total.saturating_add(member.name.len()).saturating_add(value).saturating_add(4);
         }
         out.reserve(total.saturating_sub(self.replaced_bytes(&order)));
 

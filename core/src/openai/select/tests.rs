@@ -159,3 +159,33 @@ fn a_wrong_size_is_noticed() {
     );
     assert_eq!(result.unwrap_err().code(), Code::Internal);
 }
+
+/// The short cut against the rule as it is written.
+#[test]
+fn names_compare_as_their_escaped_forms() {
+    let alphabet = ["", ".", "?", "*", "\\", "a", "Z", "]", "-", "~", "\u{e4}"];
+    let mut names = Vec::new();
+    for a in alphabet {
+        for b in alphabet {
+            names.extend(alphabet.iter().map(|c| format!("{a}{b}{c}")));
+        }
+    }
+    let written = |name: &str| name.replace('.', "\\.").replace('?', "\\?").replace('*', "\\*");
+    for a in &names {
+        for b in &names {
+            assert_eq!(compare_names(a, b), written(a).as_bytes().cmp(written(b).as_bytes()), "{a} {b}");
+        }
+    }
+}
+
+#[test]
+fn duplicates_are_found_among_few_and_many() {
+    for count in [2, 16, 17, 300] {
+        let names: Vec<String> = (0..count).map(|i| format!("\"m{i}\":0")).collect();
+        assert!(Document::parse(&format!("{{{}}}", names.join(","))).is_ok());
+        for twice in [0, count / 2, count - 1] {
+            let text = format!("{{{},\"m{twice}\":1}}", names.join(","));
+            assert_eq!(Document::parse(&text).err(), Some(BodyError::Duplicate(format!("m{twice}"))));
+        }
+    }
+}

@@ -67,7 +67,6 @@ impl FileNames {
 }
 
 /// What the caller wants to send.
-#[derive(Debug)]
 pub enum Content<'a> {
     /// A JSON object.
     Json(&'a [u8]),
