@@ -18,9 +18,9 @@ const ROWS: &[&[&str]] = &[
     &["report"],
     &["policy"],
     &["appraise", "pin"],
+    &["openai"],
     &["endpoint"],
     &["seal", "stream"],
-    &["openai"],
     &["provider"],
     &["bundle"],
 ];

@@ -170,7 +170,7 @@ fn list(appraisal: &mut Appraisal<'_>, scope: &str, finding: Finding) {
 }
 
 /// The checks of a quote that are made before the policy's rules.
-fn quote_steps() -> &'static [attest::Check] {
+pub(crate) fn quote_steps() -> &'static [attest::Check] {
     let rules = tdx::CHECKS.iter().position(|check| check.id == "tdx.attributes.debug");
     tdx::CHECKS.get(..rules.unwrap_or(tdx::CHECKS.len())).unwrap_or_default()
 }

@@ -5,6 +5,7 @@ use super::parts::Reader;
 use super::{Evidence, EvidenceBundle, ReadFile, SCHEMA, collateral};
 use crate::appraise::{NotFetched, SnpExpectations, TdxExpectations};
 use crate::attest::TrustRoots;
+use crate::attest::contrast::SecretServiceNames;
 use crate::attest::nvidia::Device;
 use crate::attest::tdx::rules::Register;
 use crate::claims::DeviceKind;
@@ -14,6 +15,7 @@ use crate::http::BaseUrl;
 use crate::limits;
 use crate::pin::{Pin, read_pins};
 use crate::policy::Policy;
+use crate::provider::privatemode::{CapturedExchange, ManifestOrigin, PrivatemodeEvidence};
 use crate::provider::{Provider, ProviderEvidence};
 use crate::wire::hex;
 use crate::wire::json::Json;
@@ -73,17 +75,28 @@ fn provider(value: &Json, reader: &mut Reader<'_>) -> Result<ProviderEvidence> {
         "endorsements",
         "not_fetched",
         "pins",
+        "privatemode",
     ];
     let members = Members::of(value, "provider", &names)?;
     let base_url = members.must_text("base_url")?;
     BaseUrl::parse(base_url).map_err(|_| members.invalid("base_url").expected("an absolute https URL"))?;
     let response = members.must("response")?;
+    let provider = Provider::parse(members.must_text("name")?)?;
+    let own = match (provider, members.get("privatemode")) {
+        (Provider::Privatemode, _) => Some(Box::new(privatemode(members.must("privatemode")?, reader)?)),
+        (_, Some(_)) => return Err(members.invalid("privatemode").expected("nothing for this provider")),
+        (_, None) => None,
+    };
+    let most = match provider {
+        Provider::Privatemode => limits::CONTRAST_ANSWER_MAX_BYTES,
+        Provider::Venice => limits::ATTESTATION_RESPONSE_MAX_BYTES,
+    };
     Ok(ProviderEvidence {
-        provider: Provider::parse(members.must_text("name")?)?,
+        provider,
         model: bounded(&members, "model", MODEL_MAX_BYTES)?,
         base_url: base_url.to_owned(),
         nonce: members.must_fixed("nonce")?,
-        response: reader.bytes(response, "provider.response", limits::ATTESTATION_RESPONSE_MAX_BYTES)?,
+        response: reader.bytes(response, "provider.response", most)?,
         collateral: collateral_list(&members, reader)?,
         collateral_failure: members
             .get("collateral_failure")
@@ -94,6 +107,74 @@ fn provider(value: &Json, reader: &mut Reader<'_>) -> Result<ProviderEvidence> {
         endorsements: gpu_endorsements(members.get("endorsements"), "provider.endorsements", reader)?,
         not_fetched: members.get("not_fetched").map(not_fetched).transpose()?.unwrap_or_default(),
         pin: members.get("pins").map(pinned).transpose()?,
+        privatemode: own,
+    })
+}
+
+/// Privatemode's own part.
+fn privatemode(value: &Json, reader: &mut Reader<'_>) -> Result<PrivatemodeEvidence> {
+    let path = "provider.privatemode";
+    let members = Members::of(
+        value,
+        path,
+        &["manifest", "manifest_origin", "endorsements", "key_service", "exchange"],
+    )?;
+    let manifest = members.must("manifest")?;
+    let origin = match members.must_text("manifest_origin")? {
+        "given" => ManifestOrigin::Given,
+        "provider" => ManifestOrigin::Provider,
+        other => return Err(members.invalid("manifest_origin").expected("given or provider").found(other)),
+    };
+    let exchange = match members.get("exchange") {
+        None => None,
+        Some(value) => {
+            let path = format!("{path}.exchange");
+            let exchange = Members::of(value, &path, &["public_key", "answer", "asked_at"])?;
+            let mut part =
+                |name: &str, max: usize| reader.bytes(exchange.must(name)?, &exchange.path_of(name), max);
+            Some(CapturedExchange {
+                public_key: part("public_key", limits::SECRET_ANSWER_MAX_BYTES)?,
+                answer: part("answer", limits::SECRET_ANSWER_MAX_BYTES)?,
+                asked_at: exchange.must_number("asked_at")?,
+            })
+        }
+    };
+    let endorsements = match members.get("endorsements") {
+        None => None,
+        Some(value) => {
+            let members = Members::of(value, &format!("{path}.endorsements"), &ENDORSEMENTS)?;
+            Some(snp_endorsements(&members, reader)?)
+        }
+    };
+    Ok(PrivatemodeEvidence {
+        manifest: reader.bytes(
+            manifest,
+            "provider.privatemode.manifest",
+            limits::CONTRAST_MANIFEST_MAX_BYTES,
+        )?,
+        origin,
+        endorsements,
+        names: match bounded(&members, "key_service", MODEL_MAX_BYTES)? {
+            Some(name) => SecretServiceNames::Dns(name),
+            None => SecretServiceNames::Manifest,
+        },
+        exchange,
+    })
+}
+
+/// Members of AMD's endorsements.
+const ENDORSEMENTS: [&str; 5] = ["vcek", "vlek", "issuer", "root", "crl"];
+
+fn snp_endorsements(members: &Members<'_>, reader: &mut Reader<'_>) -> Result<SnpEndorsements> {
+    let mut part = |name: &str, max: usize| {
+        members.get(name).map(|value| reader.bytes(value, &members.path_of(name), max)).transpose()
+    };
+    Ok(SnpEndorsements {
+        vcek: part("vcek", limits::CERTIFICATE_MAX_BYTES)?,
+        vlek: part("vlek", limits::CERTIFICATE_MAX_BYTES)?,
+        issuer: part("issuer", limits::CERTIFICATE_MAX_BYTES)?,
+        root: part("root", limits::CERTIFICATE_MAX_BYTES)?,
+        crl: part("crl", limits::CRL_MAX_BYTES)?,
     })
 }
 
@@ -158,16 +239,7 @@ fn snp(value: &Json, reader: &mut Reader<'_>) -> Result<Evidence> {
     let names = ["report", "vcek", "vlek", "issuer", "root", "crl", "expected"];
     let members = Members::of(value, "snp", &names)?;
     let report = reader.bytes(members.must("report")?, "snp.report", REPORT_MAX_BYTES)?;
-    let mut part = |name: &str, max: usize| {
-        members.get(name).map(|value| reader.bytes(value, &members.path_of(name), max)).transpose()
-    };
-    let endorsements = SnpEndorsements {
-        vcek: part("vcek", limits::CERTIFICATE_MAX_BYTES)?,
-        vlek: part("vlek", limits::CERTIFICATE_MAX_BYTES)?,
-        issuer: part("issuer", limits::CERTIFICATE_MAX_BYTES)?,
-        root: part("root", limits::CERTIFICATE_MAX_BYTES)?,
-        crl: part("crl", limits::CRL_MAX_BYTES)?,
-    };
+    let endorsements = snp_endorsements(&members, reader)?;
     let mut expected = SnpExpectations::default();
     if let Some(value) = members.get("expected") {
         let values = Members::of(value, "snp.expected", &["report_data", "measurement", "host_data"])?;

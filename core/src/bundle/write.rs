@@ -4,12 +4,14 @@ use super::parts::Writer;
 use super::{BundleFile, Evidence, EvidenceBundle, INDEX_FILE, POLICY_FILE, ROOTS_FILE, SCHEMA, collateral};
 use crate::appraise::{NotFetched, SnpExpectations, TdxExpectations};
 use crate::attest::TrustRoots;
+use crate::attest::contrast::SecretServiceNames;
 use crate::attest::nvidia::Device;
 use crate::claims::DeviceKind;
 use crate::error::Error;
 use crate::evidence::{GpuEndorsements, SnpEndorsements, TdxCollateral};
 use crate::pin;
 use crate::provider::ProviderEvidence;
+use crate::provider::privatemode::{CapturedExchange, ManifestOrigin, PrivatemodeEvidence};
 use crate::wire::hex;
 use crate::wire::json::Json;
 
@@ -98,6 +100,38 @@ fn provider(evidence: &ProviderEvidence, writer: &mut Writer) -> Json {
             Json::parse(pin::write_pins(std::slice::from_ref(pin)).as_bytes()).unwrap_or(Json::Null),
         );
     }
+    if let Some(own) = &evidence.privatemode {
+        out.put("privatemode", privatemode(own, writer));
+    }
+    out.json()
+}
+
+fn privatemode(own: &PrivatemodeEvidence, writer: &mut Writer) -> Json {
+    let PrivatemodeEvidence { manifest, origin, endorsements, names, exchange } = own;
+    let mut out = Object::default();
+    out.put("manifest", writer.bytes("manifest.json", manifest));
+    out.text(
+        "manifest_origin",
+        Some(match origin {
+            ManifestOrigin::Given => "given",
+            ManifestOrigin::Provider => "provider",
+        }),
+    );
+    if let Some(endorsements) = endorsements {
+        let mut part = Object::default();
+        snp_endorsements(endorsements, &mut part, writer);
+        out.put("endorsements", part.json());
+    }
+    if let SecretServiceNames::Dns(name) = names {
+        out.text("key_service", Some(name));
+    }
+    if let Some(CapturedExchange { public_key, answer, asked_at }) = exchange {
+        let mut part = Object::default();
+        part.put("public_key", writer.bytes("public-key.bin", public_key));
+        part.put("answer", writer.bytes("key-exchange.json", answer));
+        part.put("asked_at", Json::Number((*asked_at).into()));
+        out.put("exchange", part.json());
+    }
     out.json()
 }
 
@@ -136,6 +170,16 @@ fn snp(
 ) -> Json {
     let mut out = Object::default();
     out.put("report", writer.bytes("report.bin", report));
+    snp_endorsements(endorsements, &mut out, writer);
+    let mut values = Object::default();
+    values.hex("report_data", expected.report_data.as_ref().map(|value| value.as_slice()));
+    values.hex("measurement", expected.measurement.as_ref().map(|value| value.as_slice()));
+    values.hex("host_data", expected.host_data.as_ref().map(|value| value.as_slice()));
+    out.put("expected", values.json());
+    out.json()
+}
+
+fn snp_endorsements(endorsements: &SnpEndorsements, out: &mut Object, writer: &mut Writer) {
     let SnpEndorsements { vcek, vlek, issuer, root, crl } = endorsements;
     for (name, file, part) in [
         ("vcek", "vcek.der", vcek),
@@ -148,12 +192,6 @@ fn snp(
             out.put(name, writer.bytes(file, part));
         }
     }
-    let mut values = Object::default();
-    values.hex("report_data", expected.report_data.as_ref().map(|value| value.as_slice()));
-    values.hex("measurement", expected.measurement.as_ref().map(|value| value.as_slice()));
-    values.hex("host_data", expected.host_data.as_ref().map(|value| value.as_slice()));
-    out.put("expected", values.json());
-    out.json()
 }
 
 fn tdx(quote: &[u8], collateral: &[TdxCollateral], expected: &TdxExpectations, writer: &mut Writer) -> Json {

@@ -33,16 +33,16 @@ pub use hpke::{
 #[cfg(feature = "native")]
 pub use native::{
     AesGcm, AesGcm256, Sha256, ed25519_verify, hkdf_sha256, hmac_sha256, p256_public_key, p256_sign_fixed,
-    p256_verify_der, p256_verify_fixed, p384_sha256_verify_der, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify,
-    rsa_pss_sha384_verify, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover,
-    sha256, sha384,
+    p256_verify_der, p256_verify_fixed, p384_sha256_verify_der, p384_verify_der, p384_verify_fixed,
+    rsa_pkcs1_sha256_verify, rsa_pss_sha384_verify, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key,
+    secp256k1_recover, sha256, sha384,
 };
 #[cfg(all(feature = "portable", not(feature = "native")))]
 pub use portable::{
     AesGcm, AesGcm256, Sha256, ed25519_verify, hkdf_sha256, hmac_sha256, p256_public_key, p256_sign_fixed,
-    p256_verify_der, p256_verify_fixed, p384_sha256_verify_der, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify,
-    rsa_pss_sha384_verify, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover,
-    sha256, sha384,
+    p256_verify_der, p256_verify_fixed, p384_sha256_verify_der, p384_verify_der, p384_verify_fixed,
+    rsa_pkcs1_sha256_verify, rsa_pss_sha384_verify, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key,
+    secp256k1_recover, sha256, sha384,
 };
 pub use recover::p384_recover;
 

@@ -22,8 +22,8 @@ impl TextField {
     }
 }
 
-/// One thing that an answer says. Only [`Event::Text`] came out of a sealed field; the others travel in clear, can be altered on the
-/// way, and are typed so that they cannot be taken for text (threats I2).
+/// One thing that an answer says. [`Event::Text`] and the sealed parts of [`Event::Document`] came out of sealed fields; the others can
+/// travel in clear and be altered on the way, and are typed so that they cannot be taken for text (threats I2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Decrypted text of a choice: a complete piece of UTF-8.
@@ -41,6 +41,14 @@ pub enum Event {
         choice: u32,
         /// `stop`, `length`, ... as received, at most 64 characters, control characters replaced.
         reason: String,
+    },
+    /// An opened JSON document as the provider's API has it: a whole answer, or the data of one event of a stream. What was sealed in it
+    /// is authentic; the few members that travel in clear (`id`, `usage`, `type`) are not.
+    Document {
+        /// Name of the stream's event; empty for a whole answer and for events without a name.
+        name: String,
+        /// One JSON value.
+        json: String,
     },
     /// Token usage as compact JSON (unauthenticated).
     Usage {

@@ -17,6 +17,7 @@ use std::fmt;
 use crate::crypto::SecureRandom;
 use crate::error::{Code, Error, Result};
 use crate::http::{HttpRequest, HttpResponse};
+use crate::openai::ApiEndpoint;
 use crate::policy::Accepted;
 use crate::report::Report;
 
@@ -41,14 +42,45 @@ impl SignatureVerdict {
 
 /// How a provider seals requests to the key that was proven and opens the answers.
 pub(crate) trait Channel: Send + Sync {
-    /// Seals a request body (JSON) with fresh keys; gives the request and the decoder of its answer.
-    fn seal(&self, body: &[u8], rng: &mut dyn SecureRandom) -> Result<(HttpRequest, Box<dyn Answer>)>;
+    /// Seals a request with fresh keys at the time `at` (seconds); gives the request and the decoder of its answer. Fails with
+    /// `unsupported_endpoint` for what the provider cannot carry sealed.
+    fn seal(
+        &self,
+        request: &ApiRequest<'_>,
+        at: u64,
+        rng: &mut dyn SecureRandom,
+    ) -> Result<(HttpRequest, Box<dyn Answer>)>;
 
     /// The request that asks for the signature of a finished answer.
     fn signature_request(&self, receipt: &Receipt) -> Result<HttpRequest>;
 
     /// Judges the answer to [`Channel::signature_request`].
     fn check_signature(&self, receipt: &Receipt, response: &HttpResponse) -> Result<SignatureVerdict>;
+}
+
+/// A request in the form of the OpenAI API (or Anthropic's messages), before sealing.
+#[derive(Clone, Debug)]
+pub struct ApiRequest<'a> {
+    /// Where it goes.
+    pub endpoint: ApiEndpoint,
+    /// Content type of the body; needed for forms and documents, whose type has parameters. JSON needs none.
+    pub content_type: Option<&'a str>,
+    /// The body.
+    pub body: &'a [u8],
+    /// The answer comes as [`Event::Document`] and not as texts. Endpoints other than chat have no other form.
+    pub documents: bool,
+}
+
+impl<'a> ApiRequest<'a> {
+    /// A chat completion whose answer comes as texts.
+    pub const fn chat(body: &'a [u8]) -> ApiRequest<'a> {
+        ApiRequest { endpoint: ApiEndpoint::ChatCompletions, content_type: None, body, documents: false }
+    }
+
+    /// Any request; its answer comes as documents.
+    pub const fn new(endpoint: ApiEndpoint, content_type: Option<&'a str>, body: &'a [u8]) -> ApiRequest<'a> {
+        ApiRequest { endpoint, content_type, body, documents: true }
+    }
 }
 
 /// An endpoint whose key was proven. It is scoped to one provider, base URL, model, policy and API key, and ends at
@@ -100,10 +132,20 @@ impl VerifiedEndpoint {
     /// `at` is the current time in seconds since 1970-01-01T00:00:00Z; from [`VerifiedEndpoint::not_after`] on, and before the time of
     /// the appraisal, the proof is stale: `proof_expired` (threats T03, T22). Nothing about the call is kept: a retry seals anew.
     pub fn seal(&self, body: &[u8], at: u64, rng: &mut dyn SecureRandom) -> Result<(SealedRequest, Opener)> {
+        self.seal_request(&ApiRequest::chat(body), at, rng)
+    }
+
+    /// The same for any endpoint of the API that the provider carries sealed; others are `unsupported_endpoint`.
+    pub fn seal_request(
+        &self,
+        request: &ApiRequest<'_>,
+        at: u64,
+        rng: &mut dyn SecureRandom,
+    ) -> Result<(SealedRequest, Opener)> {
         if at >= self.not_after() || at < self.report.checked_at() {
             return Err(Error::new(Code::ProofExpired).at("not_after"));
         }
-        let (request, answer) = self.channel.seal(body, rng)?;
+        let (request, answer) = self.channel.seal(request, at, rng)?;
         Ok((SealedRequest(request), Opener::new(answer)))
     }
 

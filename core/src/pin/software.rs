@@ -8,6 +8,8 @@ use crate::wire::json::Json;
 
 /// Facts that say which software it is. RTMR3 is not among them where the event log explains it: it also holds the instance's id.
 const FACTS: &[&str] = &[
+    "contrast.coordinator_policy",
+    "contrast.manifest",
     "dstack.app_id",
     "dstack.compose_hash",
     "dstack.os_image_hash",

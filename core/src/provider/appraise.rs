@@ -1,5 +1,6 @@
 //! Judges evidence that was captured earlier, without network (users.md: offline check).
 
+use super::privatemode::{PrivatemodeEvidence, appraise_capture};
 use super::{Provider, venice};
 use crate::appraise::gpu::NotFetched;
 use crate::attest::TrustRoots;
@@ -43,24 +44,21 @@ pub fn appraise_endorsed(
     roots: &TrustRoots,
     at: u64,
 ) -> (Report, Result<()>) {
-    judge(
-        input.provider,
-        &venice::appraise::Input {
-            response: input.response,
-            nonce: &input.nonce,
-            model: input.model,
-            base_url: input.provider.default_base_url(),
-            policy,
-            roots,
-            collateral: input.collateral,
-            collateral_failure: None,
-            endorsements,
-            not_fetched: &NotFetched::NOTHING,
-            pin: None,
-            at,
-            recheck: None,
-        },
-    )
+    judge(&venice::appraise::Input {
+        response: input.response,
+        nonce: &input.nonce,
+        model: input.model,
+        base_url: input.provider.default_base_url(),
+        policy,
+        roots,
+        collateral: input.collateral,
+        collateral_failure: None,
+        endorsements,
+        not_fetched: &NotFetched::NOTHING,
+        pin: None,
+        at,
+        recheck: None,
+    })
 }
 
 /// Everything that the appraisal of an endpoint used, so that it can be made again.
@@ -86,6 +84,8 @@ pub struct ProviderEvidence {
     pub not_fetched: NotFetched,
     /// What the endpoint was seen to run before, if it was pinned.
     pub pin: Option<Pin>,
+    /// Privatemode's own part: manifest, key exchange, what AMD said.
+    pub privatemode: Option<Box<PrivatemodeEvidence>>,
 }
 
 impl ProviderEvidence {
@@ -97,32 +97,28 @@ impl ProviderEvidence {
         at: u64,
         recheck: String,
     ) -> (Report, Result<()>) {
-        judge(
-            self.provider,
-            &venice::appraise::Input {
-                response: &self.response,
-                nonce: &self.nonce,
-                model: self.model.as_deref(),
-                base_url: &self.base_url,
-                policy,
-                roots,
-                collateral: &self.collateral,
-                collateral_failure: self.collateral_failure.as_ref(),
-                endorsements: &self.endorsements,
-                not_fetched: &self.not_fetched,
-                pin: self.pin.as_ref(),
-                at,
-                recheck: Some(recheck),
-            },
-        )
+        if self.provider == Provider::Privatemode {
+            return appraise_capture(self, policy, roots, at, &recheck);
+        }
+        judge(&venice::appraise::Input {
+            response: &self.response,
+            nonce: &self.nonce,
+            model: self.model.as_deref(),
+            base_url: &self.base_url,
+            policy,
+            roots,
+            collateral: &self.collateral,
+            collateral_failure: self.collateral_failure.as_ref(),
+            endorsements: &self.endorsements,
+            not_fetched: &self.not_fetched,
+            pin: self.pin.as_ref(),
+            at,
+            recheck: Some(recheck),
+        })
     }
 }
 
-fn judge(provider: Provider, input: &venice::appraise::Input<'_>) -> (Report, Result<()>) {
-    match provider {
-        Provider::Venice => {
-            let appraised = venice::appraise::appraise(input);
-            (appraised.report, appraised.accepted.map(drop))
-        }
-    }
+fn judge(input: &venice::appraise::Input<'_>) -> (Report, Result<()>) {
+    let appraised = venice::appraise::appraise(input);
+    (appraised.report, appraised.accepted.map(drop))
 }

@@ -14,6 +14,7 @@ use crate::pin::{Difference, Pin, Software};
 use crate::policy::Policy;
 use crate::secret::SecretText;
 
+use super::privatemode::{PrivatemodeExchange, PrivatemodeOptions};
 use super::venice::VeniceExchange;
 use super::{Provider, ProviderEvidence};
 
@@ -44,7 +45,39 @@ pub struct ExchangeConfig {
     pub endorsements: Vec<GpuEndorsements>,
     /// A recent answer of the provider's model list (at most an hour old), to save a request.
     pub model_list: Option<Vec<u8>>,
+    /// Settings of Privatemode; other providers do not look at them.
+    pub privatemode: PrivatemodeOptions,
 }
+
+/// A provider's dialogue. Methods are those of [`Exchange`].
+pub(crate) trait Dialogue: std::fmt::Debug + Send + Sync {
+    fn next(&mut self, at: u64) -> Result<Step>;
+    fn feed(&mut self, response: HttpResponse) -> Result<()>;
+    fn fail(&mut self, failure: TransportFailure) -> Result<()>;
+    fn set_pin(&mut self, pin: Pin);
+    fn software(&self) -> Option<&Software>;
+    fn differences(&self) -> &[Difference];
+    fn fetched_collateral(&self) -> &[TdxCollateral];
+    fn evidence(&self) -> Option<(&[u8], &[u8; 32])>;
+    fn capture(&self) -> Option<(ProviderEvidence, u64)>;
+    fn rules(&self) -> (&Policy, &TrustRoots);
+
+    fn fetched_endorsements(&self) -> &GpuEndorsements {
+        &NO_ENDORSEMENTS
+    }
+
+    fn used_endorsements(&self) -> &GpuEndorsements {
+        &NO_ENDORSEMENTS
+    }
+
+    fn fetched_model_list(&self) -> Option<&[u8]> {
+        None
+    }
+}
+
+/// NVIDIA was asked nothing.
+pub(crate) static NO_ENDORSEMENTS: GpuEndorsements =
+    GpuEndorsements { rims: Vec::new(), ocsp: Vec::new(), ocsp_nonce: None, nras: Vec::new() };
 
 /// What the host does next.
 #[derive(Debug)]
@@ -58,15 +91,17 @@ pub enum Step {
 /// One verification of one endpoint. Its challenge is fresh and used once.
 #[derive(Debug)]
 pub struct Exchange {
-    state: VeniceExchange,
+    state: Box<dyn Dialogue>,
 }
 
 impl Exchange {
     /// Prepares a verification. Fails with an input or configuration error (1xx) before anything is sent.
     pub fn new(config: ExchangeConfig, rng: &mut dyn SecureRandom) -> Result<Exchange> {
-        match config.provider {
-            Provider::Venice => Ok(Exchange { state: VeniceExchange::new(config, rng)? }),
-        }
+        let state: Box<dyn Dialogue> = match config.provider {
+            Provider::Venice => Box::new(VeniceExchange::new(config, rng)?),
+            Provider::Privatemode => Box::new(PrivatemodeExchange::new(config, rng)?),
+        };
+        Ok(Exchange { state })
     }
 
     /// Refuses other software than the pinned one. A pin can only refuse: everything else is appraised as without it.

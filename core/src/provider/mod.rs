@@ -1,6 +1,7 @@
 //! Providers: which bytes go where. Quote parsing, chains, sealing and framing are shared parts above this module.
 
 mod appraise;
+mod collateral;
 mod endorsements;
 mod exchange;
 mod inspect;
@@ -22,16 +23,19 @@ use crate::wire::nearest;
 pub enum Provider {
     /// Venice AI.
     Venice,
+    /// Privatemode AI.
+    Privatemode,
 }
 
 impl Provider {
     /// All providers.
-    pub const ALL: &[Provider] = &[Provider::Venice];
+    pub const ALL: &[Provider] = &[Provider::Venice, Provider::Privatemode];
 
     /// Name in every interface.
     pub const fn name(self) -> &'static str {
         match self {
             Provider::Venice => "venice",
+            Provider::Privatemode => "privatemode",
         }
     }
 
@@ -39,6 +43,7 @@ impl Provider {
     pub const fn default_base_url(self) -> &'static str {
         match self {
             Provider::Venice => "https://api.venice.ai/api/v1",
+            Provider::Privatemode => "https://api.privatemode.ai",
         }
     }
 
@@ -46,6 +51,7 @@ impl Provider {
     pub const fn api_key_variable(self) -> &'static str {
         match self {
             Provider::Venice => "VENICE_API_KEY",
+            Provider::Privatemode => "PRIVATEMODE_API_KEY",
         }
     }
 

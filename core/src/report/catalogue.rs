@@ -4,7 +4,7 @@
 //! front (`cm.`, `gateway.`, `model.0.`) says which enclave of a document is meant and is not part of the id here.
 
 use super::check::{Enforcement, Group};
-use crate::attest::{snp, tdx};
+use crate::attest::{contrast, snp, tdx};
 
 /// What is known about a check.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,8 @@ pub struct Entry {
 
 macro_rules! entries {
     ($( $group:ident $enforcement:ident $id:literal $title:literal $meaning:literal $source:literal ; )+) => {
-        /// The entries of checks that are not a quote's or report's own (those are listed in `attest::tdx::CHECKS` and
-        /// `attest::snp::CHECKS`).
+        /// The entries of checks that are not a module's own (those are listed in `attest::tdx::CHECKS`, `attest::snp::CHECKS` and
+        /// `attest::contrast::CHECKS`).
         pub static ENTRIES: &[Entry] = &[ $( Entry {
             id: $id, group: Group::$group, enforcement: Enforcement::$enforcement, title: $title, meaning: $meaning, source: $source,
         }, )+ ];
@@ -315,6 +315,52 @@ const SNP_MEANINGS: &[(&str, Group, &str, &str)] = &[
     ),
 ];
 
+/// What failures of Contrast's checks mean, by prefix of the id; the first that fits counts.
+const CONTRAST_MEANINGS: &[(&str, Group, &str, &str)] = &[
+    (
+        "contrast.history",
+        Group::Software,
+        "A manifest that was replaced once can be replaced again, with workloads that nobody looked at.",
+        "privatemode.md 3.6 step 4",
+    ),
+    (
+        "contrast.manifest",
+        Group::Software,
+        "The manifest names every workload and the hardware it may run on; another one is another deployment.",
+        "privatemode.md 3.5, 3.6",
+    ),
+    (
+        "contrast.mesh_ca",
+        Group::KeyBinding,
+        "The deployment's authority vouches for its workloads; what is not a valid authority vouches for nothing.",
+        "privatemode.md 3.6 step 5",
+    ),
+    (
+        "contrast.secret.names",
+        Group::KeyBinding,
+        "Any workload of the deployment has a certificate; only the key service may answer for it.",
+        "privatemode.md 4.2",
+    ),
+    (
+        "contrast.secret",
+        Group::KeyBinding,
+        "Without the key service's signature over this exchange, somebody else may know the secret.",
+        "privatemode.md 4.2",
+    ),
+    (
+        "contrast.document",
+        Group::Transport,
+        "An answer that cannot be read strictly is not trusted in part.",
+        "privatemode.md 3.1",
+    ),
+    (
+        "contrast",
+        Group::Hardware,
+        "The coordinator runs on hardware, or in a configuration, that the manifest does not name.",
+        "privatemode.md 3.3, 3.4",
+    ),
+];
+
 /// The entry of a check id without scope; an id that nobody listed is enforced.
 pub fn entry(id: &str) -> Entry {
     find(id).unwrap_or(UNKNOWN)
@@ -329,6 +375,10 @@ pub fn find(id: &str) -> Option<Entry> {
     {
         let (_, meaning, source) = TDX_MEANINGS.iter().find(|(prefix, ..)| check.id.starts_with(prefix))?;
         (check, Group::Hardware, meaning, source)
+    } else if let Some(check) = contrast::CHECKS.iter().find(|check| check.id == id) {
+        let (_, group, meaning, source) =
+            CONTRAST_MEANINGS.iter().find(|(prefix, ..)| check.id.starts_with(prefix))?;
+        (check, *group, meaning, source)
     } else {
         let check = snp::CHECKS.iter().find(|check| check.id == id)?;
         let (_, group, meaning, source) =
@@ -359,7 +409,7 @@ pub fn without_scope(id: &str) -> &str {
 
 /// Every id that has an entry.
 pub fn ids() -> impl Iterator<Item = &'static str> {
-    let checks = tdx::CHECKS.iter().chain(snp::CHECKS);
+    let checks = tdx::CHECKS.iter().chain(snp::CHECKS).chain(contrast::CHECKS);
     ENTRIES.iter().map(|entry| entry.id).chain(checks.map(|check| check.id))
 }
 

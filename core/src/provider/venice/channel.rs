@@ -4,10 +4,11 @@ use super::request::{self, KnownModels, Relaxations};
 use super::sealing::seal_chat;
 use super::signature::{Binding, Signer, Verdict, check_signature, parse_signature};
 use crate::crypto::SecureRandom;
-use crate::endpoint::{Answer, Channel, Receipt, SignatureVerdict};
+use crate::endpoint::{Answer, ApiRequest, Channel, Receipt, SignatureVerdict};
 use crate::error::{Code, Error, Result};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, encode_query};
 use crate::limits::{ANSWER_MAX_BYTES, SIGNATURE_RESPONSE_MAX_BYTES};
+use crate::openai::ApiEndpoint;
 use crate::provider::exchange::ExchangeConfig;
 use crate::provider::node::keys::address_of;
 use crate::secret::SecretText;
@@ -43,9 +44,20 @@ impl VeniceChannel {
 }
 
 impl Channel for VeniceChannel {
-    fn seal(&self, body: &[u8], rng: &mut dyn SecureRandom) -> Result<(HttpRequest, Box<dyn Answer>)> {
+    fn seal(
+        &self,
+        sealed: &ApiRequest<'_>,
+        _at: u64,
+        rng: &mut dyn SecureRandom,
+    ) -> Result<(HttpRequest, Box<dyn Answer>)> {
+        // The protocol seals the texts of a chat, and its answers are nothing else.
+        if sealed.endpoint != ApiEndpoint::ChatCompletions || sealed.documents {
+            return Err(Error::new(Code::UnsupportedEndpoint)
+                .found(sealed.endpoint.path())
+                .expected("/v1/chat/completions, answered as texts"));
+        }
         let known = [self.model.as_str()];
-        let plan = request::plan(body, Some(KnownModels::E2eeIds(&known)), self.relaxations)?;
+        let plan = request::plan(sealed.body, Some(KnownModels::E2eeIds(&known)), self.relaxations)?;
         let sealed = seal_chat(&plan, &self.key, self.relaxations, rng)?;
         let url = format!("{}/chat/completions", self.base.as_str());
         let mut request = self

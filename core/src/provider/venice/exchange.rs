@@ -14,22 +14,18 @@ use crate::attest::tdx::{Platform, Quote, VerifiedCollateral};
 use crate::crypto::SecureRandom;
 use crate::endpoint::{Outcome, VerifiedEndpoint};
 use crate::error::{Code, Error, Result};
-use crate::evidence::{CollateralRequests, GpuEndorsements, PcsResponses, TdxCollateral};
+use crate::evidence::{GpuEndorsements, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, TransportFailure, encode_query};
 use crate::limits;
 use crate::pin::{Difference, Pin, Software};
 use crate::policy::Policy;
 use crate::provider::ProviderEvidence;
+use crate::provider::collateral::{CollateralFetch, check_status};
 use crate::provider::endorsements::{Context, Endorsing};
-use crate::provider::exchange::{ExchangeConfig, Step};
+use crate::provider::exchange::{Dialogue, ExchangeConfig, NO_ENDORSEMENTS, Step};
 use crate::provider::node::all_quotes;
 use crate::report::Verdict;
 use crate::wire::hex;
-
-/// Intel's provisioning certification service.
-const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
-/// Intel's host for the root's revocation list.
-const INTEL_CERTIFICATES: &str = "https://certificates.trustedservices.intel.com";
 
 /// What the next step needs.
 #[derive(Debug)]
@@ -41,17 +37,6 @@ enum State {
     Appraise,
     Done,
 }
-
-/// The four answers that make up the collateral of one platform, as they come in.
-#[derive(Debug)]
-struct CollateralFetch {
-    requests: CollateralRequests,
-    answers: Vec<HttpResponse>,
-}
-
-/// NVIDIA was asked nothing.
-static NO_ENDORSEMENTS: GpuEndorsements =
-    GpuEndorsements { rims: Vec::new(), ocsp: Vec::new(), ocsp_nonce: None, nras: Vec::new() };
 
 /// Verification of one Venice model.
 #[derive(Debug)]
@@ -115,105 +100,6 @@ impl VeniceExchange {
         Ok(exchange)
     }
 
-    pub fn next(&mut self, at: u64) -> Result<Step> {
-        if let Some(failure) = &self.failure {
-            return Err(failure.clone());
-        }
-        if matches!(self.state, State::Appraise)
-            && let Some(platform) = self.missing_collateral(at)
-        {
-            self.asked.push(platform);
-            let requests = CollateralRequests::new(&platform.fmspc, platform.ca);
-            self.state = State::Collateral(CollateralFetch { requests, answers: Vec::new() });
-        }
-        if matches!(self.state, State::Appraise | State::Endorsements) {
-            let request = self.next_endorsement(at);
-            self.state = if request.is_some() { State::Endorsements } else { State::Appraise };
-            if let Some(request) = request {
-                return Ok(Step::Send(request));
-            }
-        }
-        match &self.state {
-            State::Models => Ok(Step::Send(self.models_request())),
-            State::Attestation => Ok(Step::Send(self.attestation_request())),
-            State::Collateral(fetch) => Ok(Step::Send(self.collateral_request(fetch))),
-            State::Endorsements | State::Appraise => {
-                self.state = State::Done;
-                Ok(Step::Done(Box::new(self.appraise(at))))
-            }
-            State::Done => Err(Error::new(Code::OutOfOrder).expected("the outcome only once")),
-        }
-    }
-
-    pub fn feed(&mut self, response: HttpResponse) -> Result<()> {
-        if let (State::Endorsements, Some(endorsing)) = (&self.state, &mut self.endorsing) {
-            endorsing.feed(&response);
-            return Ok(());
-        }
-        if let Err(error) = self.accept(response) {
-            self.end_or_note(error);
-        }
-        Ok(())
-    }
-
-    pub fn fail(&mut self, failure: TransportFailure) -> Result<()> {
-        if let (State::Endorsements, Some(endorsing)) = (&self.state, &mut self.endorsing)
-            && failure != TransportFailure::Cancelled
-        {
-            endorsing.fail(failure);
-            return Ok(());
-        }
-        let (unreachable, purpose) = match &self.state {
-            State::Models => (Code::ModelsUnreachable, "model list"),
-            State::Attestation => (Code::AttestationUnreachable, "attestation"),
-            State::Collateral(_) => (Code::CollateralUnreachable, "collateral"),
-            State::Endorsements => (Code::CollateralUnreachable, "NVIDIA endorsements"),
-            State::Appraise | State::Done => return Err(Error::new(Code::OutOfOrder)),
-        };
-        self.end_or_note(failure.error(unreachable, purpose));
-        Ok(())
-    }
-
-    pub fn set_pin(&mut self, pin: Pin) {
-        self.pin = Some(pin);
-    }
-
-    pub fn software(&self) -> Option<&Software> {
-        self.software.as_ref()
-    }
-
-    pub fn differences(&self) -> &[Difference] {
-        &self.differences
-    }
-
-    pub fn fetched_collateral(&self) -> &[TdxCollateral] {
-        &self.fetched
-    }
-
-    pub fn fetched_endorsements(&self) -> &GpuEndorsements {
-        self.endorsing.as_ref().map_or(&NO_ENDORSEMENTS, Endorsing::fetched)
-    }
-
-    pub fn used_endorsements(&self) -> &GpuEndorsements {
-        self.endorsing.as_ref().map_or(&NO_ENDORSEMENTS, Endorsing::used)
-    }
-
-    pub fn fetched_model_list(&self) -> Option<&[u8]> {
-        self.model_list.as_deref()
-    }
-
-    pub fn evidence(&self) -> Option<(&[u8], &[u8; 32])> {
-        matches!(self.state, State::Done).then_some((self.response.as_slice(), &self.nonce))
-    }
-
-    pub fn capture(&self) -> Option<(ProviderEvidence, u64)> {
-        self.used.clone()
-    }
-
-    pub fn rules(&self) -> (&Policy, &TrustRoots) {
-        (&self.config.policy, &self.config.roots)
-    }
-
     /// Trouble with collateral leaves the appraisal to say what is missing; everything else ends the exchange.
     fn end_or_note(&mut self, error: Error) {
         if matches!(self.state, State::Collateral(_)) && error.code() != Code::Cancelled {
@@ -243,19 +129,12 @@ impl VeniceExchange {
                 Ok(())
             }
             State::Collateral(mut fetch) => {
-                if let Err(error) = check_status(&response, Code::CollateralUnreachable, "collateral") {
-                    self.state = State::Collateral(fetch);
-                    return Err(error);
-                }
-                fetch.answers.push(response);
-                if fetch.answers.len() < 4 {
-                    self.state = State::Collateral(fetch);
-                    return Ok(());
-                }
-                let result = assemble(&fetch.answers);
+                let taken = fetch.take(response);
                 self.state = State::Collateral(fetch);
-                self.fetched.push(result?);
-                self.state = State::Appraise;
+                if let Some(collateral) = taken? {
+                    self.fetched.push(collateral);
+                    self.state = State::Appraise;
+                }
                 Ok(())
             }
             state @ (State::Endorsements | State::Appraise | State::Done) => {
@@ -354,28 +233,6 @@ impl VeniceExchange {
             .header("accept-encoding", "identity")
     }
 
-    fn collateral_request(&self, fetch: &CollateralFetch) -> HttpRequest {
-        let (service, root_host, root_path) = match &self.config.collateral_url {
-            Some(url) => (url.as_str(), url.as_str(), fetch.requests.root_crl_at_cache.as_str()),
-            None => (INTEL_PCS, INTEL_CERTIFICATES, fetch.requests.root_crl.as_str()),
-        };
-        let (host, path, purpose, limit) = match fetch.answers.len() {
-            0 => (service, fetch.requests.tcb_info.as_str(), "Intel TCB info", limits::TCB_INFO_MAX_BYTES),
-            1 => (
-                service,
-                fetch.requests.qe_identity.as_str(),
-                "Intel QE identity",
-                limits::QE_IDENTITY_MAX_BYTES,
-            ),
-            2 => {
-                (service, fetch.requests.pck_crl.as_str(), "Intel PCK revocation list", limits::CRL_MAX_BYTES)
-            }
-            _ => (root_host, root_path, "Intel root revocation list", limits::CRL_MAX_BYTES),
-        };
-        HttpRequest::new(Method::Get, format!("{host}{path}"), purpose, limit)
-            .header("accept-encoding", "identity")
-    }
-
     fn judge(&self, at: u64) -> (Appraised, ProviderEvidence) {
         let evidence = ProviderEvidence {
             provider: self.config.provider,
@@ -388,6 +245,7 @@ impl VeniceExchange {
             endorsements: self.used_endorsements().clone(),
             not_fetched: self.endorsing.as_ref().map_or(NotFetched::NOTHING, |one| one.not_fetched().clone()),
             pin: self.pin.clone(),
+            privatemode: None,
         };
         let roots = self.config.roots.is_custom().then_some(CAPTURED_ROOTS);
         let appraised = appraise(&Input {
@@ -432,46 +290,110 @@ impl VeniceExchange {
     }
 }
 
+impl Dialogue for VeniceExchange {
+    fn next(&mut self, at: u64) -> Result<Step> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        if matches!(self.state, State::Appraise)
+            && let Some(platform) = self.missing_collateral(at)
+        {
+            self.asked.push(platform);
+            self.state = State::Collateral(CollateralFetch::new(&platform));
+        }
+        if matches!(self.state, State::Appraise | State::Endorsements) {
+            let request = self.next_endorsement(at);
+            self.state = if request.is_some() { State::Endorsements } else { State::Appraise };
+            if let Some(request) = request {
+                return Ok(Step::Send(request));
+            }
+        }
+        match &self.state {
+            State::Models => Ok(Step::Send(self.models_request())),
+            State::Attestation => Ok(Step::Send(self.attestation_request())),
+            State::Collateral(fetch) => Ok(Step::Send(fetch.request(self.config.collateral_url.as_ref()))),
+            State::Endorsements | State::Appraise => {
+                self.state = State::Done;
+                Ok(Step::Done(Box::new(self.appraise(at))))
+            }
+            State::Done => Err(Error::new(Code::OutOfOrder).expected("the outcome only once")),
+        }
+    }
+
+    fn feed(&mut self, response: HttpResponse) -> Result<()> {
+        if let (State::Endorsements, Some(endorsing)) = (&self.state, &mut self.endorsing) {
+            endorsing.feed(&response);
+            return Ok(());
+        }
+        if let Err(error) = self.accept(response) {
+            self.end_or_note(error);
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, failure: TransportFailure) -> Result<()> {
+        if let (State::Endorsements, Some(endorsing)) = (&self.state, &mut self.endorsing)
+            && failure != TransportFailure::Cancelled
+        {
+            endorsing.fail(failure);
+            return Ok(());
+        }
+        let (unreachable, purpose) = match &self.state {
+            State::Models => (Code::ModelsUnreachable, "model list"),
+            State::Attestation => (Code::AttestationUnreachable, "attestation"),
+            State::Collateral(_) => (Code::CollateralUnreachable, "collateral"),
+            State::Endorsements => (Code::CollateralUnreachable, "NVIDIA endorsements"),
+            State::Appraise | State::Done => return Err(Error::new(Code::OutOfOrder)),
+        };
+        self.end_or_note(failure.error(unreachable, purpose));
+        Ok(())
+    }
+
+    fn set_pin(&mut self, pin: Pin) {
+        self.pin = Some(pin);
+    }
+
+    fn software(&self) -> Option<&Software> {
+        self.software.as_ref()
+    }
+
+    fn differences(&self) -> &[Difference] {
+        &self.differences
+    }
+
+    fn fetched_collateral(&self) -> &[TdxCollateral] {
+        &self.fetched
+    }
+
+    fn fetched_endorsements(&self) -> &GpuEndorsements {
+        self.endorsing.as_ref().map_or(&NO_ENDORSEMENTS, Endorsing::fetched)
+    }
+
+    fn used_endorsements(&self) -> &GpuEndorsements {
+        self.endorsing.as_ref().map_or(&NO_ENDORSEMENTS, Endorsing::used)
+    }
+
+    fn fetched_model_list(&self) -> Option<&[u8]> {
+        self.model_list.as_deref()
+    }
+
+    fn evidence(&self) -> Option<(&[u8], &[u8; 32])> {
+        matches!(self.state, State::Done).then_some((self.response.as_slice(), &self.nonce))
+    }
+
+    fn capture(&self) -> Option<(ProviderEvidence, u64)> {
+        self.used.clone()
+    }
+
+    fn rules(&self) -> (&Policy, &TrustRoots) {
+        (&self.config.policy, &self.config.roots)
+    }
+}
+
 fn fits(held: &VerifiedCollateral, platform: &Platform) -> bool {
     *held.fmspc() == platform.fmspc && held.ca_kind() == platform.ca
 }
 
-/// Puts the four answers together.
-fn assemble(answers: &[HttpResponse]) -> Result<TdxCollateral> {
-    let [tcb_info, qe_identity, pck_crl, root_crl] = answers else { return Err(Error::new(Code::Internal)) };
-    let chain = |answer: &'_ HttpResponse, names: &[&str]| -> Result<String> {
-        let header = names.iter().find_map(|name| answer.head().header(name));
-        header.map(str::to_owned).ok_or_else(|| {
-            Error::new(Code::CollateralUnreachable).at("issuer chain header").expected(names.join(" or "))
-        })
-    };
-    let tcb_chain = chain(tcb_info, &["tcb-info-issuer-chain", "sgx-tcb-info-issuer-chain"])?;
-    let qe_chain = chain(qe_identity, &["sgx-enclave-identity-issuer-chain"])?;
-    let crl_chain = chain(pck_crl, &["sgx-pck-crl-issuer-chain"])?;
-    TdxCollateral::from_pcs_responses(&PcsResponses {
-        tcb_info: tcb_info.body(),
-        tcb_info_issuer_chain: &tcb_chain,
-        qe_identity: qe_identity.body(),
-        qe_identity_issuer_chain: &qe_chain,
-        pck_crl: pck_crl.body(),
-        pck_crl_issuer_chain: &crl_chain,
-        root_crl: root_crl.body(),
-    })
-}
-
 fn bounded(body: &[u8], limit: usize, name: &str) -> Result<()> {
     if body.len() > limit { Err(Error::new(Code::LimitExceeded).at(name)) } else { Ok(()) }
-}
-
-/// 2xx or the error that the status stands for (venice.md 6.1). The body is not quoted: it is not authenticated.
-fn check_status(response: &HttpResponse, unavailable: Code, purpose: &str) -> Result<()> {
-    let status = response.head().status();
-    let code = match status {
-        200..300 => return Ok(()),
-        401 | 403 => Code::UpstreamUnauthorized,
-        402 => Code::UpstreamPayment,
-        404 if purpose == "attestation" => Code::UnknownModel,
-        _ => unavailable,
-    };
-    Err(Error::new(code).at(purpose).found(format!("HTTP {status}")))
 }

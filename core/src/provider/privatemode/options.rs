@@ -1,0 +1,59 @@
+//! Settings that only this provider has.
+
+use std::sync::Arc;
+
+use super::plan::FileNames;
+use super::salt::SharedSalt;
+use super::version::ClientVersion;
+use crate::attest::contrast::SecretServiceNames;
+use crate::http::BaseUrl;
+
+/// What a client decides beside the policy. The default is the strictest.
+#[derive(Clone, Debug)]
+pub struct PrivatemodeOptions {
+    /// The expected manifest, byte for byte: then it is a reference value for the software. `None` takes the one that the provider
+    /// publishes, which says what runs and not that this is right.
+    pub manifest: Option<Vec<u8>>,
+    /// Where manifests are published; `None` for the provider's own host, or `base_url` where that is plain http on this machine.
+    pub manifest_url: Option<BaseUrl>,
+    /// A mirror of AMD's key distribution service.
+    pub amd_url: Option<BaseUrl>,
+    /// Names that the key service's certificate must have.
+    pub key_service: SecretServiceNames,
+    /// What the workers may say about revocation of their GPUs' certificates.
+    pub gpu_revocation: GpuRevocation,
+    /// A cache salt for all requests, which makes prompts share what the workers keep of them; `None` gives each request its own.
+    pub cache_salt: Option<Arc<SharedSalt>>,
+    /// How files are called where their names are readable.
+    pub file_names: FileNames,
+    /// The client version that is stated to the service.
+    pub version: ClientVersion,
+}
+
+/// What is accepted of NVIDIA's revocation state of a worker's GPUs, which the worker asked when it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GpuRevocation {
+    /// Only what was not revoked.
+    #[default]
+    GoodOnly,
+    /// Also an unknown state, and what was revoked less than this many seconds ago.
+    Lenient {
+        /// Seconds; the vendor's client takes 48 hours.
+        grace_s: u64,
+    },
+}
+
+impl Default for PrivatemodeOptions {
+    fn default() -> PrivatemodeOptions {
+        PrivatemodeOptions {
+            manifest: None,
+            manifest_url: None,
+            amd_url: None,
+            key_service: SecretServiceNames::Manifest,
+            gpu_revocation: GpuRevocation::GoodOnly,
+            cache_salt: None,
+            file_names: FileNames::PartAndExtension,
+            version: ClientVersion::compatible(),
+        }
+    }
+}
