@@ -25,8 +25,8 @@ pub struct Entry {
 
 macro_rules! entries {
     ($( $group:ident $enforcement:ident $id:literal $title:literal $meaning:literal $source:literal ; )+) => {
-        /// The entries of checks that are not a module's own (those are listed in `attest::tdx::CHECKS`, `attest::snp::CHECKS` and
-        /// `attest::contrast::CHECKS`).
+        /// The entries of checks that are not a quote's or report's own (those are listed in `attest::tdx::CHECKS`,
+        /// `attest::snp::CHECKS` and `attest::contrast::CHECKS`).
         pub static ENTRIES: &[Entry] = &[ $( Entry {
             id: $id, group: Group::$group, enforcement: Enforcement::$enforcement, title: $title, meaning: $meaning, source: $source,
         }, )+ ];
@@ -315,48 +315,60 @@ const SNP_MEANINGS: &[(&str, Group, &str, &str)] = &[
     ),
 ];
 
-/// What failures of Contrast's checks mean, by prefix of the id; the first that fits counts.
+/// What a failed check of a Contrast deployment means, by family: the first prefix that fits.
 const CONTRAST_MEANINGS: &[(&str, Group, &str, &str)] = &[
+    (
+        "contrast.document",
+        Group::Transport,
+        "A document that cannot be read strictly is not trusted in part.",
+        "privatemode.md 3.1",
+    ),
     (
         "contrast.history",
         Group::Software,
-        "A manifest that was replaced once can be replaced again, with workloads that nobody looked at.",
+        "A deployment whose manifest can be replaced may run anything by tomorrow, and may have run anything before.",
         "privatemode.md 3.6 step 4",
+    ),
+    (
+        "contrast.manifest.form",
+        Group::Software,
+        "A manifest that two readers could read differently describes no deployment.",
+        "privatemode.md 3.5",
     ),
     (
         "contrast.manifest",
         Group::Software,
-        "The manifest names every workload and the hardware it may run on; another one is another deployment.",
-        "privatemode.md 3.5, 3.6",
+        "The deployment runs other software, or accepts other hardware, than the one that is expected.",
+        "privatemode.md 3.6 step 4",
+    ),
+    (
+        "contrast.reference",
+        Group::Hardware,
+        "The coordinator runs on hardware that its own manifest does not accept.",
+        "privatemode.md 3.3, 3.4",
     ),
     (
         "contrast.mesh_ca",
         Group::KeyBinding,
-        "The deployment's authority vouches for its workloads; what is not a valid authority vouches for nothing.",
+        "Certificates of the deployment's workloads prove nothing without their authority.",
         "privatemode.md 3.6 step 5",
     ),
     (
         "contrast.secret.names",
         Group::KeyBinding,
-        "Any workload of the deployment has a certificate; only the key service may answer for it.",
+        "Any workload of the deployment could have answered in the key service's place.",
         "privatemode.md 4.2",
     ),
     (
         "contrast.secret",
         Group::KeyBinding,
-        "Without the key service's signature over this exchange, somebody else may know the secret.",
+        "Somebody outside the deployment may have answered, and would read everything that is sent.",
         "privatemode.md 4.2",
-    ),
-    (
-        "contrast.document",
-        Group::Transport,
-        "An answer that cannot be read strictly is not trusted in part.",
-        "privatemode.md 3.1",
     ),
     (
         "contrast",
         Group::Hardware,
-        "The coordinator runs on hardware, or in a configuration, that the manifest does not name.",
+        "The coordinator's platform or guest is not as protected as the manifest demands.",
         "privatemode.md 3.3, 3.4",
     ),
 ];
