@@ -160,7 +160,7 @@ mod tests {
             assert_eq!(Defect::parse(defect.name()), Some(*defect));
             assert!((1..=68).contains(&defect.threat()), "{}", defect.name());
             assert!(defect.name().bytes().all(|b| b == b'-' || b.is_ascii_lowercase() || b.is_ascii_digit()));
-            assert!(defect.description().ends_with('.') && defect.description().len() > 20);
+            assert!(defect.description().ends_with('.') && defect.description().len() > 15);
         }
         assert_eq!(Defect::parse("no-such-defect"), None);
     }
