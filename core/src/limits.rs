@@ -3,6 +3,16 @@
 
 /// A provider's attestation answer.
 pub const ATTESTATION_RESPONSE_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The attestation answer of a Contrast coordinator: it holds every manifest and policy document (privatemode.md 3.1).
+pub const CONTRAST_ANSWER_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Manifests in one history.
+pub const CONTRAST_MAX_MANIFESTS: usize = 64;
+/// One manifest (privatemode.md 2.1).
+pub const CONTRAST_MANIFEST_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Policies of one manifest, and policy documents in one answer.
+pub const CONTRAST_MAX_POLICIES: usize = 4096;
+/// The answer of a key exchange (privatemode.md 2.3); a genuine one has 3 KiB.
+pub const SECRET_ANSWER_MAX_BYTES: usize = 64 * 1024;
 /// A provider's model list.
 pub const MODEL_LIST_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// One TDX quote, padding included (attestation.md general decision 6).

@@ -4,6 +4,7 @@
 //! fetched and no clock is read. A failure names the check that failed, by the reason codes of the evidence library; whether the
 //! facts are acceptable is policy (`rules` in each module gives the tests that a policy is made of).
 
+pub mod contrast;
 pub mod dstack;
 pub mod nvidia;
 pub mod snp;

@@ -1,14 +1,19 @@
 //! Authenticated facts: what signed evidence says, once every signature in it led to a trusted root.
 //!
-//! Owns the vocabulary ([`TdxClaims`], [`SnpClaims`], [`DstackClaims`], [`GpuClaims`]) and [`Verified`], the mark that a value came out of `attest`. Whether the facts are
+//! Owns the vocabulary ([`TdxClaims`], [`SnpClaims`], [`DstackClaims`], [`GpuClaims`], [`ContrastClaims`]) and [`Verified`], the mark that a value came out of `attest`. Whether the facts are
 //! acceptable is not decided here: that is policy.
 
+mod contrast;
 mod dstack;
 mod gpu;
 mod nras;
 mod snp;
 mod tdx;
 
+pub use contrast::{
+    ContrastClaims, ContrastHardwareClaims, GuestPolicy, Manifest, ManifestPolicy, PlatformRules,
+    PolicyDocument, SnpReference, TdxReference,
+};
 pub use dstack::{DstackClaims, KeyProvider, MrConfig, RuntimeEvent};
 pub use gpu::{
     Architecture, ConfidentialMode, DeviceDetails, DeviceKind, GpuClaims, GpuMode, ReferenceState,
@@ -19,7 +24,7 @@ pub use snp::{
     Cpuid, FirmwareVersion, Product, Revocation, SigningKey, SnpClaims, SnpReport, SnpSigner, SnpTcb,
     TcbParts, VekFacts,
 };
-pub use tdx::{PckFacts, TcbAssessment, TcbStatus, TdBody, TdxClaims};
+pub use tdx::{PckFacts, SgxType, TcbAssessment, TcbStatus, TdBody, TdxClaims};
 
 use std::fmt;
 use std::ops::Deref;

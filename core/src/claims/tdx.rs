@@ -118,8 +118,25 @@ pub struct PckFacts {
     pub cpu_svn: [u8; 16],
     /// Security version number of the provisioning certification enclave.
     pub pce_svn: u16,
+    /// What the machine's memory protection is of.
+    pub sgx_type: Option<SgxType>,
+    /// True when packages can be added to the platform later; absent in certificates of single-package platforms.
+    pub dynamic_platform: Option<bool>,
+    /// True when simultaneous multithreading is on; absent in certificates of single-package platforms.
+    pub smt_enabled: Option<bool>,
     /// Last second of the certificate's validity.
     pub not_after: u64,
+}
+
+/// Kind of a platform's memory protection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SgxType {
+    /// Encryption with integrity trees, small memory.
+    Standard,
+    /// Encryption of all memory, without integrity.
+    Scalable,
+    /// Encryption of all memory with cryptographic integrity.
+    ScalableWithIntegrity,
 }
 
 /// Judgement of the platform, the TDX module and the quoting enclave by Intel's collateral.

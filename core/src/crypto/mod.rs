@@ -16,6 +16,7 @@ mod differential_rsa;
 #[cfg(feature = "portable")]
 #[cfg_attr(feature = "native", allow(dead_code, reason = "compared with `native` by the tests"))]
 mod portable;
+mod recover;
 
 #[cfg(not(any(feature = "native", feature = "portable")))]
 compile_error!("choose a cryptography back end: feature `native` or `portable`");
@@ -25,15 +26,18 @@ use crate::secret::Secret;
 #[cfg(feature = "native")]
 pub use native::{
     AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_public_key, p256_sign_fixed, p256_verify_der,
-    p256_verify_fixed, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify, rsa_pss_sha384_verify,
-    secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
+    p256_verify_fixed, p384_sha256_verify_der, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify,
+    rsa_pss_sha384_verify, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover,
+    sha256, sha384,
 };
 #[cfg(all(feature = "portable", not(feature = "native")))]
 pub use portable::{
     AesGcm256, Sha256, ed25519_verify, hkdf_sha256, p256_public_key, p256_sign_fixed, p256_verify_der,
-    p256_verify_fixed, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify, rsa_pss_sha384_verify,
-    secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover, sha256, sha384,
+    p256_verify_fixed, p384_sha256_verify_der, p384_verify_der, p384_verify_fixed, rsa_pkcs1_sha256_verify,
+    rsa_pss_sha384_verify, secp256k1_ecdh_x, secp256k1_parse, secp256k1_public_key, secp256k1_recover,
+    sha256, sha384,
 };
+pub use recover::p384_recover;
 
 /// Length of a GCM tag in bytes.
 pub const GCM_TAG_LEN: usize = 16;

@@ -218,6 +218,12 @@ pub fn p384_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool 
         && verify(&aws_lc_rs::signature::ECDSA_P384_SHA384_ASN1, public, message, signature)
 }
 
+/// ECDSA P-384 with SHA-256, signature in DER.
+pub fn p384_sha256_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    super::is_uncompressed(public, 97)
+        && verify(&aws_lc_rs::signature::ECDSA_P384_SHA256_ASN1, public, message, signature)
+}
+
 /// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2) with SHA-256 under a key of exactly 2048 bits with exponent 65537; modulus and signature
 /// are 256 bytes big-endian.
 pub fn rsa_pkcs1_sha256_verify(modulus: &[u8], message: &[u8], signature: &[u8]) -> bool {

@@ -176,12 +176,19 @@ pub fn p256_sign_fixed(key: &Secret<32>, message: &[u8]) -> Result<[u8; 64]> {
 
 /// ECDSA P-384 with SHA-384, signature `r || s` (96 bytes).
 pub fn p384_verify_fixed(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    verify_p384(public, message, signature).is_some()
+    verify_p384(public, &sha384(&[message]), signature).is_some()
 }
 
 /// ECDSA P-384 with SHA-384, signature in DER.
 pub fn p384_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    der_to_fixed::<48>(signature).is_some_and(|fixed| verify_p384(public, message, &fixed).is_some())
+    der_to_fixed::<48>(signature)
+        .is_some_and(|fixed| verify_p384(public, &sha384(&[message]), &fixed).is_some())
+}
+
+/// ECDSA P-384 with SHA-256, signature in DER.
+pub fn p384_sha256_verify_der(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    der_to_fixed::<48>(signature)
+        .is_some_and(|fixed| verify_p384(public, &sha256(&[message]), &fixed).is_some())
 }
 
 fn verify_p256(public: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
@@ -193,13 +200,13 @@ fn verify_p256(public: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
     key.verify_prehash(&sha256(&[message]), &signature).ok()
 }
 
-fn verify_p384(public: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
+fn verify_p384(public: &[u8], digest: &[u8], signature: &[u8]) -> Option<()> {
     if !super::is_uncompressed(public, 97) {
         return None;
     }
     let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(public).ok()?;
     let signature = p384::ecdsa::Signature::from_slice(signature).ok()?;
-    key.verify_prehash(&sha384(&[message]), &signature).ok()
+    key.verify_prehash(digest, &signature).ok()
 }
 
 /// `SEQUENCE { INTEGER r, INTEGER s }` in DER to `r || s` of `2 * HALF` bytes. All lengths here are below 128, so only the

@@ -234,6 +234,7 @@ struct Usage {
 struct ExtendedUsage {
     critical: bool,
     ocsp_signing: bool,
+    server: bool,
 }
 
 impl<'a> Certificate<'a> {
@@ -304,6 +305,7 @@ impl<'a> Certificate<'a> {
                     self.extended_usage = Some(ExtendedUsage {
                         critical: extension.critical,
                         ocsp_signing: usage.ocsp_signing,
+                        server: usage.server_auth || usage.any,
                     });
                 }
                 ParsedExtension::ParseError { .. } => return Err(Problem::Malformed),
@@ -399,6 +401,31 @@ impl<'a> Certificate<'a> {
             return Err(Problem::Usage);
         }
         self.signs_data()
+    }
+
+    /// Checks that it may authenticate a server: an end entity whose extended key usage, if it has one, contains that or any use.
+    pub fn server(&self) -> Result<(), Problem> {
+        if self.extended_usage.is_some_and(|usage| !usage.server) {
+            return Err(Problem::Usage);
+        }
+        self.signs_data()
+    }
+
+    /// The DNS names of its alternative names, in order; empty without that extension. `Malformed` when it has names of another kind.
+    pub fn dns_names(&self) -> Result<Vec<&'a str>, Problem> {
+        /// id-ce-subjectAltName, 2.5.29.17.
+        const ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+        /// Tag `[2]` primitive: dNSName.
+        const DNS_NAME: u8 = 0x82;
+        let Some(content) = self.extension(ALTERNATIVE_NAME) else { return Ok(Vec::new()) };
+        let mut outer = Der::new(content);
+        let mut list = outer.inside(der::SEQUENCE).filter(|_| outer.is_empty()).ok_or(Problem::Malformed)?;
+        let mut names = Vec::new();
+        while !list.is_empty() {
+            let name = list.expect(DNS_NAME).filter(|name| name.is_ascii()).ok_or(Problem::Malformed)?;
+            names.push(std::str::from_utf8(name).map_err(|_| Problem::Malformed)?);
+        }
+        Ok(names)
     }
 
     fn signs_data(&self) -> Result<(), Problem> {

@@ -2,7 +2,7 @@
 //!
 //! Owns: [`Reader`] (little- and big-endian cursor), [`hex`], [`base64`], [`json`] (strict: duplicate members refused, depth
 //! bounded; canonical form), [`locate`] (line and column of a member), [`raw`]
-//! (values as written), [`der`] (definite, shortest lengths), [`time`] (times in words). Does not know
+//! (values as written), [`der`] (definite, shortest lengths), [`protobuf`] (fields of a message), [`time`] (times in words). Does not know
 //! what the values mean. No function here panics or allocates more than its input.
 
 pub mod base64;
@@ -11,6 +11,7 @@ pub mod hex;
 pub mod json;
 pub mod locate;
 mod nearest;
+pub mod protobuf;
 pub mod raw;
 mod reader;
 pub mod time;

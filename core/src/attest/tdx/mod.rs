@@ -15,7 +15,7 @@ pub mod rules;
 mod tcb;
 mod verify;
 
-pub use crate::claims::{PckFacts, TcbAssessment, TcbStatus, TdBody, TdxClaims};
+pub use crate::claims::{PckFacts, SgxType, TcbAssessment, TcbStatus, TdBody, TdxClaims};
 pub use checks::{CHECKS, position};
 pub use collateral::VerifiedCollateral;
 pub(super) use kept::Kept;

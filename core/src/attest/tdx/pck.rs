@@ -1,7 +1,7 @@
 //! The platform's certificate: its chain and Intel's extension in it (`protocols/attestation.md` 2.2).
 
 use super::checks;
-use crate::claims::PckFacts;
+use crate::claims::{PckFacts, SgxType};
 use crate::error::{Code, Error, Result};
 use crate::evidence::CaKind;
 use crate::pki::{Authority, Certificate, Problem};
@@ -22,6 +22,15 @@ pub(super) struct Extension {
     pub pce_svn: u16,
     pub cpu_svn: [u8; 16],
     pub platform_instance_id: Option<[u8; 16]>,
+    pub sgx_type: Option<SgxType>,
+    pub configuration: Configuration,
+}
+
+/// Configuration of a multi-package platform; what its certificate does not say is absent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Configuration {
+    pub dynamic_platform: Option<bool>,
+    pub smt_enabled: Option<bool>,
 }
 
 /// A chain problem with its code and check.
@@ -72,6 +81,9 @@ pub(super) fn facts(leaf: &Certificate<'_>, extension: &Extension) -> PckFacts {
         platform_instance_id: extension.platform_instance_id,
         cpu_svn: extension.cpu_svn,
         pce_svn: extension.pce_svn,
+        sgx_type: extension.sgx_type,
+        dynamic_platform: extension.configuration.dynamic_platform,
+        smt_enabled: extension.configuration.smt_enabled,
         not_after: leaf.not_after(),
     }
 }
@@ -95,6 +107,7 @@ fn parse(content: &[u8]) -> Option<Extension> {
     }
     let (mut ppid, mut tcb, mut pce_id, mut fmspc) = (None, None, None, None);
     let mut platform_instance_id = None;
+    let (mut sgx_type, mut configuration) = (None, Configuration::default());
     let mut seen: Vec<&[u8]> = Vec::new();
     while !fields.is_empty() {
         let mut field = fields.inside(der::SEQUENCE)?;
@@ -108,11 +121,16 @@ fn parse(content: &[u8]) -> Option<Extension> {
             [2] => tcb = Some(parse_tcb(field.inside(der::SEQUENCE)?)?),
             [3] => pce_id = Some(octets(&mut field)?),
             [4] => fmspc = Some(octets(&mut field)?),
-            // SGX type 0 standard, 1 scalable, 2 scalable with integrity.
-            [5] => drop(field.unsigned(der::ENUMERATED).filter(|kind| *kind <= 2)?),
+            [5] => {
+                sgx_type = Some(match field.unsigned(der::ENUMERATED)? {
+                    0 => SgxType::Standard,
+                    1 => SgxType::Scalable,
+                    2 => SgxType::ScalableWithIntegrity,
+                    _ => return None,
+                });
+            }
             [6] => platform_instance_id = Some(octets(&mut field)?),
-            // Configuration flags (dynamic platform, cached keys, SMT): not used.
-            [7] => drop(field.expect(der::SEQUENCE)?),
+            [7] => configuration = parse_configuration(field.inside(der::SEQUENCE)?)?,
             _ => return None,
         }
         if !field.is_empty() {
@@ -128,7 +146,29 @@ fn parse(content: &[u8]) -> Option<Extension> {
         pce_svn: tcb.pce_svn,
         cpu_svn: tcb.cpu_svn,
         platform_instance_id,
+        sgx_type,
+        configuration,
     })
+}
+
+/// The flags dynamic platform, cached keys and SMT, each at most once.
+fn parse_configuration(mut fields: Der<'_>) -> Option<Configuration> {
+    let mut flags: [Option<bool>; 3] = [None; 3];
+    while !fields.is_empty() {
+        let mut field = fields.inside(der::SEQUENCE)?;
+        let [7, n @ 1..=3] = field.expect(der::OID)?.strip_prefix(SGX)? else { return None };
+        let value = match field.expect(der::BOOLEAN)? {
+            [0] => false,
+            [0xff] => true,
+            _ => return None,
+        };
+        let slot = flags.get_mut(usize::from(n.checked_sub(1)?))?;
+        if slot.replace(value).is_some() || !field.is_empty() {
+            return None;
+        }
+    }
+    let [dynamic_platform, _, smt_enabled] = flags;
+    Some(Configuration { dynamic_platform, smt_enabled })
 }
 
 struct Tcb {
