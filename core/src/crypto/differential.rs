@@ -232,6 +232,9 @@ fn signatures() {
         compare("p384 fixed", verify, public.as_bytes(), &message, &fixed);
         let verify: (Verify, Verify) = (native::p384_verify_der, portable::p384_verify_der);
         compare("p384 der", verify, public.as_bytes(), &message, &der(&fixed));
+        let signature: p384::ecdsa::Signature = key.sign_prehash(&native::sha256(&[&message])).unwrap();
+        let verify: (Verify, Verify) = (native::p384_sha256_verify_der, portable::p384_sha256_verify_der);
+        compare("p384 sha256 der", verify, public.as_bytes(), &message, &der(&signature.to_bytes()));
 
         let key = ed25519_dalek::SigningKey::from_bytes(&bytes("ed25519", round));
         let signature = ed25519_dalek::Signer::sign(&key, &message).to_bytes();

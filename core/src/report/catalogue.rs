@@ -4,7 +4,7 @@
 //! front (`cm.`, `gateway.`, `model.0.`) says which enclave of a document is meant and is not part of the id here.
 
 use super::check::{Enforcement, Group};
-use crate::attest::{snp, tdx};
+use crate::attest::{contrast, snp, tdx};
 
 /// What is known about a check.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,8 @@ pub struct Entry {
 
 macro_rules! entries {
     ($( $group:ident $enforcement:ident $id:literal $title:literal $meaning:literal $source:literal ; )+) => {
-        /// The entries of checks that are not a quote's or report's own (those are listed in `attest::tdx::CHECKS` and
-        /// `attest::snp::CHECKS`).
+        /// The entries of checks that are not a quote's or report's own (those are listed in `attest::tdx::CHECKS`,
+        /// `attest::snp::CHECKS` and `attest::contrast::CHECKS`).
         pub static ENTRIES: &[Entry] = &[ $( Entry {
             id: $id, group: Group::$group, enforcement: Enforcement::$enforcement, title: $title, meaning: $meaning, source: $source,
         }, )+ ];
@@ -315,6 +315,64 @@ const SNP_MEANINGS: &[(&str, Group, &str, &str)] = &[
     ),
 ];
 
+/// What a failed check of a Contrast deployment means, by family: the first prefix that fits.
+const CONTRAST_MEANINGS: &[(&str, Group, &str, &str)] = &[
+    (
+        "contrast.document",
+        Group::Transport,
+        "A document that cannot be read strictly is not trusted in part.",
+        "privatemode.md 3.1",
+    ),
+    (
+        "contrast.history",
+        Group::Software,
+        "A deployment whose manifest can be replaced may run anything by tomorrow, and may have run anything before.",
+        "privatemode.md 3.6 step 4",
+    ),
+    (
+        "contrast.manifest.form",
+        Group::Software,
+        "A manifest that two readers could read differently describes no deployment.",
+        "privatemode.md 3.5",
+    ),
+    (
+        "contrast.manifest",
+        Group::Software,
+        "The deployment runs other software, or accepts other hardware, than the one that is expected.",
+        "privatemode.md 3.6 step 4",
+    ),
+    (
+        "contrast.reference",
+        Group::Hardware,
+        "The coordinator runs on hardware that its own manifest does not accept.",
+        "privatemode.md 3.3, 3.4",
+    ),
+    (
+        "contrast.mesh_ca",
+        Group::KeyBinding,
+        "Certificates of the deployment's workloads prove nothing without their authority.",
+        "privatemode.md 3.6 step 5",
+    ),
+    (
+        "contrast.secret.names",
+        Group::KeyBinding,
+        "Any workload of the deployment could have answered in the key service's place.",
+        "privatemode.md 4.2",
+    ),
+    (
+        "contrast.secret",
+        Group::KeyBinding,
+        "Somebody outside the deployment may have answered, and would read everything that is sent.",
+        "privatemode.md 4.2",
+    ),
+    (
+        "contrast",
+        Group::Hardware,
+        "The coordinator's platform or guest is not as protected as the manifest demands.",
+        "privatemode.md 3.3, 3.4",
+    ),
+];
+
 /// The entry of a check id without scope; an id that nobody listed is enforced.
 pub fn entry(id: &str) -> Entry {
     find(id).unwrap_or(UNKNOWN)
@@ -329,6 +387,10 @@ pub fn find(id: &str) -> Option<Entry> {
     {
         let (_, meaning, source) = TDX_MEANINGS.iter().find(|(prefix, ..)| check.id.starts_with(prefix))?;
         (check, Group::Hardware, meaning, source)
+    } else if let Some(check) = contrast::CHECKS.iter().find(|check| check.id == id) {
+        let (_, group, meaning, source) =
+            CONTRAST_MEANINGS.iter().find(|(prefix, ..)| check.id.starts_with(prefix))?;
+        (check, *group, meaning, source)
     } else {
         let check = snp::CHECKS.iter().find(|check| check.id == id)?;
         let (_, group, meaning, source) =
@@ -359,7 +421,7 @@ pub fn without_scope(id: &str) -> &str {
 
 /// Every id that has an entry.
 pub fn ids() -> impl Iterator<Item = &'static str> {
-    let checks = tdx::CHECKS.iter().chain(snp::CHECKS);
+    let checks = tdx::CHECKS.iter().chain(snp::CHECKS).chain(contrast::CHECKS);
     ENTRIES.iter().map(|entry| entry.id).chain(checks.map(|check| check.id))
 }
 

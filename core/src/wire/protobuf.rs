@@ -79,7 +79,9 @@ impl<'a> Message<'a> {
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8]) -> Result<Vec<(u32, Value<'_>)>, Malformed> {
+    type Fields<'a> = Result<Vec<(u32, Value<'a>)>, Malformed>;
+
+    fn read(bytes: &[u8]) -> Fields<'_> {
         let mut message = Message::new(bytes);
         let mut fields = Vec::new();
         while let Some(field) = message.field()? {
@@ -92,7 +94,7 @@ mod tests {
     fn fields_and_what_is_none() {
         let most = [&[0x08][..], &[0xff; 9], &[1]].concat();
         let more = [&[0x08][..], &[0xff; 9], &[2]].concat();
-        let cases: &[(&[u8], Result<Vec<(u32, Value<'_>)>, Malformed>)] = &[
+        let cases: &[(&[u8], Fields<'_>)] = &[
             (&[], Ok(vec![])),
             (&[0x08, 0x96, 0x01], Ok(vec![(1, Value::Number(150))])),
             (&[0x12, 2, 7, 8, 0x12, 0], Ok(vec![(2, Value::Bytes(&[7, 8])), (2, Value::Bytes(&[]))])),

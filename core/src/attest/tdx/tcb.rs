@@ -355,6 +355,8 @@ mod tests {
             pce_svn: 0,
             cpu_svn: [0; 16],
             platform_instance_id: None,
+            sgx_type: None,
+            configuration: Default::default(),
         };
         let current = |minor: u8, major: u8, component: u8| {
             let mut svn = [0; 16];
@@ -407,6 +409,8 @@ mod tests {
             pce_svn,
             cpu_svn: [component; 16],
             platform_instance_id: None,
+            sgx_type: None,
+            configuration: Default::default(),
         };
         let mut info = info();
         for level in &mut info.levels {
