@@ -8,8 +8,8 @@ mod support;
 use proveil_core::Code;
 use proveil_core::attest::TrustRoots;
 use proveil_core::attest::contrast::{
-    Collateral, Expectations, GuestPolicy, Manifest, SecretServiceNames, differences, id_block, id_key,
-    id_key_digest, report_data, transition_digest, verify, verify_key_service,
+    Collateral, Expectations, GuestPolicy, Manifest, SecretServiceNames, id_block, id_key, id_key_digest,
+    report_data, transition_digest, verify, verify_key_service,
 };
 use proveil_core::attest::snp::Report;
 use proveil_core::crypto::sha256;
