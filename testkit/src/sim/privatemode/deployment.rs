@@ -252,10 +252,8 @@ fn report(spec: &mut SnpSpec, defect: Defect) {
     let report = &mut spec.report;
     match defect {
         Defect::ReportTampered => spec.changed_after.push((0x90, 1)),
-        Defect::DebugGuest => {
-            report.policy |= 1 << 19;
-            report.id_key_digest = id_key_digest(&report.measurement, report.policy);
-        }
+        // Nothing else is wrong: the identity block stays that of the manifest's policy.
+        Defect::DebugGuest => report.policy |= 1 << 19,
         Defect::LowPrivilege => report.vmpl = 1,
         Defect::WrongMeasurement => {
             report.measurement.first_mut().into_iter().for_each(|byte| *byte ^= 1);
@@ -293,9 +291,7 @@ fn certificates(spec: &mut SnpSpec, defect: Defect) {
             let stranger = Role::Stranger;
             spec.issuer.spki = stranger.key().spki();
             spec.root.spki = stranger.key().spki();
-            for signer in
-                [&mut spec.leaf_signer, &mut spec.issuer_signer, &mut spec.root_signer, &mut spec.crl_signer]
-            {
+            for signer in [&mut spec.leaf_signer, &mut spec.issuer_signer, &mut spec.root_signer] {
                 signer.role = stranger;
             }
         }
