@@ -131,7 +131,7 @@ fn aes_gcm_of_all_key_sizes() {
             tally.judge(test.tc_id, test.result, accepted);
         }
     }
-    for (size, valid, refused, skipped) in [(128, 0, 0, 0), (192, 0, 0, 0), (256, 39, 27, 39)] {
+    for (size, valid, refused, skipped) in [(128, 40, 27, 41), (192, 37, 27, 39), (256, 39, 27, 39)] {
         tallies[&size].check(valid, refused, &[("another nonce size", skipped)]);
     }
 }
@@ -149,7 +149,7 @@ fn hmac_sha_256() {
             tally.judge(test.tc_id, test.result, hmac_sha256(&test.key, &[head, tail])[..] == test.tag[..]);
         }
     }
-    tally.check(33, 54, &[("a shorter tag, which no protocol here takes", 0)]);
+    tally.check(33, 54, &[("a shorter tag, which no protocol here takes", 87)]);
 }
 
 /// What a receiver exports depends on the shared point, so the export from the vector's point must be the same (RFC 9180 4.1 and 5.1 on

@@ -124,6 +124,8 @@ fn portable(root: &Path) -> Result<(), String> {
             "--test",
             "privatemode_seal",
             "--test",
+            "privatemode_oae",
+            "--test",
             "wycheproof",
         ],
     )

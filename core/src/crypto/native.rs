@@ -147,7 +147,8 @@ fn overwrite(key: &mut aead::LessSafeKey) {
 pub struct AesGcm(GcmKey);
 
 enum GcmKey {
-    Ring(aead::LessSafeKey),
+    /// Boxed, so that moving the key leaves no copy of it behind.
+    Ring(Box<aead::LessSafeKey>),
     /// ring has no keys of 192 bits. aws-lc wipes what it frees.
     Lc(aws_lc_rs::aead::LessSafeKey),
 }
@@ -156,12 +157,12 @@ impl AesGcm {
     /// Expands a key of 16, 24 or 32 bytes. Fails with `invalid_argument` for any other length.
     pub fn new(key: &[u8]) -> Result<AesGcm> {
         let key = match key.len() {
-            16 => GcmKey::Ring(expand(&aead::AES_128_GCM, key)?),
+            16 => GcmKey::Ring(Box::new(expand(&aead::AES_128_GCM, key)?)),
             24 => {
                 let key = aws_lc_rs::aead::UnboundKey::new(&aws_lc_rs::aead::AES_192_GCM, key);
                 GcmKey::Lc(aws_lc_rs::aead::LessSafeKey::new(key.map_err(|_| Error::new(Code::Internal))?))
             }
-            32 => GcmKey::Ring(expand(&aead::AES_256_GCM, key)?),
+            32 => GcmKey::Ring(Box::new(expand(&aead::AES_256_GCM, key)?)),
             _ => return Err(Error::new(Code::InvalidArgument).at("AES key length")),
         };
         Ok(AesGcm(key))

@@ -24,8 +24,10 @@ pub(super) type Iv = [u8; GCM_NONCE_LEN];
 /// A client uses [`super::FieldCipher`], which counts.
 pub struct MessageKey {
     aes: AesGcm,
-    id: String,
     nonce: [u8; NONCE_LEN],
+    /// What every text begins with: quote, id, colon, nonce in hex, colon.
+    head: String,
+    id_len: usize,
 }
 
 impl MessageKey {
@@ -36,12 +38,13 @@ impl MessageKey {
         if id.is_empty() || id.len() > ID_MAX_CHARS || !id.bytes().all(plain) {
             return Err(Error::new(Code::InvalidArgument).at("secret id"));
         }
-        Ok(MessageKey { aes: AesGcm::new(secret)?, id: id.to_owned(), nonce })
+        let head = format!("\"{id}:{}:", hex::encode(&nonce));
+        Ok(MessageKey { aes: AesGcm::new(secret)?, nonce, head, id_len: id.len() })
     }
 
     /// The secret's id.
     pub fn secret_id(&self) -> &str {
-        &self.id
+        self.head.get(1..self.id_len.saturating_add(1)).unwrap_or_default()
     }
 
     /// The nonce of the exchange.
@@ -51,8 +54,8 @@ impl MessageKey {
 
     /// Length in bytes of the text of a field, quotes included.
     pub fn sealed_len(&self, plaintext_bytes: usize) -> usize {
-        let parts = self.id.len().saturating_add((NONCE_LEN + GCM_NONCE_LEN + GCM_TAG_LEN) * 2 + 5);
-        plaintext_bytes.saturating_mul(2).saturating_add(parts)
+        const REST: usize = GCM_NONCE_LEN * 2 + 1 + GCM_TAG_LEN * 2 + 1;
+        plaintext_bytes.saturating_mul(2).saturating_add(self.head.len()).saturating_add(REST)
     }
 
     /// Seals one field under `counter` and appends its text to `out`. Takes the iv, 12 bytes, from `rng`. Allocates nothing if `out` has
@@ -88,15 +91,11 @@ impl MessageKey {
     fn write(&self, counter: u32, iv: &Iv, plaintext: &[u8], out: &mut Vec<u8>) -> Result<()> {
         // In one piece, so that the buffer does not move while it holds the plaintext. One more for an odd length, see `encode_tail`.
         out.reserve(self.sealed_len(plaintext.len()).saturating_add(1));
-        let mut digits = [0; NONCE_LEN * 2];
-        out.push(b'"');
-        out.extend_from_slice(self.id.as_bytes());
-        for part in [&self.nonce, iv] {
-            hex::encode_into(part, &mut digits);
-            out.push(b':');
-            out.extend_from_slice(&digits);
-        }
-        out.push(b':');
+        out.extend_from_slice(self.head.as_bytes());
+        let mut digits = [b':'; GCM_NONCE_LEN * 2 + 1];
+        let (text, _) = digits.split_last_chunk_mut::<1>().ok_or(Code::Internal)?;
+        hex::encode_into(iv, text);
+        out.extend_from_slice(&digits);
         let start = out.len();
         out.extend_from_slice(plaintext);
         let place = out.get_mut(start..).ok_or(Code::Internal)?;
@@ -130,7 +129,7 @@ impl MessageKey {
         let message = Parts::split(message).ok_or(Code::NotCiphertext)?;
         let start = out.len();
         let opened = text::append_decoded(message.sealed, out).and_then(|()| {
-            if message.id != self.id.as_bytes() || message.nonce != self.nonce {
+            if message.id != self.secret_id().as_bytes() || message.nonce != self.nonce {
                 return Err(Error::new(Code::ForeignField));
             }
             if is_own(&message.iv) {

@@ -5,15 +5,26 @@
 use crate::error::{Code, Error, Result};
 use crate::wire::hex;
 
-/// Bytes converted at a time.
+/// Bytes converted at a time. Short fields take a smaller block: setting up a large one would cost as much as encrypting them.
 const BLOCK: usize = 2048;
 const BLOCK_HEX: usize = BLOCK * 2;
+const SMALL: usize = 256;
+const SMALL_HEX: usize = SMALL * 2;
 
 /// Replaces the bytes of `buffer` from `start` on by their lowercase hex. Allocates nothing if the capacity is there.
 ///
 /// The second half of the bytes is converted to behind their end, which needs no room that is not written anyway; then the first half
 /// is converted backwards into the room of both.
 pub(super) fn encode_tail(buffer: &mut Vec<u8>, start: usize) -> Result<()> {
+    if buffer.len().saturating_sub(start) <= SMALL_HEX {
+        encode_by(&mut [0; SMALL], &mut [0; SMALL_HEX], buffer, start)
+    } else {
+        encode_by(&mut [0; BLOCK], &mut [0; BLOCK_HEX], buffer, start)
+    }
+}
+
+fn encode_by(block: &mut [u8], digits: &mut [u8], buffer: &mut Vec<u8>, start: usize) -> Result<()> {
+    let size = block.len();
     let length = buffer.len().saturating_sub(start);
     if length % 2 == 1 {
         buffer.push(0); // room for the first half's last digits
@@ -22,10 +33,9 @@ pub(super) fn encode_tail(buffer: &mut Vec<u8>, start: usize) -> Result<()> {
     let (middle, end) = (start.saturating_add(half), start.saturating_add(length));
     buffer.reserve(half.saturating_mul(2));
 
-    let mut digits = [0; BLOCK_HEX];
     let mut at = middle;
     while at < end {
-        let next = at.saturating_add(BLOCK).min(end);
+        let next = at.saturating_add(size).min(end);
         let bytes = buffer.get(at..next).ok_or(Code::Internal)?;
         let text = digits.get_mut(..bytes.len().saturating_mul(2)).ok_or(Code::Internal)?;
         encode(bytes, text)?;
@@ -33,10 +43,9 @@ pub(super) fn encode_tail(buffer: &mut Vec<u8>, start: usize) -> Result<()> {
         at = next;
     }
 
-    let mut block = [0; BLOCK];
     let mut at = half;
     while at > 0 {
-        let from = at.saturating_sub(BLOCK);
+        let from = at.saturating_sub(size);
         let block = block.get_mut(..at.saturating_sub(from)).ok_or(Code::Internal)?;
         let tail = buffer.get_mut(start..).ok_or(Code::Internal)?;
         block.copy_from_slice(tail.get(from..at).ok_or(Code::Internal)?);
@@ -53,9 +62,16 @@ fn encode(bytes: &[u8], text: &mut [u8]) -> Result<()> {
 
 /// Appends the bytes of a hex text in either case to `buffer`. On failure, `not_ciphertext`, some of them may be there.
 pub(super) fn append_decoded(text: &[u8], buffer: &mut Vec<u8>) -> Result<()> {
+    if text.len() <= SMALL_HEX * 2 {
+        decode_by(&mut [0; SMALL], text, buffer)
+    } else {
+        decode_by(&mut [0; BLOCK], text, buffer)
+    }
+}
+
+fn decode_by(block: &mut [u8], text: &[u8], buffer: &mut Vec<u8>) -> Result<()> {
     buffer.reserve(text.len().div_ceil(2));
-    let mut block = [0; BLOCK];
-    for digits in text.chunks(BLOCK_HEX) {
+    for digits in text.chunks(block.len().saturating_mul(2)) {
         let bytes = block.get_mut(..digits.len() / 2).ok_or(Code::Internal)?;
         if !hex::decode_into(digits, bytes) {
             return Err(Error::new(Code::NotCiphertext));
@@ -71,9 +87,21 @@ mod tests {
 
     #[test]
     fn any_length_in_place() {
-        let lengths = (0..70).chain([BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 5 * BLOCK + 3, 9 * BLOCK + 8]);
+        let lengths = (0..70).chain([
+            SMALL - 1,
+            SMALL,
+            2 * SMALL - 1,
+            2 * SMALL,
+            2 * SMALL + 1,
+            BLOCK - 1,
+            BLOCK,
+            BLOCK + 1,
+            2 * BLOCK,
+            5 * BLOCK + 3,
+            9 * BLOCK + 8,
+        ]);
         for length in lengths {
-            let bytes: Vec<u8> = (0..length).map(|i| (i * 7 % 251) as u8).collect();
+            let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
             let mut buffer = [b"before", bytes.as_slice()].concat();
             encode_tail(&mut buffer, 6).unwrap();
             let text = buffer.strip_prefix(b"before").unwrap();
