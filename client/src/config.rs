@@ -9,6 +9,7 @@ use proveil_core::attest::TrustRoots;
 use proveil_core::http::BaseUrl;
 use proveil_core::policy::Policy;
 use proveil_core::provider::Provider;
+use proveil_core::provider::privatemode::PrivatemodeOptions;
 use proveil_core::secret::SecretText;
 use proveil_core::{Code, Error, Result};
 
@@ -42,6 +43,8 @@ pub struct ClientConfig {
     pub pins: Option<Arc<dyn PinStore>>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
+    /// Settings of Privatemode; other providers do not look at them.
+    pub privatemode: PrivatemodeOptions,
 }
 
 impl ClientConfig {
@@ -60,6 +63,7 @@ impl ClientConfig {
             cache_dir: None,
             pins: None,
             timeouts: Timeouts::default(),
+            privatemode: PrivatemodeOptions::default(),
         }
     }
 }

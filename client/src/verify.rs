@@ -11,6 +11,7 @@ use proveil_core::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
 use proveil_core::limits::ATTESTATION_ATTEMPTS;
 use proveil_core::pin::{Difference, Pin, PinKey, Software};
 use proveil_core::provider::{Exchange, ExchangeConfig, Step};
+use proveil_core::provider::{Provider, privatemode};
 use proveil_core::{Code, Error, Result};
 use tokio::time::Instant;
 
@@ -197,6 +198,7 @@ impl Verifier {
             endorsements: endorsements.clone(),
             nvidia_url: self.config.nvidia_url.clone(),
             model_list: list,
+            privatemode: self.config.privatemode.clone(),
         };
         let remembered = list.is_some();
         match Exchange::new(config(list), &mut OsRandom) {
@@ -245,6 +247,9 @@ impl Verifier {
 
     /// The provider's model list as it is now.
     pub(crate) async fn model_list(&self) -> Result<Vec<u8>> {
+        if self.config.provider == Provider::Privatemode {
+            return self.clear_model_list().await;
+        }
         // The first request of any exchange is the one for the list. The model of this one is never looked at.
         let config = ExchangeConfig {
             provider: self.config.provider,
@@ -258,6 +263,7 @@ impl Verifier {
             endorsements: Vec::new(),
             nvidia_url: None,
             model_list: None,
+            privatemode: self.config.privatemode.clone(),
         };
         let mut exchange = Exchange::new(config, &mut OsRandom)?;
         let deadline = Instant::now().checked_add(FETCH_MAX).ok_or_else(|| Error::new(Code::Internal))?;
@@ -274,6 +280,20 @@ impl Verifier {
         match exchange.next(self.clock.unix_s()?) {
             Err(error) => Err(error),
             Ok(_) => Err(Error::new(Code::Internal).at("model list")),
+        }
+    }
+}
+
+impl Verifier {
+    /// A list that has nothing to do with a verification.
+    async fn clear_model_list(&self) -> Result<Vec<u8>> {
+        let config = &self.config;
+        let request =
+            privatemode::models_request(config.base_url.as_ref(), &config.api_key, &config.privatemode)?;
+        let deadline = Instant::now().checked_add(FETCH_MAX).ok_or_else(|| Error::new(Code::Internal))?;
+        match self.fetch(&request, deadline).await {
+            Ok(response) => privatemode::accept_models(&response),
+            Err(failure) => Err(failure.error(Code::ModelsUnreachable, request.purpose())),
         }
     }
 }

@@ -176,6 +176,7 @@ fn open(case: &Value, pieces: &[&[u8]], workers: usize) -> (Delivered, Option<Er
             }
             Event::Finish { choice, reason } => assert!(delivered.finish.insert(choice, reason).is_none()),
             Event::Usage { json } => delivered.usage = Some(serde_json::from_str(&json).unwrap()),
+            Event::Document { .. } => panic!("documents were not asked for"),
         }
     }
     (delivered, error)

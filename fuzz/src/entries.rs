@@ -166,6 +166,7 @@ fn texts(events: &[Event]) -> Vec<(u32, &'static str, String)> {
             Event::Text { choice, field, text } => (*choice, field.name(), text.as_str()),
             Event::Finish { choice, reason } => (*choice, "finish", reason.as_str()),
             Event::Usage { json } => (0, "usage", json.as_str()),
+            Event::Document { json, .. } => (0, "document", json.as_str()),
         };
         match out.iter_mut().find(|(c, f, _)| (*c, *f) == (choice, field)) {
             Some((_, _, joined)) => joined.push_str(text),

@@ -151,6 +151,7 @@ fn bundle_seeds(scene: &Scene, snp: &SnpEvidence) -> Vec<Seed> {
     let kinds = [
         Evidence::Provider(ProviderEvidence {
             provider: Provider::Venice,
+            privatemode: None,
             model: Some(scene.model.id.to_owned()),
             base_url: "https://provider.example/api/v1".to_owned(),
             nonce: NONCE,

@@ -66,6 +66,7 @@ impl Forge {
         let response = answer.to_text(&mut self.random).into_bytes();
         self.bundle(Evidence::Provider(ProviderEvidence {
             provider: Provider::Venice,
+            privatemode: None,
             model: Some(models::E2EE.to_owned()),
             base_url: "https://provider.example/api/v1".to_owned(),
             nonce: NONCE,

@@ -21,6 +21,8 @@ pub const PV_EVENT_REASONING: i32 = 2;
 pub const PV_EVENT_FINISH: i32 = 3;
 /// Event: the text is token usage as JSON (unauthenticated).
 pub const PV_EVENT_USAGE: i32 = 4;
+/// Event: the text is an opened JSON document: a whole answer, or the data of one event of a stream.
+pub const PV_EVENT_DOCUMENT: i32 = 5;
 
 /// The decoder of one answer.
 pub struct OpenerObject(pub OpenerCell);
@@ -36,6 +38,7 @@ impl EventsObject {
             EventKind::Reasoning => PV_EVENT_REASONING,
             EventKind::Finish => PV_EVENT_FINISH,
             EventKind::Usage => PV_EVENT_USAGE,
+            EventKind::Document => PV_EVENT_DOCUMENT,
         };
         let event = |event: FlatEvent| (number(event.kind), event.choice, CText::take(event.text));
         EventsObject(events.into_iter().map(event).collect())

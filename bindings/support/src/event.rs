@@ -12,16 +12,19 @@ pub enum EventKind {
     Finish = 3,
     /// `text` is token usage as JSON (unauthenticated).
     Usage = 4,
+    /// `text` is an opened JSON document: a whole answer, or the data of one event of a stream.
+    Document = 5,
 }
 
 impl EventKind {
-    /// `content`, `reasoning`, `finish` or `usage`.
+    /// `content`, `reasoning`, `finish`, `usage` or `document`.
     pub const fn name(self) -> &'static str {
         match self {
             EventKind::Content => "content",
             EventKind::Reasoning => "reasoning",
             EventKind::Finish => "finish",
             EventKind::Usage => "usage",
+            EventKind::Document => "document",
         }
     }
 }
@@ -45,6 +48,7 @@ impl From<Event> for FlatEvent {
             Event::Text { choice, field: TextField::Reasoning, text } => (EventKind::Reasoning, choice, text),
             Event::Finish { choice, reason } => (EventKind::Finish, choice, reason),
             Event::Usage { json } => (EventKind::Usage, 0, json),
+            Event::Document { json, .. } => (EventKind::Document, 0, json),
         };
         FlatEvent { kind, choice, text }
     }

@@ -6,6 +6,7 @@ use proveil_core::attest::TrustRoots;
 use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::http::{BaseUrl, TransportFailure};
 use proveil_core::policy::Policy;
+use proveil_core::provider::privatemode::PrivatemodeOptions;
 use proveil_core::provider::{EvidenceInput, Exchange, ExchangeConfig, Provider, appraise};
 use proveil_core::report::Report;
 use proveil_core::secret::{Secret, SecretText};
@@ -127,6 +128,7 @@ impl ExchangeOptions {
             collateral: collateral(&self.collateral)?,
             endorsements: endorsements(&self.endorsements)?,
             model_list: self.model_list,
+            privatemode: PrivatemodeOptions::default(),
         })
     }
 }

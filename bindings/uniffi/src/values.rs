@@ -16,6 +16,8 @@ pub enum EventKind {
     Finish,
     /// `text` is token usage as JSON (unauthenticated).
     Usage,
+    /// `text` is an opened JSON document: a whole answer, or the data of one event of a stream.
+    Document,
 }
 
 /// One thing that an answer says.
@@ -36,6 +38,7 @@ impl From<FlatEvent> for Event {
             Kind::Reasoning => EventKind::Reasoning,
             Kind::Finish => EventKind::Finish,
             Kind::Usage => EventKind::Usage,
+            Kind::Document => EventKind::Document,
         };
         Event { kind, choice: event.choice, text: event.text }
     }

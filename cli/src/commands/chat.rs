@@ -110,6 +110,8 @@ impl Answer {
             }
             Event::Finish { reason, .. } => self.finish = Some(reason),
             Event::Usage { json } => self.usage = serde_json::from_str(&json).ok(),
+            // Asked for by other endpoints only.
+            Event::Document { .. } => {}
         }
         Ok(())
     }

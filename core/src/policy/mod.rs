@@ -69,7 +69,7 @@ impl References {
 }
 
 /// Providers with presets of their own.
-const PROVIDERS: &[&str] = &["venice"];
+const PROVIDERS: &[&str] = &["venice", "privatemode"];
 
 /// Lowest evaluation number of Intel's collateral among honest captures (attestation.md 2.3: 17 in 2025-06).
 const MIN_EVALUATION_NUMBER: u32 = 17;
@@ -134,7 +134,8 @@ impl Policy {
     /// strongest policy that its honest deployment meets.
     pub fn preset(name: &str) -> Option<Policy> {
         let rules = match name.split_once('/') {
-            // What is known of Venice's deployment today is what the general presets ask for.
+            // What is known of these deployments today is what the general presets ask for. No evidence about GPUs reaches a client of
+            // Privatemode: its appraisal does not ask for any.
             Some((provider, rules)) if PROVIDERS.contains(&provider) => rules,
             Some(_) => return None,
             None => name,
@@ -149,7 +150,15 @@ impl Policy {
 
     /// The name of every preset.
     pub fn preset_names() -> impl Iterator<Item = &'static str> {
-        ["standard", "strict", "venice/standard", "venice/strict"].into_iter()
+        [
+            "standard",
+            "strict",
+            "venice/standard",
+            "venice/strict",
+            "privatemode/standard",
+            "privatemode/strict",
+        ]
+        .into_iter()
     }
 
     /// Reads a `proveil.policy/v1` document. Members that are absent keep the value of the preset that `extends` names (default

@@ -90,6 +90,7 @@ impl Setup {
         let url = |text: &String| BaseUrl::parse(text).unwrap();
         let config = ExchangeConfig {
             provider: Provider::Venice,
+            privatemode: Default::default(),
             model: self.model.clone(),
             base_url: Some(url(&self.base_url)),
             collateral_url: self.collateral_url.as_ref().map(url),
@@ -165,6 +166,7 @@ impl Texts {
                     assert!(texts.finish.insert(*choice, reason.clone()).is_none());
                 }
                 Event::Usage { .. } => texts.usage = true,
+                Event::Document { .. } => panic!("documents were not asked for"),
             }
         }
         texts

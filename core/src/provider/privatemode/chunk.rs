@@ -74,6 +74,10 @@ impl Progress {
         self.check_id(&json)?;
         let before = out.len();
         let read = match self.endpoint {
+            // The gateway can rename members (5.3), which is not noticed by opening them.
+            ApiEndpoint::ChatCompletions | ApiEndpoint::Completions if !document.is_sealed("choices") => {
+                Err(malformed().at("choices"))
+            }
             ApiEndpoint::ChatCompletions | ApiEndpoint::Completions => self.choices(&json, streamed, out),
             ApiEndpoint::Messages if streamed => {
                 self.message_event(&json);

@@ -11,6 +11,7 @@ mod evidence;
 mod exchange;
 mod failure;
 mod headers;
+mod models;
 mod ocsp;
 mod options;
 mod plain;
@@ -27,6 +28,7 @@ pub(crate) use evidence::appraise_capture;
 pub use evidence::{CapturedExchange, PrivatemodeEvidence};
 pub(crate) use exchange::PrivatemodeExchange;
 pub use headers::{HeaderFacts, caller_header_passes, request_headers, request_id};
+pub use models::{Model, accept_models, models_request, parse_models};
 pub use ocsp::{OcspPolicy, OcspRule, OcspStatus};
 pub use options::{GpuRevocation, PrivatemodeOptions};
 pub use plain::{

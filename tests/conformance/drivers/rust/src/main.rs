@@ -93,6 +93,7 @@ fn flat(events: &[Event]) -> Value {
         Event::Text { choice, field, text } => json!([field.name(), choice, text]),
         Event::Finish { choice, reason } => json!(["finish", choice, reason]),
         Event::Usage { json } => json!(["usage", 0, json]),
+        Event::Document { json, .. } => json!(["document", 0, json]),
     });
     flat.collect()
 }
