@@ -5,9 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proveil_core::endpoint::{Opener, VerifiedEndpoint};
+use proveil_core::endpoint::{ApiRequest, Opener, VerifiedEndpoint};
 use proveil_core::http::TransportFailure;
 use proveil_core::limits::{ERROR_BODY_KEPT_BYTES, REVERIFICATIONS_PER_REQUEST};
+use proveil_core::openai::BodyKind;
+use proveil_core::openai::forms::Form;
 use proveil_core::wire::json::{Json, JsonError};
 use proveil_core::{Code, Error, Result};
 
@@ -22,6 +24,8 @@ use crate::verify::retry_pause_s;
 const RETRIES_PER_REQUEST: u32 = 1;
 /// Pause before such a try when the provider names none, in seconds.
 const RETRY_PAUSE_S: u64 = 1;
+/// Stands for the model in reports about requests that name none.
+const NO_MODEL: &str = "(none)";
 /// For reading an error body.
 const ERROR_BODY_WAIT: Duration = Duration::from_secs(20);
 
@@ -35,13 +39,13 @@ enum Setback {
     End(Error),
 }
 
-pub(crate) async fn start(inner: &Arc<Inner>, body: &[u8]) -> Result<Stream> {
-    let model = model_of(body)?;
+pub(crate) async fn start(inner: &Arc<Inner>, request: &ApiRequest<'_>) -> Result<Stream> {
+    let model = model_of(request)?;
     let mut reverifications = 0;
     let mut retries = 0;
     loop {
         let endpoint = inner.ready(&model).await?;
-        match attempt(inner, &endpoint, body).await {
+        match attempt(inner, &endpoint, request).await {
             Ok((incoming, opener)) => return Ok(Stream::new(inner.clone(), endpoint, incoming, opener)),
             Err(Setback::Proof(error)) if reverifications >= REVERIFICATIONS_PER_REQUEST => {
                 return Err(error);
@@ -65,12 +69,12 @@ pub(crate) async fn start(inner: &Arc<Inner>, body: &[u8]) -> Result<Stream> {
 async fn attempt(
     inner: &Inner,
     endpoint: &VerifiedEndpoint,
-    body: &[u8],
+    request: &ApiRequest<'_>,
 ) -> Result<(Incoming, Opener), Setback> {
     let verifier = &inner.verifier;
     let now = verifier.clock.unix_s().map_err(Setback::End)?;
     let (sealed, mut opener) =
-        endpoint.seal(body, now, &mut OsRandom).map_err(|error| match error.code() {
+        endpoint.seal_request(request, now, &mut OsRandom).map_err(|error| match error.code() {
             // It ran out between the cache and here.
             Code::ProofExpired => Setback::Proof(error),
             _ => Setback::End(error),
@@ -125,8 +129,22 @@ async fn refusal(incoming: &mut Incoming, mut opener: Opener) -> Error {
     }
 }
 
-/// The `model` member, by the same strict reading that sealing does.
-fn model_of(body: &[u8]) -> Result<String> {
+/// The model that a request names, by the same strict reading that sealing does.
+fn model_of(request: &ApiRequest<'_>) -> Result<String> {
+    let model = match request.endpoint.body() {
+        BodyKind::Json => model_in(request.body)?,
+        BodyKind::Form => {
+            let form = Form::parse(request.content_type.unwrap_or_default(), request.body)?;
+            let model = form.first_value("model").and_then(|model| std::str::from_utf8(model).ok());
+            model.map(str::to_owned)
+        }
+        // These name none: any endpoint of the deployment will do.
+        BodyKind::Raw | BodyKind::None => Some(NO_MODEL.to_owned()),
+    };
+    model.ok_or_else(|| Error::new(Code::InvalidArgument).at("model").expected("a text"))
+}
+
+fn model_in(body: &[u8]) -> Result<Option<String>> {
     let json = Json::parse(body).map_err(|error| match error {
         JsonError::Malformed => Error::new(Code::MalformedRequest),
         JsonError::DuplicateMember => Error::new(Code::DuplicateMember),
@@ -134,8 +152,7 @@ fn model_of(body: &[u8]) -> Result<String> {
     if json.as_object().is_none() {
         return Err(Error::new(Code::MalformedRequest));
     }
-    let model = json.get("model").and_then(Json::as_str);
-    model.map(str::to_owned).ok_or_else(|| Error::new(Code::InvalidArgument).at("model").expected("a text"))
+    Ok(json.get("model").and_then(Json::as_str).map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -154,7 +171,7 @@ mod tests {
             ("", Err(Code::MalformedRequest)),
         ];
         for (body, expected) in cases {
-            let model = model_of(body.as_bytes()).map_err(|error| error.code());
+            let model = model_of(&ApiRequest::chat(body.as_bytes())).map_err(|error| error.code());
             assert_eq!(model, expected.map(str::to_owned), "{body}");
         }
     }

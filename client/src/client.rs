@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use proveil_core::bundle::EvidenceBundle;
-use proveil_core::endpoint::{Outcome, VerifiedEndpoint};
+use proveil_core::endpoint::{ApiRequest, Outcome, VerifiedEndpoint};
 use proveil_core::pin::{Difference, Pin, Software};
 use proveil_core::report::Report;
 use proveil_core::wire::hex;
@@ -178,7 +178,14 @@ impl Client {
     /// When the provider does not know the proven key any more, the endpoint is verified again and the request sealed and sent anew,
     /// once; a connection that could not be made, 429 and 5xx are also tried once more.
     pub async fn chat(&self, body: &[u8]) -> Result<Stream> {
-        chat::start(&self.inner()?, body).await
+        chat::start(&self.inner()?, &ApiRequest::chat(body)).await
+    }
+
+    /// As [`Client::chat`], for any endpoint of the API that the provider carries sealed (embeddings, transcriptions, messages,
+    /// documents, ...). The answer comes as [`Event::Document`](proveil_core::endpoint::Event::Document). Fails with
+    /// `unsupported_endpoint` where the provider does not.
+    pub async fn send(&self, request: &ApiRequest<'_>) -> Result<Stream> {
+        chat::start(&self.inner()?, request).await
     }
 
     /// What belongs to this process.
