@@ -50,7 +50,7 @@ fn streamed() -> String {
 fn ask(defects: &[Defect]) -> Use {
     let sim = start(defects);
     let used = use_it(&mut Loopback::new(), &mut setup(&sim), &streamed());
-    for request in sim.recorded() {
+    for request in sim.recorded().requests() {
         let shown = String::from_utf8_lossy(&request.body).into_owned();
         assert!(!shown.contains("canary"), "a prompt left in clear");
     }
@@ -88,6 +88,8 @@ fn a_given_manifest_is_a_reference() {
     let refused = endpoint(&mut Loopback::new(), &mut setup).unwrap_err();
     assert_eq!(refused.code(), Code::RequiredCheckNotMade, "{refused}");
     setup.privatemode.manifest = Some(sim.manifest());
+    let strict = endpoint(&mut Loopback::new(), &mut setup);
+    assert!(strict.is_ok(), "{}", strict.unwrap_err());
     setup.policy = Policy::standard();
     let proven = endpoint(&mut Loopback::new(), &mut setup).unwrap();
     assert_eq!(proven.report().level(), Some(Level::L3), "{}", proven.report().to_text());
@@ -161,8 +163,7 @@ fn captures_and_exchanges() {
     assert_ne!(later.verdict(), Verdict::Verified);
     refused.unwrap_err();
 
-    let mut random = setup.random.clone();
-    let mut ask = || proven.seal(streamed().as_bytes(), NOW, &mut random).unwrap();
+    let mut ask = || proven.seal(streamed().as_bytes(), NOW, &mut setup.random).unwrap();
     let (first, mut opener) = ask();
     let (_, mut other) = ask();
     let mut events = Vec::new();

@@ -46,7 +46,7 @@ enum Stage {
 
 impl AnswerOpener {
     /// An opener for the answer to a request whose fields this cipher sealed. `model` is the one that was asked for; an answer that names
-    /// another one is refused. `request_sha256` is that of the body as sent, for the receipt.
+    /// another one is refused; `None` takes any. `request_sha256` is that of the body as sent, for the receipt.
     pub fn new(
         cipher: FieldCipher,
         endpoint: ApiEndpoint,
