@@ -530,6 +530,11 @@
 /** Event: the text is token usage as JSON (unauthenticated). */
 #define PV_EVENT_USAGE 4
 
+/**
+ * Event: the text is an opened JSON document: a whole answer, or the data of one event of a stream.
+ */
+#define PV_EVENT_DOCUMENT 5
+
 /** Opener flag: tolerate white space in clear text in an encrypted answer. */
 #define PV_OPENER_ALLOW_WHITESPACE_PLAINTEXT 1
 
