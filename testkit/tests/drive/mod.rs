@@ -24,6 +24,7 @@ use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
 use proveil_core::limits::{ATTESTATION_ATTEMPTS, REVERIFICATIONS_PER_REQUEST};
 use proveil_core::policy::Policy;
+use proveil_core::provider::privatemode::PrivatemodeOptions;
 use proveil_core::provider::{Exchange, ExchangeConfig, Provider, Step};
 use proveil_core::secret::SecretText;
 use proveil_core::{Code, Error};
@@ -57,6 +58,8 @@ pub trait Host {
 
 /// What is verified, and by which rules.
 pub struct Setup {
+    pub provider: Provider,
+    pub privatemode: PrivatemodeOptions,
     pub model: String,
     pub base_url: String,
     pub collateral_url: Option<String>,
@@ -73,6 +76,8 @@ impl Setup {
     /// `standard`, for the usual model.
     pub fn new(base_url: &str, collateral_url: Option<&str>, roots: TrustRoots) -> Setup {
         Setup {
+            provider: Provider::Venice,
+            privatemode: PrivatemodeOptions::default(),
             model: MODEL.to_owned(),
             base_url: base_url.to_owned(),
             collateral_url: collateral_url.map(str::to_owned),
@@ -89,8 +94,8 @@ impl Setup {
     pub fn exchange(&mut self) -> Result<Exchange, Error> {
         let url = |text: &String| BaseUrl::parse(text).unwrap();
         let config = ExchangeConfig {
-            provider: Provider::Venice,
-            privatemode: Default::default(),
+            provider: self.provider,
+            privatemode: self.privatemode.clone(),
             model: self.model.clone(),
             base_url: Some(url(&self.base_url)),
             collateral_url: self.collateral_url.as_ref().map(url),

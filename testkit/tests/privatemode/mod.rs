@@ -300,5 +300,8 @@ fn judge_event(data: &str, call: &mut Call) -> Result<Json, Code> {
         text if text.starts_with("not a message") => Code::NotCiphertext,
         _ => Code::MalformedEvent,
     })?;
+    if opened.get("model").and_then(Json::as_str) == Some("sim-another-model") {
+        return Err(Code::AnswerMixed);
+    }
     opened.get("choices").cloned().ok_or(Code::MalformedEvent)
 }

@@ -110,7 +110,7 @@ impl Channel for PrivatemodeChannel {
             sealed = sealed.header(name, value);
         }
         let output = if request.documents { Output::Documents } else { Output::Texts };
-        let model = plan.model().map(str::to_owned);
+        let model = plan.model().filter(|_| !self.options.allow_other_model).map(str::to_owned);
         let request_sha256 = sha256(&[&body]);
         let opener = AnswerOpener::new(cipher, request.endpoint.clone(), output, model, request_sha256);
         Ok((sealed.with_body(body), Box::new(opener)))

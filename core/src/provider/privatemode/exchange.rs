@@ -7,7 +7,7 @@ use super::appraise::{Appraised, Input, KeyExchange, ManifestOrigin, appraise, r
 use super::channel::PrivatemodeChannel;
 use super::evidence::{CapturedExchange, PrivatemodeEvidence};
 use crate::attest::TrustRoots;
-use crate::attest::contrast::{Need, needs};
+use crate::attest::contrast::{Manifest, Need, needs};
 use crate::crypto::SecureRandom;
 use crate::endpoint::{Outcome, VerifiedEndpoint};
 use crate::error::{Class, Code, Error, Result};
@@ -189,6 +189,8 @@ impl PrivatemodeExchange {
             State::Manifest => {
                 check_status(&response, Code::ManifestUnreachable, "manifest")?;
                 bounded(response.body(), limits::CONTRAST_MANIFEST_MAX_BYTES, "manifest")?;
+                // What is no manifest is not asked about: somebody else answered, a captive portal for instance.
+                Manifest::parse(response.body())?;
                 self.manifest = response.body().to_vec();
                 self.state = State::Attestation;
             }

@@ -24,6 +24,9 @@ pub struct PrivatemodeOptions {
     pub gpu_revocation: GpuRevocation,
     /// A cache salt for all requests, which makes prompts share what the workers keep of them; `None` gives each request its own.
     pub cache_salt: Option<Arc<SharedSalt>>,
+    /// Take an answer that names another model than the one that was asked for. Off: the gateway can route a request anywhere, and the sealed
+    /// name shows it. A publisher before the name (`openai/`) is no difference.
+    pub allow_other_model: bool,
     /// How files are called where their names are readable.
     pub file_names: FileNames,
     /// The client version that is stated to the service.
@@ -52,6 +55,7 @@ impl Default for PrivatemodeOptions {
             key_service: SecretServiceNames::Manifest,
             gpu_revocation: GpuRevocation::GoodOnly,
             cache_salt: None,
+            allow_other_model: false,
             file_names: FileNames::PartAndExtension,
             version: ClientVersion::compatible(),
         }

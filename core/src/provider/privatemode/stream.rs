@@ -7,12 +7,13 @@ use super::failure::FailedResponse;
 use super::plan::MessageSize;
 use crate::crypto::Sha256;
 use crate::endpoint::{Answer, Event, Receipt};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, cleaned};
 use crate::http::ResponseHead;
 use crate::limits::ANSWER_MAX_BYTES;
 use crate::openai::ApiEndpoint;
 use crate::seal::MessageCipher;
 use crate::seal::gcm_stream::FieldCipher;
+use crate::stream::parse_error;
 use crate::stream::sse::{self, Framer};
 
 /// Opens one answer. Owns the exchange's cipher, which is wiped at the end, on an error and on drop.
@@ -45,7 +46,7 @@ enum Stage {
 
 impl AnswerOpener {
     /// An opener for the answer to a request whose fields this cipher sealed. `model` is the one that was asked for; an answer that names
-    /// another one is refused. `request_sha256` is that of the body as sent, for the receipt.
+    /// another one is refused; `None` takes any. `request_sha256` is that of the body as sent, for the receipt.
     pub fn new(
         cipher: FieldCipher,
         endpoint: ApiEndpoint,
@@ -71,7 +72,7 @@ impl AnswerOpener {
 
     /// Takes status and headers. A status that is no success is reported by [`AnswerOpener::finish`].
     ///
-    /// Errors: `plaintext_downgrade`, `redirect_refused`, `content_encoding`; `out_of_order` when called twice.
+    /// Errors: `plaintext_downgrade`, `redirect_refused`, `content_encoding`, `unexpected_content_type`; `out_of_order` when called twice.
     pub fn head(&mut self, head: &ResponseHead) -> Result<()> {
         if !matches!(self.stage, Stage::Start) {
             return Err(self.misuse());
@@ -80,7 +81,7 @@ impl AnswerOpener {
             let error = Error::new(Code::RedirectRefused).found(head.status().to_string());
             return Err(self.die(error));
         }
-        let form = match answer_form(head, &self.endpoint) {
+        let form = match answer_form(head, &self.endpoint).and_then(|form| check_type(head, form)) {
             Ok(form) => form,
             Err(error) => return Err(self.die(error)),
         };
@@ -209,6 +210,17 @@ impl AnswerOpener {
     }
 }
 
+/// A whole answer is JSON; a page is not from a worker.
+fn check_type(head: &ResponseHead, form: AnswerForm) -> Result<AnswerForm> {
+    let kind = head.media_type();
+    if form == AnswerForm::Document && !kind.is_empty() && kind != "application/json" {
+        return Err(Error::new(Code::UnexpectedContentType)
+            .expected("application/json or text/event-stream")
+            .found(cleaned(&kind, 64)));
+    }
+    Ok(form)
+}
+
 /// The error of a failed response: its words, opened if they were sealed.
 fn failure(
     response: &FailedResponse,
@@ -252,9 +264,22 @@ fn take_event(
     let malformed = || Error::new(Code::MalformedEvent);
     let text = std::str::from_utf8(data).map_err(|_| malformed())?;
     let name = std::str::from_utf8(event.name).map_err(|_| malformed())?;
+    if let Some(error) = error_in_clear(name, data) {
+        return Err(error);
+    }
     let open = |raw: &str, out: &mut Vec<u8>| cipher.open_into(raw.as_bytes(), out);
     let document = open_document(text, endpoint, AnswerPart::Event, size, open)?;
     progress.take(name, document, true, out)
+}
+
+/// An error that a proxy on the way puts into a stream, in clear: the end of the answer, in words that nobody vouches for.
+fn error_in_clear(name: &str, data: &[u8]) -> Option<Error> {
+    let said = parse_error(data)?;
+    if name != "error" && !data.starts_with(b"{\"error\":{") {
+        return None;
+    }
+    let error = Error::new(Code::UpstreamError).at("event stream").found(said.message.as_str());
+    Some(error.context("The words are not authenticated."))
 }
 
 impl Answer for AnswerOpener {

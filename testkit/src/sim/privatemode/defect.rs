@@ -106,7 +106,7 @@ defects! {
     UsageText "usage-text" 36 Answer Fails(Code::PlaintextDowngrade), "The usage in clear carries text.";
     IdText "id-text" 55 Answer Fails(Code::PlaintextDowngrade), "The id in clear is markup.";
     SealedGarbage "sealed-garbage" 44 Answer Fails(Code::MalformedEvent), "A sealed value opens to something that is not JSON.";
-    OtherModel "other-model" 48 Answer Works, "The sealed answer names another model: a served alias.";
+    OtherModel "other-model" 48 Answer Fails(Code::AnswerMixed), "The sealed answer names another model: the gateway sent the request elsewhere.";
 
     StreamEmpty "stream-empty" 39 Stream Fails(Code::Truncated), "The stream ends before its first event.";
     StreamCut "stream-cut" 39 Stream Fails(Code::Truncated), "The stream ends cleanly after half of the answer.";
