@@ -263,13 +263,11 @@ fn privatemode(provider: Provider, args: &args::Privatemode) -> Result<Privatemo
 fn manifest_file(path: &Path) -> Result<Vec<u8>> {
     let limit = u64::try_from(CONTRAST_MANIFEST_MAX_BYTES).unwrap_or(u64::MAX);
     let bytes = read(path, "--manifest", limit)?;
-    match Manifest::parse(&bytes) {
-        Ok(_) => Ok(bytes),
-        Err(error) => {
-            let found = format!("{}: {}", path.display(), error.message());
-            Err(Error::new(Code::ConfigInvalid).at("--manifest").expected("a Contrast manifest").found(found))
-        }
-    }
+    Manifest::parse(&bytes).map_err(|error| {
+        let found = format!("{}: {}", path.display(), error.check().unwrap_or("no manifest"));
+        Error::new(Code::ManifestInvalid).at("--manifest").found(found)
+    })?;
+    Ok(bytes)
 }
 
 /// Further certificate authorities for TLS.
