@@ -43,7 +43,8 @@ pub(super) fn run(args: args::Chat, output: &Output) -> Result<u8, Stop> {
     if prompt.trim().is_empty() {
         return Err(Error::new(Code::Usage).context("The prompt is empty.").into());
     }
-    let body = json!({ "model": args.model, "messages": [{ "role": "user", "content": prompt.as_str() }] });
+    // Some providers stream anyway, others only when they are asked to.
+    let body = json!({ "model": args.model, "stream": true, "messages": [{ "role": "user", "content": prompt.as_str() }] });
     let body = Zeroizing::new(body.to_string());
     let wanted = Wanted { reasoning: args.reasoning, signature: args.verify_signature };
     on_network(&progress, converse(&client, &args.model, &body, wanted, &progress, output))

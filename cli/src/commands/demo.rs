@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{on_network, simulate};
 use crate::args;
 use crate::failure::Stop;
-use crate::output::{Output, wrap};
+use crate::output::{Output, wrap, wrap_to};
 use crate::progress::Progress;
 
 /// How one tries to cheat, in words, and the name of the defect.
@@ -26,6 +26,8 @@ const CHEATS: [(&str, Defect); 3] = [
 /// How much of the sealed prompt is shown, and in lines of how many characters.
 const SEALED_LINES: usize = 3;
 const SEALED_LINE: usize = 70;
+/// Characters of a line of an error, behind its indentation.
+const LESSON_WIDTH: usize = 71;
 /// Pause between pieces of the answer, so that a person sees it stream.
 const PACE_MS: u64 = 15;
 
@@ -97,7 +99,7 @@ async fn show(
 /// Code, what happened and what to do, as a person sees it.
 fn lesson(error: &Error) -> String {
     let text = format!("{}: {} {}", error.code().text(), error.message(), error.hint());
-    wrap(&text).lines().enumerate().fold(String::new(), |mut out, (i, line)| {
+    wrap_to(&text, LESSON_WIDTH).lines().enumerate().fold(String::new(), |mut out, (i, line)| {
         out.push_str(if i == 0 { "     -> " } else { "\n        " });
         out.push_str(line);
         out

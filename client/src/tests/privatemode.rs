@@ -216,11 +216,7 @@ async fn what_cannot_be_sealed_is_not_sent() {
             Code::InvalidArgument,
         ),
         (ApiEndpoint::ChatCompletions, plain.replacen('{', r#"{"model":"m","#, 1), Code::DuplicateMember),
-        (
-            ApiEndpoint::ChatCompletions,
-            plain.replacen('{', r#"{"cache_salt":"short","#, 1),
-            Code::InvalidArgument,
-        ),
+        (ApiEndpoint::ChatCompletions, plain.replacen('{', r#"{"cache_salt":"short","#, 1), Code::CacheSalt),
         (ApiEndpoint::Transcriptions, plain.clone(), Code::InvalidArgument),
         (ApiEndpoint::Unstructured("/unstructured/a".to_owned()), plain.clone(), Code::InvalidArgument),
         (ApiEndpoint::Models, String::new(), Code::UnsupportedEndpoint),
@@ -499,8 +495,9 @@ async fn every_defect_ends_as_it_should() {
             }
             let Err((before, error)) = got else { continue };
             assert!(expected(PROMPT).starts_with(&before) && (stream || before.is_empty()), "{before}");
-            let shown =
-                format!("{error} {error:?} {:?} {}", desk.client, error.report_json().unwrap_or_default());
+            let report = error.report_json().unwrap_or_default();
+            let shown = format!("{error} {error:?} {:?} {report}", desk.client);
+            assert!(!report.contains("without a catalogue entry"), "{}: {report}", defect.name());
             assert!(!shown.contains("canary-prompt") && !shown.contains(API_KEY), "{shown}");
         }
     }

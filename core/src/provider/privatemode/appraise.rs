@@ -86,9 +86,9 @@ fn verify_document(document: &ContrastDocument, input: &Input<'_>) -> Result<Ver
     let collateral = Collateral { snp: input.endorsements, vek: None, tdx: platform_set, tdx_verified: None };
     let result = contrast::verify(document, &expected, &collateral, input.roots, input.at);
     match (result, input.failure) {
-        // What is missing is the symptom; why it could not be had is the cause.
+        // What is missing is the symptom, and the check that lacks it; why it could not be had is the cause.
         (Err(error), Some(cause)) if matches!(error.code(), Code::CollateralMissing | Code::CrlExpired) => {
-            Err(cause.clone())
+            Err(cause.clone().at(error.check().unwrap_or("contrast.document")))
         }
         (result, _) => result,
     }
