@@ -217,7 +217,7 @@ async fn what_cannot_be_sealed_is_not_sent() {
         ),
         (ApiEndpoint::ChatCompletions, plain.replacen('{', r#"{"model":"m","#, 1), Code::DuplicateMember),
         (ApiEndpoint::ChatCompletions, plain.replacen('{', r#"{"cache_salt":"short","#, 1), Code::CacheSalt),
-        (ApiEndpoint::Transcriptions, plain.clone(), Code::InvalidArgument),
+        (ApiEndpoint::Transcriptions, plain.clone(), Code::MalformedForm),
         (ApiEndpoint::Unstructured("/unstructured/a".to_owned()), plain.clone(), Code::InvalidArgument),
         (ApiEndpoint::Models, String::new(), Code::UnsupportedEndpoint),
     ];
