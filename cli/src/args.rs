@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Pin(Box<Pin>),
     /// Verify, then send a prompt that only the proven key can open, and print the answer as it comes
     Chat(Chat),
-    /// Watch a proof, a sealed chat and three refusals against a simulated enclave: no account, no network
+    /// Watch proofs, sealed chats and refusals against simulated enclaves of both providers: no account, no network
     Demo(Demo),
     /// Run a simulated provider on this machine, honest or with chosen defects
     Simulate(Simulate),
@@ -89,6 +89,28 @@ pub(crate) struct Connection {
     pub(crate) no_cache: bool,
 }
 
+/// What only one provider has.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Privatemode")]
+pub(crate) struct Privatemode {
+    /// The manifest that the deployment must run, byte for byte: it is the reference value for all of its software. Without it the
+    /// manifest that the provider publishes is followed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+
+    /// Where the provider publishes manifests, for a mirror
+    #[arg(long, value_name = "URL", conflicts_with = "manifest")]
+    pub(crate) manifest_url: Option<String>,
+
+    /// A mirror of AMD's key distribution service, asked for what the deployment's answer lacks
+    #[arg(long, value_name = "URL")]
+    pub(crate) amd_url: Option<String>,
+
+    /// Accept workers whose GPUs NVIDIA revoked at most so many hours ago, or whose state is unknown; otherwise only good ones
+    #[arg(long, value_name = "HOURS")]
+    pub(crate) gpu_revocation_grace: Option<u32>,
+}
+
 /// What must hold.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules")]
@@ -105,11 +127,14 @@ pub(crate) struct Rules {
     /// File of pinned software (`proveil pin`); the user's own when absent
     #[arg(long, value_name = "FILE")]
     pub(crate) pins: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) privatemode: Privatemode,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Models {
-    /// The provider, e.g. venice
+    /// The provider: venice or privatemode
     pub(crate) provider: String,
 
     #[command(flatten)]
@@ -118,7 +143,7 @@ pub(crate) struct Models {
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// The provider, e.g. venice; or `snp`, `tdx` or `nvidia` for hardware evidence in FILES
+    /// The provider, venice or privatemode; or `snp`, `tdx` or `nvidia` for hardware evidence in FILES
     #[arg(required_unless_present = "evidence", conflicts_with = "evidence")]
     pub(crate) subject: Option<String>,
 
@@ -240,7 +265,7 @@ pub(crate) struct Hardware {
 
 #[derive(Debug, Args)]
 pub(crate) struct Capture {
-    /// The provider, e.g. venice
+    /// The provider: venice or privatemode
     pub(crate) provider: String,
 
     /// Model id
@@ -302,7 +327,7 @@ pub(crate) struct Form {
 
 #[derive(Debug, Args)]
 pub(crate) struct Chat {
-    /// The provider, e.g. venice
+    /// The provider: venice or privatemode
     pub(crate) provider: String,
 
     /// Model id

@@ -5,14 +5,17 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use proveil::core::attest::contrast::Manifest;
 use proveil::core::evidence::TdxCollateral;
+use proveil::core::limits::CONTRAST_MANIFEST_MAX_BYTES;
+use proveil::core::provider::privatemode::{GpuRevocation, PrivatemodeOptions};
 use proveil::core::wire::{hex, nearest};
 use proveil::{
     BaseUrl, Client, ClientConfig, Code, Error, FilePins, Observer, PinStore, Policy, Provider, Result,
     TrustRoots,
 };
 
-use crate::args::{Connection, Rules};
+use crate::args::{self, Connection, Rules};
 use crate::output::Output;
 use crate::secrets;
 
@@ -20,6 +23,8 @@ use crate::secrets;
 const SMALL_FILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// One collateral file.
 const COLLATERAL_MAX_BYTES: u64 = 20 * 1024 * 1024;
+/// Why a flag is refused.
+pub(crate) const PRIVATEMODE_ONLY: &str = "It goes with `privatemode` only.";
 /// Files of a collateral directory.
 const COLLATERAL_MAX_FILES: usize = 64;
 
@@ -194,6 +199,9 @@ pub(crate) fn client(
     config.policy = policy;
     config.roots = roots;
     config.ca_bundle_pem = ca_bundle_pem;
+    if let Some(rules) = rules {
+        config.privatemode = privatemode(provider, &rules.privatemode)?;
+    }
     config.pins = match rules {
         None => None,
         Some(rules) => match pins(rules.pins.as_deref()) {
@@ -209,6 +217,57 @@ pub(crate) fn client(
         None => cache_dir(|name| std::env::var_os(name)),
     };
     Client::observed(config, observer)
+}
+
+/// Refuses settings of Privatemode where they would be ignored, which nobody wants of an expectation.
+pub(crate) fn refuse_privatemode(args: &args::Privatemode, why: &str) -> Result<()> {
+    let args::Privatemode { manifest, manifest_url, amd_url, gpu_revocation_grace } = args;
+    let given = [
+        ("--manifest", manifest.is_some()),
+        ("--manifest-url", manifest_url.is_some()),
+        ("--amd-url", amd_url.is_some()),
+        ("--gpu-revocation-grace", gpu_revocation_grace.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((flag, _)) => Err(Error::new(Code::Usage).at(*flag).context(why)),
+    }
+}
+
+/// Settings that only Privatemode has.
+fn privatemode(provider: Provider, args: &args::Privatemode) -> Result<PrivatemodeOptions> {
+    if provider != Provider::Privatemode {
+        refuse_privatemode(args, PRIVATEMODE_ONLY)?;
+    }
+    let args::Privatemode { manifest, manifest_url, amd_url, gpu_revocation_grace } = args;
+    let url = |flag: &str, text: &Option<String>| {
+        text.as_deref().map(BaseUrl::parse).transpose().map_err(|error| error.at(flag))
+    };
+    let expected = match manifest {
+        Some(path) => Some(manifest_file(path)?),
+        None => None,
+    };
+    Ok(PrivatemodeOptions {
+        manifest: expected,
+        manifest_url: url("--manifest-url", manifest_url)?,
+        amd_url: url("--amd-url", amd_url)?,
+        gpu_revocation: match gpu_revocation_grace {
+            None => GpuRevocation::GoodOnly,
+            Some(hours) => GpuRevocation::Lenient { grace_s: u64::from(*hours).saturating_mul(3600) },
+        },
+        ..PrivatemodeOptions::default()
+    })
+}
+
+/// The expected manifest, unchanged; one that cannot be a manifest is a mistake of the user and not of the deployment.
+fn manifest_file(path: &Path) -> Result<Vec<u8>> {
+    let limit = u64::try_from(CONTRAST_MANIFEST_MAX_BYTES).unwrap_or(u64::MAX);
+    let bytes = read(path, "--manifest", limit)?;
+    Manifest::parse(&bytes).map_err(|error| {
+        let found = format!("{}: {}", path.display(), error.check().unwrap_or("no manifest"));
+        Error::new(Code::ManifestInvalid).at("--manifest").found(found)
+    })?;
+    Ok(bytes)
 }
 
 /// Further certificate authorities for TLS.

@@ -10,6 +10,7 @@ mod bundle;
 mod commands;
 mod failure;
 mod inputs;
+mod manifest;
 mod output;
 mod progress;
 mod secrets;

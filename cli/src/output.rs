@@ -165,11 +165,16 @@ fn printable(text: &str) -> String {
 
 /// The text in lines of at most 78 characters, broken at spaces.
 pub(crate) fn wrap(text: &str) -> String {
+    wrap_to(text, WIDTH)
+}
+
+/// The text in lines of at most so many characters, broken at spaces.
+pub(crate) fn wrap_to(text: &str, width: usize) -> String {
     let mut out = String::new();
     let mut column: usize = 0;
     for word in text.split_whitespace() {
         let length = word.chars().count();
-        if column > 0 && column.saturating_add(length) >= WIDTH {
+        if column > 0 && column.saturating_add(length) >= width {
             out.push('\n');
             column = 0;
         } else if column > 0 {

@@ -182,8 +182,13 @@ fn the_demonstration_holds() {
     };
     let run = demo(&[]);
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
-    for part in ["VERIFIED", "CUSTOM", "PROVE", "VEIL", "ANSWER", "CHEAT", "PV-225", "PV-212", "PV-502"] {
-        assert!(run.out.contains(part), "{part}: {}", run.out);
+    let venice = ["VERIFIED", "CUSTOM", "PROVE", "VEIL", "ANSWER", "CHEAT", "PV-225", "PV-212", "PV-502"];
+    let privatemode = ["Privatemode", "L3", "VERIFIED", "VEIL", "ANSWER", "CHEAT", "PV-260", "PV-268"];
+    let (first, second) = run.out.split_at(run.out.find("5. PROVE").unwrap());
+    for (text, parts) in [(first, &venice[..]), (second, &privatemode)] {
+        for part in parts {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
     assert!(run.out.lines().all(|line| line.chars().count() <= 80), "{}", run.out);
     let run = demo(&["--json"]);
@@ -192,6 +197,12 @@ fn the_demonstration_holds() {
         (&document["schema"], &document["prompt_seen_in_clear"]),
         (&"proveil.demo/v1".into(), &false.into())
     );
+    let other = &document["privatemode"];
+    assert_eq!(
+        (&other["report"]["verdict"], &other["prompt_seen_in_clear"]),
+        (&"verified".into(), &false.into())
+    );
+    assert_eq!(other["refusals"].as_array().unwrap().len(), 2);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use proveil_core::http::TransportFailure;
 use proveil_core::limits::{ERROR_BODY_KEPT_BYTES, REVERIFICATIONS_PER_REQUEST};
 use proveil_core::openai::BodyKind;
 use proveil_core::openai::forms::Form;
+use proveil_core::provider::Provider;
 use proveil_core::wire::json::{Json, JsonError};
 use proveil_core::{Code, Error, Result};
 
@@ -20,7 +21,7 @@ use crate::stream::Stream;
 use crate::transport::{Incoming, Outgoing};
 use crate::verify::retry_pause_s;
 
-/// Tries after a connection that could not be made, 429 or 5xx.
+/// Tries after a connection that could not be made or was reset, 429 or 5xx.
 const RETRIES_PER_REQUEST: u32 = 1;
 /// Pause before such a try when the provider names none, in seconds.
 const RETRY_PAUSE_S: u64 = 1;
@@ -83,16 +84,23 @@ async fn attempt(
     (verifier.observer)(&Notice::Sending(request.purpose()));
     let first_byte = Duration::from_secs(verifier.config.timeouts.first_byte_s);
     let sent = verifier.transport.open(&Outgoing::from(request), first_byte).await;
-    let mut incoming = sent.map_err(|failure| match failure {
-        TransportFailure::TlsRule => Setback::Proof(failure.error(Code::ConnectionFailed, request.purpose())),
+    // Privatemode closes idle lines while requests are under way, and its own clients send such a request anew (privatemode.md 4.5).
+    let resend = |reset: bool| reset && verifier.config.provider == Provider::Privatemode;
+    let mut incoming = sent.map_err(|unopened| match unopened.failure {
+        failure if resend(unopened.reset) => {
+            Setback::Busy(failure.error(Code::ConnectionFailed, request.purpose()), 0)
+        }
+        failure @ TransportFailure::TlsRule => {
+            Setback::Proof(failure.error(Code::ConnectionFailed, request.purpose()))
+        }
         // The request did not get out. After anything else it may have been taken and charged for.
-        TransportFailure::Connect => {
+        failure @ TransportFailure::Connect => {
             Setback::Busy(failure.error(Code::ConnectionFailed, request.purpose()), RETRY_PAUSE_S)
         }
         TransportFailure::Timeout => {
             Setback::End(Error::new(Code::Timeout).at(request.purpose()).expected(format!("{first_byte:?}")))
         }
-        _ => Setback::End(failure.error(Code::ConnectionFailed, request.purpose())),
+        failure => Setback::End(failure.error(Code::ConnectionFailed, request.purpose())),
     })?;
     opener.head(&incoming.head).map_err(Setback::End)?;
     if (200..300).contains(&incoming.head.status()) {

@@ -176,7 +176,8 @@ impl Client {
     /// when the head of the answer is there. What cannot be encrypted is refused (1xx) and not sent.
     ///
     /// When the provider does not know the proven key any more, the endpoint is verified again and the request sealed and sent anew,
-    /// once; a connection that could not be made, 429 and 5xx are also tried once more.
+    /// once; a connection that could not be made, 429 and 5xx are also tried once more, and with Privatemode a connection that was
+    /// reset before the first byte of an answer.
     pub async fn chat(&self, body: &[u8]) -> Result<Stream> {
         chat::start(&self.inner()?, &ApiRequest::chat(body)).await
     }

@@ -313,6 +313,8 @@ fn is_busy(error: &Error) -> bool {
             | Code::AttestationUnreachable
             | Code::ModelsUnreachable
             | Code::CollateralUnreachable
+            | Code::ManifestUnreachable
+            | Code::SecretUnreachable
     )
 }
 

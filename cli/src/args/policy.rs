@@ -91,7 +91,7 @@ pub(crate) enum PinAction {
 /// The endpoint whose software is pinned.
 #[derive(Debug, Args)]
 pub(crate) struct PinEndpoint {
-    /// The provider, e.g. venice
+    /// The provider: venice or privatemode
     #[arg(required = true)]
     pub(crate) provider: Option<String>,
 

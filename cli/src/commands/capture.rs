@@ -8,6 +8,7 @@ use crate::args;
 use crate::bundle;
 use crate::failure::Stop;
 use crate::inputs;
+use crate::manifest;
 use crate::output::Output;
 use crate::progress::Progress;
 
@@ -20,6 +21,7 @@ pub(super) fn run(args: &args::Capture, output: &Output) -> Result<u8, Stop> {
     let capture = on_network(&progress, async { Ok(client.capture(&args.model).await?) })?;
     bundle::write(&args.output, "--output", &capture.bundle, &capture.report)?;
     stored(&args.output, &capture.bundle, capture.report.recheck(), output);
+    manifest::show(&capture.bundle, capture.result.as_ref().err(), output);
     verify::show(&capture.report, capture.result, args.full, true, output)
 }
 

@@ -12,6 +12,7 @@ use super::on_network;
 use crate::args;
 use crate::failure::{Failure, Stop};
 use crate::inputs;
+use crate::manifest;
 use crate::output::Output;
 use crate::progress::Progress;
 
@@ -42,10 +43,11 @@ pub(super) fn run(args: args::Chat, output: &Output) -> Result<u8, Stop> {
     if prompt.trim().is_empty() {
         return Err(Error::new(Code::Usage).context("The prompt is empty.").into());
     }
-    let body = json!({ "model": args.model, "messages": [{ "role": "user", "content": prompt.as_str() }] });
+    // Some providers stream anyway, others only when they are asked to.
+    let body = json!({ "model": args.model, "stream": true, "messages": [{ "role": "user", "content": prompt.as_str() }] });
     let body = Zeroizing::new(body.to_string());
     let wanted = Wanted { reasoning: args.reasoning, signature: args.verify_signature };
-    on_network(&progress, converse(&client, &body, wanted, &progress, output))
+    on_network(&progress, converse(&client, &args.model, &body, wanted, &progress, output))
 }
 
 #[derive(Clone, Copy)]
@@ -56,12 +58,19 @@ struct Wanted {
 
 async fn converse(
     client: &Client,
+    model: &str,
     body: &str,
     wanted: Wanted,
     progress: &Progress,
     output: &Output,
 ) -> Result<u8, Stop> {
-    let mut stream = client.chat(body.as_bytes()).await?;
+    let mut stream = match client.chat(body.as_bytes()).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            manifest::explain(client, model, &error, output).await;
+            return Err(error.into());
+        }
+    };
     progress.done();
     output.headline(stream.report().verdict(), stream.report().headline());
     let mut answer = Answer::default();

@@ -1,5 +1,7 @@
-//! `proveil demo`: the whole way of a prompt against a simulated enclave, on one screen, and three attempts to cheat.
+//! `proveil demo`: the whole way of a prompt against simulated enclaves of both providers, and attempts to cheat.
 //! `--also` lets programs in other languages have the same chat.
+
+mod privatemode;
 
 use proveil::core::report::Outcome;
 use proveil::{
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use super::{on_network, simulate};
 use crate::args;
 use crate::failure::Stop;
-use crate::output::{Output, wrap};
+use crate::output::{Output, wrap, wrap_to};
 use crate::progress::Progress;
 
 /// How one tries to cheat, in words, and the name of the defect.
@@ -21,8 +23,11 @@ const CHEATS: [(&str, Defect); 3] = [
     ("a relay puts its own key in place of the enclave's", Defect::KeySwap),
     ("the answer is cut off in the middle", Defect::StreamCut),
 ];
-/// How much of the sealed prompt is shown.
-const SEALED_SHOWN: usize = 3 * 70;
+/// How much of the sealed prompt is shown, and in lines of how many characters.
+const SEALED_LINES: usize = 3;
+const SEALED_LINE: usize = 70;
+/// Characters of a line of an error, behind its indentation.
+const LESSON_WIDTH: usize = 71;
 /// Pause between pieces of the answer, so that a person sees it stream.
 const PACE_MS: u64 = 15;
 
@@ -34,17 +39,20 @@ struct Findings {
     answer: String,
     others: Vec<(String, bool)>,
     refusals: Vec<(Defect, Option<Error>)>,
+    privatemode: privatemode::Findings,
 }
 
 pub(super) fn run(args: &args::Demo, output: &Output) -> Result<u8, Stop> {
     let pace_ms = if output.is_json() { 0 } else { PACE_MS };
     let simulator = simulate::start(SimConfig { pace_ms, ..SimConfig::default() })?;
+    let other = privatemode::start(pace_ms)?;
     let progress = Progress::new(*output);
-    let findings = on_network(&progress, show(&simulator, args, output, &progress))?;
+    let findings = on_network(&progress, show(&simulator, &other, args, output, &progress))?;
     let sound = findings.report.verdict() == Verdict::Verified
         && !findings.prompt_seen_in_clear
         && findings.others.iter().all(|(_, answered)| *answered)
-        && findings.refusals.iter().all(|(_, error)| error.is_some());
+        && findings.refusals.iter().all(|(_, error)| error.is_some())
+        && findings.privatemode.are_sound();
     if output.is_json() {
         output.document(&document(&findings)?)?;
     }
@@ -53,6 +61,7 @@ pub(super) fn run(args: &args::Demo, output: &Output) -> Result<u8, Stop> {
 
 async fn show(
     simulator: &Simulator,
+    other: &proveil_testkit::sim::privatemode::Simulator,
     args: &args::Demo,
     output: &Output,
     progress: &Progress,
@@ -70,7 +79,7 @@ async fn show(
     let mut stream = client.chat(request(&args.prompt).as_bytes()).await?;
     progress.done();
     let sealed = sealed_prompt(simulator)?;
-    say(&shown_sealed(&sealed))?;
+    say(&sealed_lines(&sealed, SEALED_LINES, "hex digits, a fresh key for each message"))?;
     say("\n3. ANSWER Opened piece by piece as it arrives:\n")?;
     let answer = print_answer(&mut stream, output).await?;
     let prompt_seen_in_clear = simulator.recorded().saw_in_clear(&args.prompt);
@@ -83,13 +92,14 @@ async fn show(
         say(&format!("   {words}\n{result}"))?;
         refusals.push((defect, error));
     }
-    Ok(Findings { report, sealed, prompt_seen_in_clear, answer, others, refusals })
+    let privatemode = privatemode::show(other, args, output, progress).await?;
+    Ok(Findings { report, sealed, prompt_seen_in_clear, answer, others, refusals, privatemode })
 }
 
 /// Code, what happened and what to do, as a person sees it.
 fn lesson(error: &Error) -> String {
     let text = format!("{}: {} {}", error.code().text(), error.message(), error.hint());
-    wrap(&text).lines().enumerate().fold(String::new(), |mut out, (i, line)| {
+    wrap_to(&text, LESSON_WIDTH).lines().enumerate().fold(String::new(), |mut out, (i, line)| {
         out.push_str(if i == 0 { "     -> " } else { "\n        " });
         out.push_str(line);
         out
@@ -221,15 +231,18 @@ fn sealed_prompt(simulator: &Simulator) -> Result<String> {
     body.pointer("/messages/0/content").and_then(Value::as_str).map(str::to_owned).ok_or_else(lost)
 }
 
-fn shown_sealed(sealed: &str) -> String {
+/// The beginning of a sealed text in lines, and its length.
+fn sealed_lines(sealed: &str, lines: usize, unit: &str) -> String {
     let mut text = String::new();
-    let mut rest = sealed.get(..SEALED_SHOWN.min(sealed.len())).unwrap_or_default();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at_checked(70).unwrap_or((rest, ""));
-        text.push_str(&format!("   {line}\n"));
+    let mut rest = sealed;
+    for _ in 0..lines {
+        let (line, after) = rest.split_at_checked(SEALED_LINE).unwrap_or((rest, ""));
+        if !line.is_empty() {
+            text.push_str(&format!("   {line}\n"));
+        }
         rest = after;
     }
-    text.push_str(&format!("   ... {} hex digits, a fresh key for each message", sealed.len()));
+    text.push_str(&format!("   ... {} {unit}", sealed.len()));
     text
 }
 
@@ -265,33 +278,38 @@ async fn print_answer(stream: &mut Stream, output: &Output) -> Result<String, St
 async fn attempt(simulator: &Simulator, defect: Defect, progress: &Progress) -> Result<Option<Error>, Stop> {
     simulator.set_defects(&[defect]);
     let client = client(simulator, progress)?;
-    let chat = client.chat(request("Is anybody there?").as_bytes()).await;
+    let error = first_error(client.chat(request("Is anybody there?").as_bytes()).await).await;
     progress.done();
-    let result = match chat {
-        Ok(mut stream) => loop {
-            match stream.next().await {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => break Some(error),
-                None => break None,
-            }
-        },
-        Err(error) => Some(error),
-    };
     simulator.set_defects(&[]);
-    Ok(result)
+    Ok(error)
+}
+
+/// What a chat ends with; `None` when it comes to its regular end.
+async fn first_error(chat: Result<Stream>) -> Option<Error> {
+    let mut stream = match chat {
+        Ok(stream) => stream,
+        Err(error) => return Some(error),
+    };
+    while let Some(event) = stream.next().await {
+        if let Err(error) = event {
+            return Some(error);
+        }
+    }
+    None
+}
+
+fn refusal_json(defect: &str, error: Option<&Error>) -> Value {
+    let code = error.map(Error::code);
+    json!({ "defect": defect, "code": code.map(Code::text), "slug": code.map(Code::slug) })
+}
+
+fn report_json(report: &Report) -> Result<Value> {
+    serde_json::from_str(&report.to_json()).map_err(|_| Error::new(Code::Internal).at("report"))
 }
 
 fn document(findings: &Findings) -> Result<Value> {
-    let report: Value = serde_json::from_str(&findings.report.to_json())
-        .map_err(|_| Error::new(Code::Internal).at("report"))?;
-    let refusals: Vec<Value> = findings
-        .refusals
-        .iter()
-        .map(|(defect, error)| {
-            let code = error.as_ref().map(Error::code);
-            json!({ "defect": defect.name(), "code": code.map(Code::text), "slug": code.map(Code::slug) })
-        })
-        .collect();
+    let refusals: Vec<Value> =
+        findings.refusals.iter().map(|(defect, error)| refusal_json(defect.name(), error.as_ref())).collect();
     let others: Vec<Value> = findings
         .others
         .iter()
@@ -304,6 +322,7 @@ fn document(findings: &Findings) -> Result<Value> {
         "answer": findings.answer,
         "other_programs": others,
         "refusals": refusals,
-        "report": report,
+        "report": report_json(&findings.report)?,
+        "privatemode": findings.privatemode.document()?,
     }))
 }

@@ -21,6 +21,8 @@ struct Model {
     id: String,
     class: String,
     context_tokens: Option<u64>,
+    #[serde(default)]
+    tasks: Vec<String>,
 }
 
 pub(super) fn run(args: &args::Models, output: &Output) -> Result<u8, Stop> {
@@ -45,10 +47,13 @@ pub(super) fn run(args: &args::Models, output: &Output) -> Result<u8, Stop> {
 
 fn table(models: &[Model]) -> String {
     let width = models.iter().map(|model| model.id.chars().count()).max().unwrap_or(0).clamp(5, 50);
-    let mut text = format!("{:<width$}  {:<9}  CONTEXT\n", "MODEL", "CLASS");
+    // A provider names one of the two.
+    let last = if models.iter().any(|model| !model.tasks.is_empty()) { "TASKS" } else { "CONTEXT" };
+    let mut text = format!("{:<width$}  {:<9}  {last}\n", "MODEL", "CLASS");
     for model in models {
         let context = model.context_tokens.map_or_else(|| "-".to_owned(), |tokens| tokens.to_string());
-        text.push_str(&format!("{:<width$}  {:<9}  {context}\n", model.id, model.class));
+        let detail = if model.tasks.is_empty() { context } else { model.tasks.join(", ") };
+        text.push_str(&format!("{:<width$}  {:<9}  {detail}\n", model.id, model.class));
     }
     text.push_str(
         "\nOnly `e2ee` models can be verified and sealed to. The classes are the provider's own words;\n\

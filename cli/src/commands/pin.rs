@@ -9,6 +9,7 @@ use super::on_network;
 use crate::args::{self, PinAction};
 use crate::failure::{Stop, describe};
 use crate::inputs;
+use crate::manifest;
 use crate::output::Output;
 use crate::progress::Progress;
 
@@ -25,7 +26,15 @@ fn pin(endpoint: &args::PinEndpoint, output: &Output) -> Result<u8, Stop> {
     let progress = Progress::new(*output);
     let client =
         inputs::client(provider, &endpoint.connection, Some(&endpoint.rules), progress.observer(), output)?;
-    let pin = on_network(&progress, async { Ok(client.pin(model).await?) })?;
+    let pin = on_network(&progress, async {
+        match client.pin(model).await {
+            Ok(pin) => Ok(pin),
+            Err(error) => {
+                manifest::explain(&client, model, &error, output).await;
+                Err(error.into())
+            }
+        }
+    })?;
     let from = if pin.pinned_at > 0 { rfc3339(pin.pinned_at) } else { "-".to_owned() };
     let text = format!("Pinned since {from}. Other software is refused from now on.\n\n{}", pin_text(&pin));
     if output.is_json() {

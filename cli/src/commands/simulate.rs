@@ -56,7 +56,7 @@ pub(super) fn start(config: SimConfig) -> Result<Simulator> {
     Simulator::start(config).map_err(|error| not_started(port, &error))
 }
 
-fn not_started(port: u16, error: &std::io::Error) -> Error {
+pub(super) fn not_started(port: u16, error: &std::io::Error) -> Error {
     Error::new(Code::Usage)
         .at("--port")
         .found(format!("{port}: {error}"))
@@ -144,12 +144,14 @@ fn announce_privatemode(
         .collect();
     output.result(&format!(
         "Simulated {PRIVATEMODE} on {base}. Its machine is forged: nobody else trusts its roots. Ctrl-C stops it.\n\n\
-         Manifest     {manifest}\n\
-         AMD's KDS    {kds}\n\
-         Trust roots  {roots}\n\
-         API key      any\n\
+         export {key}=any\n\
+         proveil chat {PRIVATEMODE} --model {model} --base-url {base} \\\n  \
+         --amd-url {kds} --trust-roots {roots} \"Hello\"\n\n\
+         Manifest  {manifest}\n\
          Models\n{}",
         models.concat(),
+        key = Provider::Privatemode.api_key_variable(),
+        model = privatemode::models::REASONER,
     ))?;
     Ok(())
 }

@@ -11,7 +11,8 @@ use super::{hardware, on_network};
 use crate::args;
 use crate::bundle;
 use crate::failure::{Stop, describe, describe_bare};
-use crate::inputs;
+use crate::inputs::{self, PRIVATEMODE_ONLY};
+use crate::manifest;
 use crate::output::Output;
 use crate::progress::Progress;
 
@@ -22,6 +23,7 @@ pub(super) fn run(args: &args::Verify, output: &Output) -> Result<u8, Stop> {
     }
     let subject = args.subject.as_deref().unwrap_or_default();
     if let Some(kind) = hardware::Kind::of(subject) {
+        inputs::refuse_privatemode(&args.rules.privatemode, PRIVATEMODE_ONLY)?;
         return hardware::run(kind, args, output);
     }
     let provider = Provider::parse(subject)?;
@@ -38,6 +40,13 @@ pub(super) fn run(args: &args::Verify, output: &Output) -> Result<u8, Stop> {
             at: Some(at),
             evidence: _,
         } => {
+            if provider == Provider::Privatemode {
+                let error = Error::new(Code::Usage).at("--response");
+                return Err(error
+                    .context("This provider's evidence has several parts: use `--evidence` with a capture.")
+                    .into());
+            }
+            inputs::refuse_privatemode(&args.rules.privatemode, PRIVATEMODE_ONLY)?;
             let limit = u64::try_from(ATTESTATION_RESPONSE_MAX_BYTES).unwrap_or(u64::MAX);
             let nonce = inputs::nonce(nonce)?;
             let policy = inputs::policy(args.rules.policy.as_deref(), output)?;
@@ -71,7 +80,9 @@ fn online(provider: Provider, args: &args::Verify, output: &Output) -> Result<(R
     })?;
     let progress = Progress::new(*output);
     let client = inputs::client(provider, &args.connection, Some(&args.rules), progress.observer(), output)?;
-    on_network(&progress, async { Ok(client.appraise(model).await?) })
+    let capture = on_network(&progress, async { Ok(client.capture(model).await?) })?;
+    manifest::show(&capture.bundle, capture.result.as_ref().err(), output);
+    Ok((capture.report, capture.result))
 }
 
 /// Judges a capture by its own policy and at its own time, unless others are named. Roots are never taken from it: a capture that
@@ -81,6 +92,7 @@ fn captured(place: &Path, args: &args::Verify, output: &Output) -> Result<u8, St
         let flag = if args.model.is_some() { "--model" } else { "--nonce" };
         return Err(Error::new(Code::Usage).at(flag).context("A capture has its own.").into());
     }
+    inputs::refuse_privatemode(&args.rules.privatemode, "A capture has its own.")?;
     let bundle = bundle::read(place)?;
     let policy = match args.rules.policy.as_deref() {
         Some(name) => Some(inputs::policy(Some(name), output)?),
@@ -104,6 +116,7 @@ fn captured(place: &Path, args: &args::Verify, output: &Output) -> Result<u8, St
     };
     let (report, result) = bundle.appraise(policy.as_ref(), roots.as_ref(), args.offline.at);
     let endpoint = matches!(bundle.evidence(), Evidence::Provider(_));
+    manifest::show(&bundle, result.as_ref().err(), output);
     show(&report, result, args.full, endpoint, output)
 }
 

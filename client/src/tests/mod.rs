@@ -8,6 +8,7 @@ mod defects;
 mod endorsements;
 mod kds;
 mod pinning;
+mod privatemode;
 
 use std::sync::{Arc, Mutex};
 
@@ -56,11 +57,16 @@ impl Desk {
     }
 
     pub(super) fn with(sim: &Simulator, change: impl FnOnce(&mut ClientConfig)) -> Desk {
-        let clock = Arc::new(ManualClock::at(sim.now()));
-        let notices = Arc::new(Mutex::new(Vec::new()));
-        let log = notices.clone();
         let mut config = config(sim);
         change(&mut config);
+        Desk::of(config, sim.now())
+    }
+
+    /// With any settings, at a time in Unix seconds.
+    pub(super) fn of(config: ClientConfig, now: u64) -> Desk {
+        let clock = Arc::new(ManualClock::at(now));
+        let notices = Arc::new(Mutex::new(Vec::new()));
+        let log = notices.clone();
         let setup = Setup {
             config: Arc::new(config),
             clock: clock.clone() as Arc<dyn Clock>,

@@ -63,6 +63,26 @@ pub(crate) struct Incoming {
     pub(crate) body: Body,
 }
 
+/// Why there is no head of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unopened {
+    pub(crate) failure: TransportFailure,
+    /// The peer closed the connection by a reset, without any byte of an answer.
+    pub(crate) reset: bool,
+}
+
+impl From<TransportFailure> for Unopened {
+    fn from(failure: TransportFailure) -> Unopened {
+        Unopened { failure, reset: false }
+    }
+}
+
+impl From<Unopened> for TransportFailure {
+    fn from(unopened: Unopened) -> TransportFailure {
+        unopened.failure
+    }
+}
+
 /// The body of an answer.
 pub(crate) struct Body {
     response: reqwest::Response,
@@ -119,20 +139,16 @@ impl Transport {
     }
 
     /// Sends a request and waits for the head of its answer for at most `first_byte`.
-    pub(crate) async fn open(
-        &self,
-        out: &Outgoing<'_>,
-        first_byte: Duration,
-    ) -> Result<Incoming, TransportFailure> {
+    pub(crate) async fn open(&self, out: &Outgoing<'_>, first_byte: Duration) -> Result<Incoming, Unopened> {
         let request = build(out)?;
         let client = self.client(out.tls)?;
         let response = timeout(first_byte, client.execute(request))
             .await
             .map_err(|_| TransportFailure::Timeout)?
-            .map_err(|error| failure(&error))?;
+            .map_err(|error| Unopened { failure: failure(&error), reset: is_reset(&error) })?;
         let longest = u64::try_from(out.max_response_bytes).unwrap_or(u64::MAX);
         if response.content_length().is_some_and(|length| length > longest) {
-            return Err(TransportFailure::TooLarge);
+            return Err(TransportFailure::TooLarge.into());
         }
         let head = head(&response);
         Ok(Incoming { head, body: Body { response, left: out.max_response_bytes } })
@@ -250,4 +266,17 @@ fn failure(error: &reqwest::Error) -> TransportFailure {
     } else {
         TransportFailure::Broken
     }
+}
+
+/// True when the system says that the peer ended the connection by a reset.
+fn is_reset(error: &reqwest::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe);
+        }
+        cause = error.source();
+    }
+    false
 }

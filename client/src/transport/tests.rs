@@ -372,7 +372,7 @@ async fn waits_are_bounded() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());
     let opened = transport().open(&post(&url), short).await.map(|_| ());
-    assert_eq!(opened, Err(TransportFailure::Timeout));
+    assert_eq!(opened, Err(TransportFailure::Timeout.into()));
     assert_eq!(transport().fetch(&post(&url), short).await.map(|_| ()), Err(TransportFailure::Timeout));
 
     let (server, _gone) = stalling().await;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::compose;
 use super::software::{LogEvent, Software};
+use crate::attest::contrast::{self, ManifestDifference};
 use crate::error::cleaned;
 
 /// Differences that are listed; the rest is counted.
@@ -69,7 +70,10 @@ pub fn differences(pinned: &Software, found: &Software) -> Vec<Difference> {
     if let (Some(old), Some(new)) = (&pinned.compose, &found.compose)
         && old != new
     {
-        compose::compare(old, new, &mut out);
+        match contrast::differences(old.as_bytes(), new.as_bytes()) {
+            Ok(found) if is_contrast(pinned) => out.extend(found.into_iter().map(of_manifest)),
+            _ => compose::compare(old, new, &mut out),
+        }
     }
     let more = out.len().saturating_sub(LISTED_MAX);
     if more > 0 {
@@ -77,6 +81,16 @@ pub fn differences(pinned: &Software, found: &Software) -> Vec<Difference> {
         out.push(Difference::new(&format!("{more} more places"), None, None));
     }
     out
+}
+
+/// The description that is kept of a Contrast deployment is its manifest.
+fn is_contrast(software: &Software) -> bool {
+    software.values.iter().any(|(name, _)| name == "contrast.manifest")
+}
+
+fn of_manifest(found: ManifestDifference) -> Difference {
+    let place = if found.path.is_empty() { "manifest spelling" } else { &format!("manifest {}", found.path) };
+    Difference::new(place, found.old, found.new)
 }
 
 fn values(pinned: &[(String, String)], found: &[(String, String)], out: &mut Vec<Difference>) {
@@ -97,6 +111,8 @@ fn values(pinned: &[(String, String)], found: &[(String, String)], out: &mut Vec
 /// The name that people know a value by.
 fn title(name: &str) -> String {
     match name {
+        "contrast.coordinator_policy" => "coordinator policy".to_owned(),
+        "contrast.manifest" => "manifest".to_owned(),
         "dstack.app_id" => "application id".to_owned(),
         "dstack.compose_hash" => "compose hash".to_owned(),
         "dstack.os_image_hash" => "OS image hash".to_owned(),

@@ -38,7 +38,7 @@ pub struct Software {
     pub(super) values: Vec<(String, String)>,
     /// The measured event log as far as it is about software.
     pub(super) events: Vec<LogEvent>,
-    /// The application description whose hash was measured.
+    /// The application description whose hash was measured, or the manifest of a Contrast deployment.
     pub(super) compose: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl Software {
         &self.events
     }
 
-    /// The application description whose hash was measured, exactly as served.
+    /// The application description whose hash was measured, or the manifest of a Contrast deployment, exactly as served.
     pub fn compose(&self) -> Option<&str> {
         self.compose.as_deref()
     }

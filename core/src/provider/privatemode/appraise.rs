@@ -10,6 +10,7 @@ use crate::claims::{ContrastHardwareClaims, Verified};
 use crate::crypto::sha256;
 use crate::error::{Code, Error, Result};
 use crate::evidence::{ContrastDocument, SecretAnswer, SnpEndorsements, TdxCollateral};
+use crate::limits::COMPOSE_MAX_BYTES;
 use crate::pin::{self, Difference, Pin, Software};
 use crate::policy::{Accepted, Appraisal, Policy, Subject};
 use crate::report::{Check, Hop, Platform, Report, Roots, Standing, Verdict};
@@ -85,9 +86,9 @@ fn verify_document(document: &ContrastDocument, input: &Input<'_>) -> Result<Ver
     let collateral = Collateral { snp: input.endorsements, vek: None, tdx: platform_set, tdx_verified: None };
     let result = contrast::verify(document, &expected, &collateral, input.roots, input.at);
     match (result, input.failure) {
-        // What is missing is the symptom; why it could not be had is the cause.
+        // What is missing is the symptom, and the check that lacks it; why it could not be had is the cause.
         (Err(error), Some(cause)) if matches!(error.code(), Code::CollateralMissing | Code::CrlExpired) => {
-            Err(cause.clone())
+            Err(cause.clone().at(error.check().unwrap_or("contrast.document")))
         }
         (result, _) => result,
     }
@@ -106,7 +107,9 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
     check_reference(&mut appraisal, claims.is_some(), input);
     let missing = "evidence about GPUs does not reach the client; the workers' software checks its own";
     appraisal.advisory(Check::not_checked("", "gpu.missing", missing));
-    let measured = claims.is_some().then(|| Software::new(appraisal.facts(), None, None));
+    // The manifest goes with it, so that a pin can say what changed in it. It counts by its digest, which is among the facts.
+    let manifest = std::str::from_utf8(input.manifest).ok().filter(|text| text.len() <= COMPOSE_MAX_BYTES);
+    let measured = claims.is_some().then(|| Software::new(appraisal.facts(), None, manifest));
     let differences = pin::check(&mut appraisal, input.pin, measured.as_ref());
     let otherwise = appraisal.verdict_without(&[pin::CHECK], input.at);
     let (report, accepted) = conclude(appraisal, claims.as_deref(), service, input);
