@@ -1,10 +1,9 @@
 //! What sealing and opening contain and nothing else: AES-256-GCM by `ring` under an expanded key, hexadecimal by `const-hex`, one look at
 //! the grammar of each JSON text.
 
+use proveil_core::secret::Secret;
 use proveil_core::wire::scan;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-
-use super::recording::secret;
 
 /// A sealed value of an answer.
 pub struct Sealed {
@@ -34,8 +33,8 @@ fn associated(nonce: [u8; 12], counter: u32) -> [u8; 16] {
 }
 
 /// An expanded key.
-pub fn key() -> LessSafeKey {
-    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, secret().expose()).expect("a key"))
+pub fn key(secret: &Secret<32>) -> LessSafeKey {
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, secret.expose()).expect("a key"))
 }
 
 /// Encrypts values and writes their hex; scans the body that they are from. Gives the length of the hex. The room for the hex is new

@@ -73,26 +73,26 @@ fn row(name: &'static str, pair: Pair, bytes: usize, ours: &str, other: &str) ->
 }
 
 fn seal(name: &'static str, bytes: usize, size: &str) -> Row {
-    let body = chat_request(bytes);
+    let (secret, body) = (secret(), chat_request(bytes));
     let sealing = || {
         let mut random = Lcg(1);
         let content = Content::Json(body.as_bytes());
         let plan = plan(ApiEndpoint::ChatCompletions, content, &PlanOptions::default(), &mut random);
-        let mut cipher = cipher();
+        let mut cipher = cipher(&secret);
         let seal = |plaintext: &[u8], out: &mut Vec<u8>| cipher.seal_into(plaintext, &mut random, out);
         plan.and_then(|plan| plan.write(SIZE, seal)).expect("a good request")
     };
     let values = sealed_values(&body);
-    let (key, mut scratch) = (bare::key(), Vec::new());
-    let hex = bare::seal(&key, &body, &values, &mut scratch);
+    let mut scratch = Vec::new();
+    let hex = bare::seal(&bare::key(&secret), &body, &values, &mut scratch);
     assert!(sealing().len() > hex, "both sides seal the same");
-    let pair = compare(sealing, || bare::seal(&key, &body, &values, &mut scratch));
+    let pair = compare(sealing, || bare::seal(&bare::key(&secret), &body, &values, &mut scratch));
     row(
         name,
         pair,
         body.len(),
         &format!("{size} chat request planned, salted and sealed"),
-        "scan, AES-GCM and hex of its values",
+        "a scan, key expansion, AES-GCM and hex of its values",
     )
 }
 
@@ -111,29 +111,29 @@ fn sealed_values(body: &str) -> Vec<String> {
 }
 
 fn open(name: &'static str, bytes: usize, size: &str) -> Row {
-    let answer = answer(bytes);
+    let (secret, answer) = (secret(), answer(bytes));
     let mut fields = Fields::new();
     let text = fields.seal(&answer);
     let opening = || {
-        let mut cipher = cipher();
+        let mut cipher = cipher(&secret);
         let open = |raw: &str, out: &mut Vec<u8>| cipher.open_into(raw.as_bytes(), out);
         open_document(&text, &ApiEndpoint::ChatCompletions, AnswerPart::Whole, SIZE, open)
             .expect("an honest answer")
     };
     assert_eq!(opening().text(), answer, "both sides open the same");
-    let (key, mut scratch) = (bare::key(), Vec::new());
-    let pair = compare(opening, || bare::open(&key, &text, &fields.sealed, &mut scratch));
+    let mut scratch = Vec::new();
+    let pair = compare(opening, || bare::open(&bare::key(&secret), &text, &fields.sealed, &mut scratch));
     row(
         name,
         pair,
         answer.len(),
         &format!("{size} chat answer opened in its place"),
-        "scans, hex and AES-GCM of its values",
+        "scans, key expansion, hex and AES-GCM of its values",
     )
 }
 
 fn whole_answer(name: &'static str, bytes: usize, size: &str) -> Row {
-    let answer = answer(bytes);
+    let (secret, answer) = (secret(), answer(bytes));
     let mut fields = Fields::new();
     let text = fields.seal(&answer);
     let headers = [("content-type".to_owned(), "application/json".to_owned())];
@@ -141,7 +141,7 @@ fn whole_answer(name: &'static str, bytes: usize, size: &str) -> Row {
     let taking = || {
         let model = Some(MODEL.to_owned());
         let mut opener =
-            AnswerOpener::new(cipher(), ApiEndpoint::ChatCompletions, Output::Texts, model, [0; 32]);
+            AnswerOpener::new(cipher(&secret), ApiEndpoint::ChatCompletions, Output::Texts, model, [0; 32]);
         let mut events = Vec::new();
         opener.head(&head).expect("a good head");
         for piece in text.as_bytes().chunks(PIECE) {
@@ -151,19 +151,19 @@ fn whole_answer(name: &'static str, bytes: usize, size: &str) -> Row {
         events
     };
     assert!(matches!(taking().as_slice(), [Event::Text { .. }, Event::Finish { .. }, Event::Usage { .. }]));
-    let (key, mut scratch) = (bare::key(), Vec::new());
+    let mut scratch = Vec::new();
     let pair = compare(taking, || {
         let mut hash = digest::Context::new(&digest::SHA256);
         text.as_bytes().chunks(PIECE).for_each(|piece| hash.update(piece));
         std::hint::black_box(hash.finish());
-        bare::open(&key, &text, &fields.sealed, &mut scratch)
+        bare::open(&bare::key(&secret), &text, &fields.sealed, &mut scratch)
     });
     row(
         name,
         pair,
         answer.len(),
         &format!("{size} chat answer from the network's pieces to its text, with a receipt"),
-        "the receipt's SHA-256, scans, hex and AES-GCM",
+        "the receipt's SHA-256, scans, key expansion, hex and AES-GCM",
     )
 }
 
@@ -171,7 +171,7 @@ fn whole_answer(name: &'static str, bytes: usize, size: &str) -> Row {
 fn bulk() -> Row {
     const BYTES: usize = 1 << 20;
     let ours = AesGcm::new(secret().expose()).expect("a key");
-    let theirs = bare::key();
+    let theirs = bare::key(&secret());
     let (mut first, mut second) = (vec![7; BYTES], vec![7; BYTES]);
     let pair = compare(
         || ours.seal(&[1; 12], &[2; 16], &mut first).expect("short enough"),

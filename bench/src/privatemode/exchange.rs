@@ -37,13 +37,9 @@ fn key_exchange() -> Row {
         let private = <XWing as Kem>::PrivateKey::from_bytes(&seed).expect("a seed");
         std::hint::black_box(XWing::sk_to_pk(&private).to_bytes());
         let encapsulated = <XWing as Kem>::EncappedKey::from_bytes(&encapsulated).expect("a key");
-        let context = setup_receiver::<ExportOnlyAead, HkdfSha256, XWing>(
-            &OpModeR::Base,
-            &private,
-            &encapsulated,
-            &[],
-        )
-        .expect("a good key");
+        let context =
+            setup_receiver::<ExportOnlyAead, HkdfSha256, XWing>(&OpModeR::Base, &private, &encapsulated, &[])
+                .expect("a good key");
         let mut secret = [0; 32];
         context.export(&[], &mut secret).expect("a short secret");
         secret
@@ -86,7 +82,8 @@ fn documents() -> [Row; 2] {
     );
     let kept = compare(|| judge(Some(&vek)), || signed.verify());
     let row = |name, pair: Pair, what: &str| {
-        let what = format!("{what} {:.0} us; the signature checks {:.0} us", pair.ours / 1e3, pair.other / 1e3);
+        let what =
+            format!("{what} {:.0} us; the signature checks {:.0} us", pair.ours / 1e3, pair.other / 1e3);
         Row::note(name, pair.ratio(), "x", what)
     };
     [

@@ -37,8 +37,8 @@ pub fn secret() -> Secret<32> {
 }
 
 /// The client's side of an exchange with the first numbers of [`Lcg`].
-pub fn cipher() -> FieldCipher {
-    FieldCipher::new(&secret(), SECRET_ID, &mut Lcg(1)).expect("a good id")
+pub fn cipher(secret: &Secret<32>) -> FieldCipher {
+    FieldCipher::new(secret, SECRET_ID, &mut Lcg(1)).expect("a good id")
 }
 
 /// The sizes that go with [`SECRET_ID`].
@@ -102,7 +102,7 @@ pub struct Fields {
 impl Fields {
     /// Answers the exchange of [`cipher`].
     pub fn new() -> Fields {
-        let nonce = *cipher().nonce();
+        let nonce = *cipher(&secret()).nonce();
         let key = MessageKey::new(secret().expose(), SECRET_ID, nonce).expect("a good id");
         Fields { key, nonce, random: Lcg(1 << 40), sealed: Vec::new() }
     }

@@ -9,7 +9,7 @@ use proveil_core::seal::MessageCipher;
 use ring::digest;
 
 use super::bare::{self, Sealed};
-use super::recording::{Fields, Lcg, MODEL, cipher, event};
+use super::recording::{Fields, Lcg, MODEL, cipher, event, secret};
 use crate::measure::compare;
 use crate::row::Row;
 use crate::row::Target::AtMost;
@@ -44,7 +44,7 @@ fn record() -> Recording {
 
 /// Opens the stream, one push for each event; gives the bytes of text.
 fn open_all(recording: &Recording, head: &ResponseHead, output: Output) -> usize {
-    let mut cipher = cipher();
+    let mut cipher = cipher(&secret());
     let mut random = Lcg(1 << 20);
     let mut request = Vec::new();
     for _ in 0..REQUEST_FIELDS {
@@ -80,7 +80,7 @@ pub fn rows() -> Vec<Row> {
     let head = ResponseHead::new(200, headers);
     let expected: usize = (0..EVENTS - 1).map(|number| TOKENS[number % TOKENS.len()].len()).sum();
     assert_eq!(open_all(&recording, &head, Output::Texts), expected, "every token");
-    let key = bare::key();
+    let key = bare::key(&secret());
     let mut scratch = Vec::new();
     let mut bare = || {
         let mut hash = digest::Context::new(&digest::SHA256);
