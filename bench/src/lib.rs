@@ -9,6 +9,7 @@ pub mod bare;
 pub mod chunks;
 pub mod gpus;
 pub mod measure;
+pub mod privatemode;
 pub mod recording;
 pub mod replay;
 pub mod row;

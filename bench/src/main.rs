@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use proveil_bench::recording::{Recording, ServerKeys};
 use proveil_bench::row::Row;
-use proveil_bench::{chunks, gpus, replay, snp, tdx};
+use proveil_bench::{chunks, gpus, privatemode, replay, snp, tdx};
 
 const USAGE: &str = "usage: proveil-bench rows EVIDENCE_DIR [GROUP]... | record DIR [repeated-key] | replay DIR
   rows    measurements as a JSON array: all, or those of the named groups (fresh-key, repeated-key, burst, framing, tdx,
-          snp, gpus)
+          snp, gpus, privatemode)
   record  writes the answer that is measured in every language; on request one under a single server key
   replay  opens it from Rust: nanoseconds per chunk";
 
@@ -45,7 +45,7 @@ fn record(dir: &str, keys: ServerKeys) -> Result<(), String> {
 fn print_rows(evidence: &Path, wanted: &[String]) -> Result<(), String> {
     type Group<'a> = (&'a str, &'a dyn Fn() -> Vec<Row>);
     let tdx = || tdx::rows(evidence);
-    let groups: [Group<'_>; 7] = [
+    let groups: [Group<'_>; 8] = [
         ("fresh-key", &chunks::fresh_key),
         ("repeated-key", &chunks::repeated_key),
         ("burst", &chunks::burst),
@@ -53,6 +53,7 @@ fn print_rows(evidence: &Path, wanted: &[String]) -> Result<(), String> {
         ("tdx", &tdx),
         ("snp", &snp::rows),
         ("gpus", &gpus::rows),
+        ("privatemode", &privatemode::rows),
     ];
     if let Some(unknown) = wanted.iter().find(|name| groups.iter().all(|(known, _)| known != name)) {
         return Err(format!("unknown group: {unknown}\n{USAGE}"));

@@ -37,16 +37,47 @@ const EXPORT_MAX_BYTES: usize = 255 * 32;
 type Sender<A, K> = AeadCtxS<A, HkdfSha256, K>;
 type Receiver<A, K> = AeadCtxR<A, HkdfSha256, K>;
 
-/// The X-Wing public key of a 32-byte seed.
-pub fn xwing_public_key(seed: &Secret<32>) -> Result<[u8; XWING_PUBLIC_LEN]> {
-    public_key::<XWing, XWING_PUBLIC_LEN>(seed)
+/// An X-Wing private key, expanded once for the public key and for what is received. In one place on the heap, and wiped on drop by the
+/// crate.
+pub struct XwingKey(Box<<XWing as Kem>::PrivateKey>);
+
+impl XwingKey {
+    /// The key of a 32-byte seed.
+    pub fn new(seed: &Secret<32>) -> Result<XwingKey> {
+        let key = <XWing as Kem>::PrivateKey::from_bytes(seed.expose()).map_err(|_| Code::Internal)?;
+        Ok(XwingKey(Box::new(key)))
+    }
+
+    /// Its public key.
+    pub fn public_key(&self) -> Result<[u8; XWING_PUBLIC_LEN]> {
+        fixed(&XWing::sk_to_pk(&self.0))
+    }
+
+    /// The recipient's side: exports into `out` what the sender of `encapsulated` exported. Whoever knows the public key can be that
+    /// sender: nothing is authenticated here.
+    ///
+    /// Errors: `invalid_point` for an X25519 part of low order (threats T28), `invalid_argument` for `info`, `context` or `out` that is
+    /// too long. A wrong ML-KEM part gives another secret, not an error (implicit rejection).
+    pub fn receive(
+        &self,
+        encapsulated: &[u8; XWING_ENCAPSULATED_LEN],
+        info: &[u8],
+        context: &[u8],
+        out: &mut [u8],
+    ) -> Result<()> {
+        check_texts(info, context, out)?;
+        refuse_low_order(encapsulated)?;
+        let receiver = receive::<ExportOnlyAead, XWing>(&self.0, encapsulated, info)?;
+        receiver.export(context, out).map_err(|_| Error::new(Code::Internal))
+    }
 }
 
-/// The recipient's side with X-Wing: exports into `out` what the sender of `encapsulated` exported. Whoever knows the public key can be
-/// that sender: nothing is authenticated here.
-///
-/// Errors: `invalid_point` for an X25519 part of low order (threats T28), `invalid_argument` for `info`, `context` or `out` that is too
-/// long. A wrong ML-KEM part gives another secret, not an error (implicit rejection).
+/// [`XwingKey::public_key`] of a 32-byte seed.
+pub fn xwing_public_key(seed: &Secret<32>) -> Result<[u8; XWING_PUBLIC_LEN]> {
+    XwingKey::new(seed)?.public_key()
+}
+
+/// [`XwingKey::receive`] with the key of a 32-byte seed.
 pub fn xwing_receive(
     seed: &Secret<32>,
     encapsulated: &[u8; XWING_ENCAPSULATED_LEN],
@@ -54,10 +85,7 @@ pub fn xwing_receive(
     context: &[u8],
     out: &mut [u8],
 ) -> Result<()> {
-    check_texts(info, context, out)?;
-    refuse_low_order(encapsulated)?;
-    let receiver: Receiver<ExportOnlyAead, XWing> = receive(seed, encapsulated, info)?;
-    receiver.export(context, out).map_err(|_| Error::new(Code::Internal))
+    XwingKey::new(seed)?.receive(encapsulated, info, context, out)
 }
 
 /// The sender's side with X-Wing: exports a secret into `out` and gives the encapsulated key for the recipient. Takes from `rng` the
@@ -81,7 +109,11 @@ pub fn xwing_send(
 
 /// The X25519 public key of a 32-byte private key (clamped first, RFC 7748).
 pub fn x25519_public_key(key: &Secret<32>) -> Result<[u8; X25519_KEY_LEN]> {
-    public_key::<X25519HkdfSha256, X25519_KEY_LEN>(key)
+    fixed(&X25519HkdfSha256::sk_to_pk(&x25519_key(key)?))
+}
+
+fn x25519_key(key: &Secret<32>) -> Result<<X25519HkdfSha256 as Kem>::PrivateKey> {
+    <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(key.expose()).map_err(|_| Error::new(Code::Internal))
 }
 
 /// The recipient's side with X25519. Errors: `invalid_point` when the shared point is zero (threats T28), `invalid_argument` for `info`
@@ -92,7 +124,7 @@ pub fn x25519_receive(
     info: &[u8],
 ) -> Result<HpkeReceiver> {
     check_texts(info, &[], &[])?;
-    receive(key, encapsulated, info).map(HpkeReceiver)
+    receive(&x25519_key(key)?, encapsulated, info).map(HpkeReceiver)
 }
 
 /// The sender's side with X25519: the encapsulated key for the recipient, and what seals to it. Takes 32 bytes from `rng`, from which
@@ -178,23 +210,17 @@ fn check_texts(info: &[u8], context: &[u8], out: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn public_key<K: Kem, const N: usize>(seed: &Secret<32>) -> Result<[u8; N]> {
-    let private = K::PrivateKey::from_bytes(seed.expose()).map_err(|_| Code::Internal)?;
-    fixed(&K::sk_to_pk(&private))
-}
-
 fn fixed<const N: usize>(value: &impl Serializable) -> Result<[u8; N]> {
     value.to_bytes().as_slice().try_into().map_err(|_| Error::new(Code::Internal))
 }
 
 fn receive<A: hpke::aead::Aead, K: Kem>(
-    seed: &Secret<32>,
+    private: &K::PrivateKey,
     encapsulated: &[u8],
     info: &[u8],
 ) -> Result<Receiver<A, K>> {
-    let private = K::PrivateKey::from_bytes(seed.expose()).map_err(|_| Code::Internal)?;
     let encapsulated = K::EncappedKey::from_bytes(encapsulated).map_err(|_| Code::InvalidPoint)?;
-    setup_receiver(&OpModeR::Base, &private, &encapsulated, info).map_err(|_| Error::new(Code::InvalidPoint))
+    setup_receiver(&OpModeR::Base, private, &encapsulated, info).map_err(|_| Error::new(Code::InvalidPoint))
 }
 
 fn send<A: hpke::aead::Aead, K: Kem, const N: usize>(

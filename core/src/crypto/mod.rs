@@ -27,8 +27,8 @@ compile_error!("choose a cryptography back end: feature `native` or `portable`")
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 pub use hpke::{
-    HpkeReceiver, HpkeSender, X25519_KEY_LEN, XWING_ENCAPSULATED_LEN, XWING_PUBLIC_LEN, x25519_public_key,
-    x25519_receive, x25519_send, xwing_public_key, xwing_receive, xwing_send,
+    HpkeReceiver, HpkeSender, X25519_KEY_LEN, XWING_ENCAPSULATED_LEN, XWING_PUBLIC_LEN, XwingKey,
+    x25519_public_key, x25519_receive, x25519_send, xwing_public_key, xwing_receive, xwing_send,
 };
 #[cfg(feature = "native")]
 pub use native::{

@@ -9,6 +9,7 @@
 
 use crate::crypto::{
     self, HpkeReceiver, HpkeSender, SecureRandom, X25519_KEY_LEN, XWING_ENCAPSULATED_LEN, XWING_PUBLIC_LEN,
+    XwingKey,
 };
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
@@ -21,7 +22,7 @@ pub fn secret_id(public_key: &[u8]) -> String {
 
 /// A key pair for one exchange (X-Wing, export only). Used up by [`ExchangeKey::open`]; wiped on drop.
 pub struct ExchangeKey {
-    seed: Secret<32>,
+    key: XwingKey,
     public: Box<[u8; XWING_PUBLIC_LEN]>,
 }
 
@@ -30,8 +31,9 @@ impl ExchangeKey {
     pub fn generate(rng: &mut dyn SecureRandom) -> Result<ExchangeKey> {
         let mut seed = Secret::zero();
         rng.fill(seed.expose_mut())?;
-        let public = Box::new(crypto::xwing_public_key(&seed)?);
-        Ok(ExchangeKey { seed, public })
+        let key = XwingKey::new(&seed)?;
+        let public = Box::new(key.public_key()?);
+        Ok(ExchangeKey { key, public })
     }
 
     /// The public key as it is sent: ML-KEM-768 (1184 bytes), then X25519 (32 bytes).
@@ -55,7 +57,7 @@ impl ExchangeKey {
                 .found(format!("{} bytes", encapsulated.len()))
         })?;
         let mut secret = Secret::zero();
-        crypto::xwing_receive(&self.seed, encapsulated, &[], &[], secret.expose_mut())?;
+        self.key.receive(encapsulated, &[], &[], secret.expose_mut())?;
         Ok(secret)
     }
 }

@@ -232,6 +232,14 @@ impl OpenedDocument<'_> {
         self.text.get(member.span.clone())
     }
 
+    /// Every member: its name, its raw value, whether it was sealed.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        self.members.iter().map(|member| {
+            let value = self.text.get(member.span.clone()).unwrap_or_default();
+            (member.name.as_ref(), value, member.sealed)
+        })
+    }
+
     /// True when this member was sealed.
     pub fn is_sealed(&self, name: &str) -> bool {
         self.members.iter().any(|member| member.sealed && member.name == name)

@@ -4,9 +4,9 @@
 use super::answer::{OpenedDocument, is_same_model};
 use crate::endpoint::{Event, TextField};
 use crate::error::{Code, Error, Result, cleaned};
-use crate::limits::ANSWER_MAX_CHOICES;
+use crate::limits::{ANSWER_MAX_CHOICES, JSON_MAX_VALUES};
 use crate::openai::ApiEndpoint;
-use crate::wire::json::Json;
+use crate::wire::json::{Json, JsonError};
 
 /// Longest finish reason that is repeated.
 const FINISH_REASON_MAX_BYTES: usize = 64;
@@ -65,27 +65,30 @@ impl Progress {
         out: &mut Vec<Event>,
     ) -> Result<()> {
         let malformed = || Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse });
-        let json = Json::parse(document.text().as_bytes()).map_err(|_| malformed())?;
-        if let Some(error) = json.get("error").filter(|error| **error != Json::Null) {
+        let mut read = Known::read(&document).map_err(|_| malformed())?;
+        if let Some(error) = read.error.as_ref().filter(|error| **error != Json::Null) {
             let message = error.get("message").and_then(Json::as_str).unwrap_or_default();
             return Err(Error::new(Code::UpstreamError).at("answer").found(message));
         }
-        self.check_model(&json)?;
-        self.check_id(&json)?;
+        self.check_model(&read)?;
+        self.check_id(&read)?;
         let before = out.len();
-        let read = match self.endpoint {
+        let result = match self.endpoint {
             // The gateway can rename members (5.3), which is not noticed by opening them.
             ApiEndpoint::ChatCompletions | ApiEndpoint::Completions if !document.is_sealed("choices") => {
                 Err(malformed().at("choices"))
             }
-            ApiEndpoint::ChatCompletions | ApiEndpoint::Completions => self.choices(&json, streamed, out),
+            ApiEndpoint::ChatCompletions | ApiEndpoint::Completions => {
+                let choices = read.choices.take();
+                self.choices(choices, streamed, out)
+            }
             ApiEndpoint::Messages if streamed => {
-                self.message_event(&json);
+                self.message_event(&read);
                 Ok(())
             }
             _ => Ok(()),
         };
-        if let Err(error) = read {
+        if let Err(error) = result {
             out.truncate(before);
             return Err(error);
         }
@@ -116,8 +119,8 @@ impl Progress {
     }
 
     /// The model is sealed, so another one was really used: the gateway can route a request anywhere (privatemode.md 5.3).
-    fn check_model(&self, json: &Json) -> Result<()> {
-        let (Some(asked), Some(served)) = (&self.model, json.get("model").and_then(Json::as_str)) else {
+    fn check_model(&self, read: &Known) -> Result<()> {
+        let (Some(asked), Some(served)) = (&self.model, read.model.as_ref().and_then(Json::as_str)) else {
             return Ok(());
         };
         if is_same_model(asked, served) {
@@ -127,8 +130,8 @@ impl Progress {
     }
 
     /// One answer has one id (threats T32, T38). It is in clear, so this keeps mistakes apart, not attackers.
-    fn check_id(&mut self, json: &Json) -> Result<()> {
-        match (json.get("id").and_then(Json::as_str), &self.id) {
+    fn check_id(&mut self, read: &Known) -> Result<()> {
+        match (read.id.as_ref().and_then(Json::as_str), &self.id) {
             (Some(id), Some(known)) if id != known => Err(Error::new(Code::AnswerMixed).at("id")),
             (Some(id), None) => {
                 self.id = Some(id.to_owned());
@@ -138,30 +141,32 @@ impl Progress {
         }
     }
 
-    fn choices(&mut self, json: &Json, streamed: bool, out: &mut Vec<Event>) -> Result<()> {
+    fn choices(&mut self, choices: Option<Json>, streamed: bool, out: &mut Vec<Event>) -> Result<()> {
         let malformed = || {
             Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse }).at("choices")
         };
-        let choices = json.get("choices").and_then(Json::as_array).ok_or_else(malformed)?;
-        for choice in choices {
+        let Some(Json::Array(choices)) = choices else { return Err(malformed()) };
+        let is_only = choices.len() == 1;
+        for mut choice in choices {
             let index = match choice.get("index") {
-                None if !streamed && choices.len() == 1 => 0,
+                None if !streamed && is_only => 0,
                 index => index
                     .and_then(Json::as_u64)
                     .and_then(|index| u32::try_from(index).ok())
                     .ok_or_else(malformed)?,
             };
-            let part = choice.get(if streamed { "delta" } else { "message" });
-            let text_of = |name: &str| part.and_then(|part| part.get(name)).and_then(Json::as_str);
+            let mut part = member_mut(&mut choice, if streamed { "delta" } else { "message" });
+            let mut text_of = |name: &str| part.as_mut().and_then(|part| take_text(part, name));
             let reasoning = text_of("reasoning_content").or_else(|| text_of("reasoning"));
-            let content = text_of("content").or_else(|| choice.get("text").and_then(Json::as_str));
+            let content = text_of("content");
+            let content = content.or_else(|| take_text(&mut choice, "text"));
             let ended = self.ended(index)?;
             for (field, text) in [(TextField::Reasoning, reasoning), (TextField::Content, content)] {
                 let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
                 if ended {
                     return Err(Error::new(Code::MalformedEvent).at("text after finish_reason"));
                 }
-                out.push(Event::Text { choice: index, field, text: text.to_owned() });
+                out.push(Event::Text { choice: index, field, text });
             }
             if let Some(reason) = choice.get("finish_reason").and_then(Json::as_str).filter(|_| !ended) {
                 let reason = cleaned(reason, FINISH_REASON_MAX_BYTES);
@@ -186,9 +191,100 @@ impl Progress {
     }
 
     /// An event of the messages API. The `type` is in clear: an end counts only after the sealed reason for it.
-    fn message_event(&mut self, json: &Json) {
-        let reason = json.get("delta").and_then(|delta| delta.get("stop_reason")).and_then(Json::as_str);
+    fn message_event(&mut self, read: &Known) {
+        let reason = read.delta.as_ref().and_then(|delta| delta.get("stop_reason")).and_then(Json::as_str);
         self.stopped |= reason.is_some();
-        self.end_sign |= json.get("type").and_then(Json::as_str) == Some("message_stop");
+        self.end_sign |= read.kind.as_ref().and_then(Json::as_str) == Some("message_stop");
+    }
+}
+
+/// The members of a document that are looked into. All others are checked in the same way and not kept.
+#[derive(Default)]
+struct Known {
+    error: Option<Json>,
+    model: Option<Json>,
+    id: Option<Json>,
+    choices: Option<Json>,
+    delta: Option<Json>,
+    kind: Option<Json>,
+}
+
+impl Known {
+    /// Reads an opened document by the rules of [`Json::parse`]: no name twice in any object, no half of a surrogate pair, no number
+    /// that is out of range, bounded numbers of values. Grammar, depth and the names of the top level were checked when it was opened,
+    /// members in clear by their own rules; so what is a plain scalar needs no parser.
+    fn read(document: &OpenedDocument<'_>) -> std::result::Result<Known, JsonError> {
+        // What is shorter cannot have more values in all its members together.
+        if document.text().len() > JSON_MAX_VALUES {
+            return Ok(Known::of_object(Json::parse(document.text().as_bytes())?));
+        }
+        let mut known = Known::default();
+        for (name, raw, sealed) in document.members() {
+            let place = known.place(name);
+            if place.is_none() && (!sealed || is_plain_scalar(raw)) {
+                continue;
+            }
+            let value = match plain_string(raw) {
+                Some(text) => Json::String(text.to_owned()),
+                None => Json::parse(raw.as_bytes())?,
+            };
+            if let Some(place) = place {
+                *place = Some(value);
+            }
+        }
+        Ok(known)
+    }
+
+    fn of_object(json: Json) -> Known {
+        let mut known = Known::default();
+        if let Json::Object(members) = json {
+            for (name, value) in members {
+                if let Some(place) = known.place(&name) {
+                    *place = Some(value);
+                }
+            }
+        }
+        known
+    }
+
+    fn place(&mut self, name: &str) -> Option<&mut Option<Json>> {
+        match name {
+            "error" => Some(&mut self.error),
+            "model" => Some(&mut self.model),
+            "id" => Some(&mut self.id),
+            "choices" => Some(&mut self.choices),
+            "delta" => Some(&mut self.delta),
+            "type" => Some(&mut self.kind),
+            _ => None,
+        }
+    }
+}
+
+/// The text of a string without escapes, given by its checked raw form.
+fn plain_string(raw: &str) -> Option<&str> {
+    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
+    memchr::memchr(b'\\', text.as_bytes()).is_none().then_some(text)
+}
+
+/// True for a checked raw value that no further rule can refuse.
+fn is_plain_scalar(raw: &str) -> bool {
+    let is_small_integer = raw.len() <= 18 && raw.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(raw, "null" | "true" | "false") || is_small_integer || plain_string(raw).is_some()
+}
+
+fn member_mut<'j>(object: &'j mut Json, name: &str) -> Option<&'j mut Json> {
+    match object {
+        Json::Object(members) => {
+            members.iter_mut().find(|(member, _)| member == name).map(|(_, value)| value)
+        }
+        _ => None,
+    }
+}
+
+/// Takes a text out of an object: an answer can be large.
+fn take_text(object: &mut Json, name: &str) -> Option<String> {
+    match member_mut(object, name) {
+        Some(Json::String(text)) => Some(std::mem::take(text)),
+        _ => None,
     }
 }

@@ -1,14 +1,15 @@
 //! What stays readable for the gateway (protocols/privatemode.md 6.1), and the checks without which it would be a way to leak or to
 //! forge (6.5, threats T36, T46).
 
+use std::borrow::Cow;
+
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
 use crate::openai::ApiEndpoint;
 use crate::openai::forms::Form;
 use crate::openai::select::{Document, Shape, shown_name};
-use crate::wire::json::Json;
-use crate::wire::raw;
+use crate::wire::{raw, scan};
 
 /// Which way a body goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +180,8 @@ const MESSAGE_TYPES: &[&str] = &[
 const USAGE_MAX_DEPTH: usize = 3;
 /// Members of one object in `usage`, and bytes of their names, of a number and of the whole.
 const USAGE_MAX_MEMBERS: usize = 64;
+/// So many are usual.
+const USAGE_MEMBERS: usize = 4;
 const USAGE_NAME_MAX_BYTES: usize = 64;
 const NUMBER_MAX_BYTES: usize = 32;
 const USAGE_MAX_BYTES: usize = 16 * 1024;
@@ -228,33 +231,127 @@ fn is_duration(value: &str) -> bool {
 }
 
 fn is_usage(value: &str, is_transcription: bool) -> bool {
-    // Numbers beyond the range of integers become floating-point ones below, so that they are refused there.
-    if value.len() > USAGE_MAX_BYTES {
-        return false;
-    }
-    let Ok(usage) = Json::parse(value.as_bytes()) else { return false };
-    usage.is_null() || is_usage_object(&usage, is_transcription, 1)
+    value.len() <= USAGE_MAX_BYTES && (value == "null" || is_usage_object(value, is_transcription, 1))
 }
 
-fn is_usage_object(value: &Json, is_transcription: bool, depth: usize) -> bool {
-    let Some(members) = value.as_object() else { return false };
-    depth <= USAGE_MAX_DEPTH
-        && members.len() <= USAGE_MAX_MEMBERS
-        && members.iter().all(|(name, value)| {
-            let named = name.len() <= USAGE_NAME_MAX_BYTES
-                && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
-            named
-                && match value {
-                    Json::Null => true,
-                    Json::Number(number) => number.is_i64() || number.is_u64(),
-                    Json::String(text) => {
-                        is_transcription
-                            && depth == 1
-                            && name == "type"
-                            && (text == "duration" || text == "tokens")
-                    }
-                    Json::Object(_) => is_usage_object(value, false, depth.saturating_add(1)),
-                    _ => false,
+/// Read from the text: every event of a stream has such a value, and a tree of it would cost more than opening a field.
+fn is_usage_object(text: &str, is_transcription: bool, depth: usize) -> bool {
+    let mut names: Vec<Cow<'_, str>> = Vec::with_capacity(USAGE_MEMBERS);
+    let mut passes = depth <= USAGE_MAX_DEPTH;
+    let read = scan::each_member(text, 0, |name, span| {
+        let value = text.get(span).unwrap_or_default();
+        let Some(name) = scan::string_text(name).filter(|_| passes) else {
+            passes = false;
+            return;
+        };
+        let named = name.len() <= USAGE_NAME_MAX_BYTES
+            && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
+        let is_kind = is_transcription && depth == 1 && name == "type";
+        passes = named
+            && names.len() < USAGE_MAX_MEMBERS
+            && !names.contains(&name)
+            && match value.as_bytes().first() {
+                Some(b'{') => is_usage_object(value, false, depth.saturating_add(1)),
+                Some(b'"') => is_kind && (quoted_is(value, "duration") || quoted_is(value, "tokens")),
+                _ => value == "null" || is_integer(value),
+            };
+        names.push(name);
+    });
+    passes && read.is_ok()
+}
+
+/// An integer of 64 bits; minus zero is a number with a fraction for everybody who reads it.
+fn is_integer(number: &str) -> bool {
+    number != "-0" && (number.parse::<u64>().is_ok() || number.parse::<i64>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::json::Json;
+
+    /// What a strict parser makes of the same text.
+    fn by_tree(value: &str, is_transcription: bool) -> bool {
+        fn object(value: &Json, is_transcription: bool, depth: usize) -> bool {
+            let Some(members) = value.as_object() else { return false };
+            let passes = |name: &str, value: &Json| match value {
+                Json::Null => true,
+                Json::Number(number) => number.is_i64() || number.is_u64(),
+                Json::String(text) => {
+                    is_transcription
+                        && depth == 1
+                        && name == "type"
+                        && ["duration", "tokens"].contains(&&**text)
                 }
-        })
+                Json::Object(_) => object(value, false, depth + 1),
+                _ => false,
+            };
+            let plain = |name: &str| name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
+            depth <= USAGE_MAX_DEPTH
+                && members.len() <= USAGE_MAX_MEMBERS
+                && members.iter().all(|(name, value)| name.len() <= 64 && plain(name) && passes(name, value))
+        }
+        Json::parse(value.as_bytes())
+            .is_ok_and(|usage| usage.is_null() || object(&usage, is_transcription, 1))
+    }
+
+    /// Threats T36: reading from the text accepts what a tree of it would.
+    #[test]
+    fn usage_from_the_text() {
+        let members =
+            |count: usize| (0..count).map(|i| format!("\"m{i}\":{i}")).collect::<Vec<_>>().join(",");
+        let name = |bytes: usize| format!("{{\"{}\":1}}", "n".repeat(bytes));
+        let (most, excess, long, longer) =
+            (format!("{{{}}}", members(64)), format!("{{{}}}", members(65)), name(64), name(65));
+        let accepted = [
+            "null",
+            "{}",
+            "{ \"a\" : 1 , \"b\":null}",
+            "{\"a\":{\"b\":{\"c\":-5}}}",
+            "{\"a\":18446744073709551615,\"b\":-9223372036854775808}",
+            "{\"\\u0061\":1}",
+            &most,
+            &long,
+        ];
+        let refused = [
+            "",
+            "1",
+            "\"x\"",
+            "[]",
+            "{\"a\":1,\"a\":2}",
+            "{\"a\":1,\"\\u0061\":2}",
+            "{\"a\":{\"b\":1,\"b\":1}}",
+            "{\"a\":\"text\"}",
+            "{\"a\":[1]}",
+            "{\"a\":true}",
+            "{\"a\":1.5}",
+            "{\"a\":1e2}",
+            "{\"a\":-0}",
+            "{\"a\":18446744073709551616}",
+            "{\"a\":-9223372036854775809}",
+            "{\"a b\":1}",
+            "{\"\\ud800\":1}",
+            "{\"a\":{\"b\":{\"c\":{}}}}",
+            "{\"a\":{\"type\":\"tokens\"}}",
+            "{\"a\":1",
+            "{\"a\":1}x",
+            &excess,
+            &longer,
+        ];
+        for (values, expected) in [(accepted.as_slice(), true), (refused.as_slice(), false)] {
+            for value in values {
+                for is_transcription in [false, true] {
+                    assert_eq!(is_usage(value, is_transcription), expected, "{value}");
+                    assert_eq!(by_tree(value, is_transcription), expected, "{value}");
+                }
+            }
+        }
+        for (value, expected) in
+            [("\"tokens\"", true), ("\"dur\\u0061tion\"", true), ("\"Tokens\"", false), ("\"\"", false)]
+        {
+            let usage = format!("{{\"type\":{value},\"seconds\":3}}");
+            assert_eq!((is_usage(&usage, true), by_tree(&usage, true)), (expected, expected), "{usage}");
+            assert!(!is_usage(&usage, false));
+        }
+    }
 }
