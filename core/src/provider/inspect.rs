@@ -1,9 +1,12 @@
 //! Pure checks over provider data for tools and tests: JSON in, JSON out, never a proof (docs/inspect.md).
 //!
-//! They need no collateral and no time, so they show whether data is consistent, not whether it is genuine. The sealing and opening
-//! of single fields is for SDKs that keep their own transport and request handling.
+//! They need no collateral and no clock, so they show whether data is consistent, not whether it is genuine. The sealing and opening
+//! of single fields is for SDKs that keep their own transport and request handling; the kinds that take keys are for comparing
+//! implementations.
 
+use super::inspect_input::{Input, Members, member};
 use super::node::{self, Identity};
+use super::privatemode;
 use super::venice::appraise as venice_appraise;
 use super::venice::{
     self, AnswerOpener, AnswerOptions, Binding, KnownModels, Relaxations, ResponseSignature, Signer,
@@ -29,6 +32,25 @@ pub const INSPECT_KINDS: &[&str] = &[
     "venice.signature",
     "tdx.quote",
     "dstack.event_log",
+    "privatemode.field",
+    "privatemode.session",
+    "privatemode.json_body",
+    "privatemode.form_body",
+    "privatemode.raw_body",
+    "privatemode.stream",
+    "privatemode.shard_key",
+    "privatemode.cache_salt",
+    "privatemode.ocsp_policy",
+    "privatemode.ocsp_status",
+    "privatemode.version",
+    "privatemode.media",
+    "privatemode.secret_exchange",
+    "privatemode.secret_answer",
+    "privatemode.report_data",
+    "privatemode.id_key",
+    "privatemode.manifest",
+    "privatemode.document",
+    "privatemode.oae",
 ];
 
 /// Runs one check. `input` and the answer are JSON objects whose members docs/inspect.md lists per kind. Fails with the error of
@@ -46,15 +68,17 @@ pub fn inspect(kind: &str, input: &[u8]) -> Result<String> {
         "venice.signature" => signature(&input),
         "tdx.quote" => quote(&input),
         "dstack.event_log" => event_log(&input),
-        _ => {
-            let error = Error::new(Code::InvalidArgument).at("kind").found(kind);
-            return Err(match nearest(kind, INSPECT_KINDS.iter().copied()) {
-                Some(near) => error.context(format!("Did you mean `{near}`?")),
-                None => error.expected(INSPECT_KINDS.join(", ")),
-            });
-        }
+        _ => privatemode::inspect(kind, &input).unwrap_or_else(|| Err(unknown_kind(kind))),
     };
     output.map(|members| Json::Object(members).to_compact())
+}
+
+fn unknown_kind(kind: &str) -> Error {
+    let error = Error::new(Code::InvalidArgument).at("kind").found(kind);
+    match nearest(kind, INSPECT_KINDS.iter().copied()) {
+        Some(near) => error.context(format!("Did you mean `{near}`?")),
+        None => error.expected(INSPECT_KINDS.join(", ")),
+    }
 }
 
 /// Seals one field to a public key (SEC1, 33, 64 or 65 bytes): lowercase hex (venice.md 3.2). Fresh ephemeral key and nonce from `rng`.
@@ -84,34 +108,6 @@ pub fn opener_for_key(key: Secret<32>, allow_whitespace_plaintext: bool) -> Resu
 
 fn check_private_key(key: &Secret<32>) -> Result<()> {
     crypto::secp256k1_public_key(key).map(drop).ok_or_else(|| Error::new(Code::KeyInvalid))
-}
-
-type Members = Vec<(String, Json)>;
-
-fn member(name: &str, value: impl Into<String>) -> (String, Json) {
-    (name.to_owned(), Json::String(value.into()))
-}
-
-/// The caller's object; missing and mistyped members are its fault.
-struct Input<'a>(&'a Json);
-
-impl<'a> Input<'a> {
-    fn get(&self, name: &str) -> Result<&'a Json> {
-        self.0.get(name).ok_or_else(|| Error::new(Code::InvalidArgument).at(name).found("absent"))
-    }
-
-    fn text(&self, name: &str) -> Result<&'a str> {
-        self.get(name)?.as_str().ok_or_else(|| Error::new(Code::InvalidArgument).at(name).expected("a text"))
-    }
-
-    fn optional_text(&self, name: &str) -> Result<Option<&'a str>> {
-        if self.0.get(name).is_none_or(Json::is_null) { Ok(None) } else { self.text(name).map(Some) }
-    }
-
-    fn array<const N: usize>(&self, name: &str) -> Result<[u8; N]> {
-        hex::decode_array(self.text(name)?)
-            .ok_or_else(|| Error::new(Code::InvalidArgument).at(name).expected(format!("{N} bytes in hex")))
-    }
 }
 
 fn models(input: &Input<'_>) -> Result<Members> {

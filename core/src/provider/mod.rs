@@ -5,6 +5,7 @@ mod collateral;
 mod endorsements;
 mod exchange;
 mod inspect;
+mod inspect_input;
 mod node;
 pub mod privatemode;
 mod reports;

@@ -18,7 +18,7 @@ const ENCAPSULATED_LEN: usize = 1120;
 const SECRET_SERVICE: &str = "secret-service";
 
 /// Reads the mesh authority: a certificate authority of the curves, in time, that signed itself. `text` is PEM; its first certificate counts.
-pub(super) fn authority(text: &[u8], at: u64) -> Result<Authority> {
+pub(crate) fn authority(text: &[u8], at: u64) -> Result<Authority> {
     let error = |problem: Problem| Error::new(Code::MeshCa).at(checks::MESH_CA).context(problem.to_string());
     let certificates = pem::certificates(text).map_err(error)?;
     let der = certificates.first().ok_or_else(|| error(Problem::ChainShape))?;
