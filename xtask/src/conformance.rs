@@ -8,16 +8,26 @@ use crate::{package_c, test_node, test_python, test_uniffi};
 /// Languages that have a driver.
 pub const LANGUAGES: [&str; 5] = ["rust", "c", "python", "node", "uniffi"];
 
-/// Builds the drivers of all languages whose tools are here and runs the vectors of `dir` through them.
-pub fn test(root: &Path, dir: &Path) -> Result<(), String> {
+/// Providers with vectors, by the names of their directories.
+pub const PROVIDERS: [&str; 2] = ["venice", "privatemode"];
+
+/// Builds the drivers of all languages whose tools are here and runs the vectors of `dir` through them, or those of every provider.
+pub fn test(root: &Path, dir: Option<&Path>) -> Result<(), String> {
     let present: Vec<&str> = LANGUAGES.into_iter().filter(|language| is_present(root, language)).collect();
     for language in &present {
         prepare(root, language)?;
     }
-    let runner = root.join("tests/conformance/run.py");
-    let (runner, dir, languages) =
-        (runner.display().to_string(), dir.display().to_string(), present.join(","));
-    run(root, "python3", [&runner, "--no-build", "--require-all", "--lang", &languages, "--vectors", &dir])
+    let dirs = match dir {
+        Some(dir) => vec![dir.to_owned()],
+        None => PROVIDERS.map(|provider| root.join("tests/vectors").join(provider)).to_vec(),
+    };
+    let runner = root.join("tests/conformance/run.py").display().to_string();
+    let languages = present.join(",");
+    dirs.iter().try_for_each(|dir| {
+        let vectors = dir.display().to_string();
+        let arguments = [&runner, "--no-build", "--require-all", "--lang", &languages, "--vectors", &vectors];
+        run(root, "python3", arguments)
+    })
 }
 
 /// Builds what the driver of one language needs.

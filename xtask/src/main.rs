@@ -39,7 +39,8 @@ const USAGE: &str = "usage: cargo xtask <command>
       judge every sample, mutation and synthetic case of a directory of captured evidence (one that has an index.json, or whose
       subdirectories have) and compare with the expected verdicts; DIR defaults to $PROVEIL_EVIDENCE or ../shared/evidence
   conformance [--vectors DIR]
-      build the driver of every language present and run test vectors through all of them; DIR defaults to tests/vectors/venice
+      build the driver of every language present and run test vectors through all of them; without DIR, those of
+      every provider in tests/vectors
   drivers LANGUAGE...
       only build drivers, of rust, c, python, node, uniffi
   package-c --dir DIR [--release]
@@ -131,7 +132,7 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
         "conformance" => {
             let dir = value(&mut arguments, "--vectors")?.map(PathBuf::from);
             none_left(&arguments)?;
-            conformance::test(&root, &dir.unwrap_or_else(|| root.join("tests/vectors/venice")))
+            conformance::test(&root, dir.as_deref())
         }
         "drivers" => arguments.iter().try_for_each(|language| conformance::prepare(&root, language)),
         "package-c" => {

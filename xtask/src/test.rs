@@ -36,11 +36,7 @@ const STEPS: &[Step] = &[
     Step { name: "python", missing: no_python, run: |root| test_python::test(root, "python3", false) },
     Step { name: "node", missing: no_node, run: |root| test_node::test(root, false) },
     Step { name: "uniffi", missing: no_python, run: |root| test_uniffi::test(root, "python3") },
-    Step {
-        name: "conformance",
-        missing: no_python,
-        run: |root| conformance::test(root, &root.join("tests/vectors/venice")),
-    },
+    Step { name: "conformance", missing: no_python, run: |root| conformance::test(root, None) },
     Step { name: "browser", missing: |_| test_browser::missing(), run: test_browser::test },
 ];
 

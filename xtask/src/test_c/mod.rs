@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::conformance;
 use crate::package_c::{build, failed, stage, target_dir};
 use crate::process::{cargo, run};
 
@@ -331,13 +332,12 @@ impl Tests {
         command.arg("-O2").arg(self.root.join("tests/conformance/drivers/c/driver.c")).arg("-o").arg(program);
         link_shared(&mut command, package);
         if self.check("compile the conformance driver", &mut command) {
-            let mut run = Command::new("python3");
-            run.current_dir(&self.root).args([
-                "tests/conformance/run.py",
-                "--vectors",
-                "tests/vectors/venice",
-            ]);
-            self.check("conformance vectors", run.args(["--lang", "c", "--require-all"]));
+            for provider in conformance::PROVIDERS {
+                let mut run = Command::new("python3");
+                run.current_dir(&self.root).args(["tests/conformance/run.py", "--vectors"]);
+                run.arg(format!("tests/vectors/{provider}")).args(["--lang", "c", "--require-all"]);
+                self.check(&format!("conformance vectors of {provider}"), &mut run);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Single fields, exchanges and messages, and the exchange of the secret (protocols/privatemode.md 4.1, 5.1, 5.4).
+//! Single fields, exchanges and messages, and the exchange of the secret (protocols/privatemode.md 4.1, 5.1, 5.2).
 
 use super::Given;
 use crate::crypto::{self, XWING_ENCAPSULATED_LEN};
