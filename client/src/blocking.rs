@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proveil_core::claims::Product;
-use proveil_core::endpoint::{Event, Receipt, SignatureVerdict, VerifiedEndpoint};
+use proveil_core::endpoint::{ApiRequest, Event, Receipt, SignatureVerdict, VerifiedEndpoint};
 use proveil_core::evidence::SnpEndorsements;
 use proveil_core::pin::Pin;
 use proveil_core::report::Report;
@@ -80,6 +80,22 @@ impl Client {
         let stream = self.thread.block_on(self.client.chat(body))?;
         Ok(Stream { stream, thread: self.thread.clone() })
     }
+
+    /// As [`crate::Client::send`].
+    pub fn send(&self, request: &ApiRequest<'_>) -> Result<Stream> {
+        let stream = self.thread.block_on(self.client.send(request))?;
+        Ok(Stream { stream, thread: self.thread.clone() })
+    }
+
+    /// As [`crate::Client::embeddings`].
+    pub fn embeddings(&self, body: &[u8]) -> Result<String> {
+        self.thread.block_on(self.client.embeddings(body))
+    }
+
+    /// As [`crate::Client::transcriptions`].
+    pub fn transcriptions(&self, body: &[u8], content_type: &str) -> Result<String> {
+        self.thread.block_on(self.client.transcriptions(body, content_type))
+    }
 }
 
 impl fmt::Debug for Client {
@@ -129,6 +145,11 @@ impl Stream {
     pub fn next(&mut self) -> Option<Result<Event>> {
         let next = async { Ok(self.stream.next().await) };
         self.thread.block_on(next).unwrap_or_else(|error| Some(Err(error)))
+    }
+
+    /// As [`crate::Stream::document`].
+    pub fn document(self) -> Result<String> {
+        self.thread.block_on(self.stream.document())
     }
 
     /// As [`crate::Stream::report`].

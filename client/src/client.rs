@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use futures_util::FutureExt;
 use proveil_core::bundle::EvidenceBundle;
 use proveil_core::endpoint::{ApiRequest, Outcome, VerifiedEndpoint};
+use proveil_core::openai::ApiEndpoint;
 use proveil_core::pin::{Difference, Pin, Software};
 use proveil_core::report::Report;
 use proveil_core::wire::hex;
@@ -187,6 +188,19 @@ impl Client {
     /// `unsupported_endpoint` where the provider does not.
     pub async fn send(&self, request: &ApiRequest<'_>) -> Result<Stream> {
         chat::start(&self.inner()?, request).await
+    }
+
+    /// Embeds texts: `body` is one JSON object in the OpenAI form, with `model` and `input`. Gives the whole answer as JSON. Fails as
+    /// [`Client::send`] and [`Stream::document`] do.
+    pub async fn embeddings(&self, body: &[u8]) -> Result<String> {
+        self.send(&ApiRequest::new(ApiEndpoint::Embeddings, None, body)).await?.document().await
+    }
+
+    /// Transcribes a recording: `body` is a form (`multipart/form-data`) in the OpenAI form, with `model` and `file`, and
+    /// `content_type` names its boundary. Gives the whole answer as JSON. Fails as [`Client::send`] and [`Stream::document`] do.
+    pub async fn transcriptions(&self, body: &[u8], content_type: &str) -> Result<String> {
+        let request = ApiRequest::new(ApiEndpoint::Transcriptions, Some(content_type), body);
+        self.send(&request).await?.document().await
     }
 
     /// What belongs to this process.

@@ -67,6 +67,21 @@ impl Stream {
         }
     }
 
+    /// The whole answer as the one JSON document that it is, for endpoints whose answer is no text. Fails as the stream fails, and with
+    /// `malformed_response` for an answer of several documents: what asked for a stream has to be read as one.
+    pub async fn document(mut self) -> Result<String> {
+        let several = || Error::new(Code::MalformedResponse).at("answer").expected("one JSON document");
+        let mut whole = None;
+        while let Some(event) = self.next().await {
+            if let Event::Document { json, .. } = event?
+                && whole.replace(json).is_some()
+            {
+                return Err(several());
+            }
+        }
+        whole.ok_or_else(several)
+    }
+
     /// An event that is here already, without waiting and without reading on; `None` says nothing about the answer.
     pub fn next_buffered(&mut self) -> Option<Event> {
         self.events.pop_front()

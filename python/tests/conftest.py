@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors"
 EVIDENCE = Path(os.environ.get("PROVEIL_EVIDENCE", ROOT.parent / "shared" / "evidence"))
 SIMULATOR = os.environ.get("PROVEIL_SIMULATOR", str(ROOT / "target/debug/examples/serve"))
+PRIVATEMODE = str(Path(SIMULATOR).with_stem("serve_privatemode"))
 
 
 Child = subprocess.Popen[str]
@@ -113,10 +114,10 @@ def stalled_server() -> Iterator[StalledServer]:
 
 
 class Simulator:
-    """The simulated provider in a process of its own (testkit/examples/serve.rs)."""
+    """A simulated provider in a process of its own (testkit/examples/serve.rs, serve_privatemode.rs)."""
 
-    def __init__(self, *options: str) -> None:
-        self.process = subprocess.Popen([SIMULATOR, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, program: str, *options: str) -> None:
+        self.process = subprocess.Popen([program, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.hello = self._read()
 
     def _read(self) -> dict[str, Any]:
@@ -133,10 +134,11 @@ class Simulator:
 
     def config(self, **options: Any) -> proveil.Config:
         """What a client needs to reach it."""
+        own = ("collateral_url", "nvidia_url", "manifest_url", "amd_url")
         given = {
+            "provider": "venice" if "nvidia_url" in self.hello else "privatemode",
             "base_url": self.hello["base_url"],
-            "collateral_url": self.hello["collateral_url"],
-            "nvidia_url": self.hello["nvidia_url"],
+            **{name: self.hello[name] for name in own if name in self.hello},
             "trust_roots": proveil.TrustRoots.from_json(self.hello["trust_roots"]),
             "proxy": None,
             "api_key": "test-key",
@@ -157,7 +159,7 @@ def simulators() -> Iterator[Callable[..., Simulator]]:
 
     def start(*options: str) -> Simulator:
         if options not in started:
-            started[options] = Simulator(*options)
+            started[options] = Simulator(SIMULATOR, *options)
         return started[options]
 
     yield start
@@ -174,6 +176,24 @@ def simulator(simulators: Callable[..., Simulator]) -> Iterator[Simulator]:
     yield simulator
     simulator.tell("release")
     simulator.tell("defects")
+
+
+@pytest.fixture(scope="session")
+def privatemodes() -> Iterator[Simulator]:
+    """The simulated Privatemode."""
+    simulator = Simulator(PRIVATEMODE)
+    yield simulator
+    simulator.stop()
+
+
+@pytest.fixture()
+def privatemode(privatemodes: Simulator) -> Iterator[Simulator]:
+    """An honest Privatemode that has received nothing yet."""
+    privatemodes.tell("defects")
+    privatemodes.tell("clear")
+    yield privatemodes
+    privatemodes.tell("release")
+    privatemodes.tell("defects")
 
 
 @pytest.fixture()

@@ -42,7 +42,7 @@ def test_native_errors_carry_their_facts() -> None:
         proveil.verify("venise", "m", api_key="x")
     error = caught.value
     assert (error.code, error.slug, error.details["found"]) == ("PV-104", "unknown_provider", "venise")
-    assert "venice" in error.message and "[expected venice, found venise]" in str(error)
+    assert "venice" in error.message and "[expected venice, privatemode, found venise]" in str(error)
 
 
 def test_errors_survive_pickling() -> None:

@@ -25,6 +25,9 @@ def blocking(config: Config) -> Iterator[str]:
                 yield event.text
         assert_type(stream.receipt, "proveil.Receipt | None")
         assert_type(stream.verify_signature(), str)
+        assert_type(client.send("/v1/messages", {"model": "m"}), proveil.Stream)
+        assert_type(client.embeddings({"model": "m", "input": "x"}), str)
+        assert_type(client.transcriptions(b"", "multipart/form-data; boundary=b"), str)
 
 
 async def awaiting() -> AsyncIterator[str]:

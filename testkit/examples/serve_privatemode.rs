@@ -1,10 +1,10 @@
 //! A simulated Privatemode for the tests of other languages: `cargo run -p proveil-testkit --example serve_privatemode`.
 //!
-//! Prints one line of JSON with the addresses, the manifest and the trust roots, then takes commands from standard input, one a line,
-//! and answers each with one line of JSON; it ends with its input. Commands: `defects NAME ...` (exactly these are on), `forget` (the
-//! workers lose all secrets), `advance SECONDS` (of the simulator's clock), `recorded`, `saw TEXT` (whether it arrived in clear),
-//! `clear`, `hold N` (the next streamed answer stops after N pieces), `release` (it goes on), `abandoned` (answered once the client has
-//! closed the connection of the answer that is held).
+//! Prints one line of JSON with the addresses (each as the client's setting of that name takes it), the manifest and the trust roots,
+//! then takes commands from standard input, one a line, and answers each with one line of JSON; it ends with its input. Commands:
+//! `defects NAME ...` (exactly these are on), `forget` (the workers lose all secrets), `advance SECONDS` (of the simulator's clock),
+//! `recorded`, `saw TEXT` (whether it arrived in clear), `clear`, `hold N` (the next streamed answer stops after N pieces), `release`
+//! (it goes on), `abandoned` (answered once the client has closed the connection of the answer that is held).
 
 #![allow(clippy::print_stdout, reason = "it speaks on standard output")]
 
@@ -24,8 +24,8 @@ fn main() -> ExitCode {
     let Ok(simulator) = Simulator::start(config) else { return ExitCode::FAILURE };
     let mut answer = json!({
         "base_url": simulator.base_url(),
-        "manifest_url": simulator.manifest_url(),
-        "kds_url": simulator.kds_url(),
+        "manifest_url": simulator.base_url(),
+        "amd_url": simulator.kds_url(),
         "manifest": String::from_utf8_lossy(&simulator.manifest()),
         "trust_roots": simulator.trust_roots_json(),
         "models": MODELS.map(|model| model.id),

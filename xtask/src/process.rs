@@ -9,6 +9,18 @@ pub fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 
+/// Arguments that make cargo build the simulated providers for the tests of other languages, side by side.
+pub const SIMULATORS: [&str; 8] = [
+    "build",
+    "--quiet",
+    "--package",
+    "proveil-testkit",
+    "--example",
+    "serve",
+    "--example",
+    "serve_privatemode",
+];
+
 /// Runs a program to its end; anything but success is an error that names it.
 pub fn run<A: AsRef<OsStr>>(
     folder: &Path,

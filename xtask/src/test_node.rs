@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::process::{cargo, output, run};
+use crate::process::{SIMULATORS, cargo, output, run};
 
 /// Where the addon goes: `node/` for tests and demo.
 const PACKAGE: &str = "node";
@@ -12,7 +12,7 @@ pub fn test(root: &Path, release: bool) -> Result<(), String> {
     prepare(root, Build { release, test_entry: true })?;
     let package = root.join(PACKAGE);
     run(&package, npm(), ["run", "--silent", "check"])?;
-    run(root, &cargo(), ["build", "--quiet", "--package", "proveil-testkit", "--example", "serve"])?;
+    run(root, &cargo(), SIMULATORS)?;
     let mut arguments = ["--expose-gc", "--test", "--test-reporter=spec"].map(str::to_owned).to_vec();
     arguments.extend(test_files(&package)?);
     run(&package, "node", arguments)?;

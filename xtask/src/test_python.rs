@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::{self, cargo};
+use crate::process::{self, SIMULATORS, cargo};
 
 /// The simulated provider that the tests start (testkit/examples/serve.rs).
 const SIMULATOR: &str = if cfg!(windows) { "serve.exe" } else { "serve" };
@@ -30,7 +30,7 @@ pub fn test(root: &Path, python: &str, release: bool) -> Result<(), String> {
         file_name(&wheel),
         fs::metadata(&wheel).map_or(0, |data| data.len() / 1024)
     );
-    process::run(root, &cargo(), ["build", "--quiet", "--package", "proveil-testkit", "--example", "serve"])?;
+    process::run(root, &cargo(), SIMULATORS)?;
     let package = root.join("python");
     let mut pytest = Command::new(program(&clean, "python"));
     pytest

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::process::{cargo, run};
+use crate::process::{SIMULATORS, cargo, run};
 
 /// Everything. `python` names the interpreter; the tests need its standard library only.
 pub fn test(root: &Path, python: &str) -> Result<(), String> {
     prepare(root)?;
-    run(root, &cargo(), ["build", "--quiet", "--package", "proveil-testkit", "--example", "serve"])?;
+    run(root, &cargo(), SIMULATORS)?;
     run(root, python, ["-m", "unittest", "discover", "--start-directory", "tests/uniffi"])
 }
 

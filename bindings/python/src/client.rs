@@ -8,11 +8,13 @@ use proveil_bindings_support::core::endpoint::Receipt as CoreReceipt;
 use proveil_bindings_support::core::report::Report as CoreReport;
 use proveil_bindings_support::core::secret::SecretText;
 use proveil_bindings_support::core::{Code, Error, Result};
-use proveil_bindings_support::{CancelToken, ClientOptions, FlatEvent, TimeoutOptions, guard};
+use proveil_bindings_support::{
+    CancelToken, ClientOptions, FlatEvent, OwnedRequest, PrivatemodeFields, TimeoutOptions, guard,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use crate::convert::{Bytes, Document};
+use crate::convert::{Bytes, Document, TextOrBytes};
 use crate::error::{detached, guarded, to_py};
 use crate::opener::Receipt;
 use crate::policy::{Policy, TrustRoots};
@@ -72,7 +74,8 @@ impl ClientHandle {
     /// Checks the configuration. Opens no socket and starts no thread.
     #[new]
     #[pyo3(signature = (provider, api_key, *, base_url, collateral_url, nvidia_url, policy, trust_roots, ca_bundle_pem, proxy, cache_dir,
-                        pins, connect_s, first_byte_s, idle_s, verification_s))]
+                        pins, connect_s, first_byte_s, idle_s, verification_s, manifest, manifest_url, amd_url, gpu_revocation_grace_s,
+                        cache_salt, key_service_name))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -91,6 +94,12 @@ impl ClientHandle {
         first_byte_s: Option<u64>,
         idle_s: Option<u64>,
         verification_s: Option<u64>,
+        manifest: Option<TextOrBytes>,
+        manifest_url: Option<String>,
+        amd_url: Option<String>,
+        gpu_revocation_grace_s: Option<u64>,
+        cache_salt: Option<String>,
+        key_service_name: Option<String>,
     ) -> PyResult<ClientHandle> {
         let options = ClientOptions {
             provider,
@@ -105,6 +114,14 @@ impl ClientHandle {
             cache_dir,
             pins,
             timeouts: TimeoutOptions { connect_s, first_byte_s, idle_s, verification_s },
+            privatemode: PrivatemodeFields {
+                manifest: manifest.map(|manifest| manifest.to_vec()),
+                manifest_url,
+                amd_url,
+                gpu_revocation_grace_s,
+                cache_salt: cache_salt.map(SecretText::new),
+                key_service_name,
+            },
         };
         detached(py, || {
             let config = options.config()?;
@@ -150,6 +167,44 @@ impl ClientHandle {
         })
     }
 
+    /// Sends a request for any endpoint: a `StreamHandle` of documents.
+    #[pyo3(signature = (endpoint_path, body, content_type = None, wake = None))]
+    fn send(
+        &self,
+        py: Python<'_>,
+        endpoint_path: &str,
+        body: Document,
+        content_type: Option<String>,
+        wake: Option<Py<PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let request = guarded(py, || OwnedRequest::new(endpoint_path, &body, content_type))?;
+        self.call(py, wake, |client| async move {
+            client.send(&request.request()).await.map(|stream| Value::Stream(Box::new(stream)))
+        })
+    }
+
+    /// Embeds texts: the whole answer, as JSON text.
+    #[pyo3(signature = (body, wake = None))]
+    fn embeddings(&self, py: Python<'_>, body: Document, wake: Option<Py<PyAny>>) -> PyResult<Py<PyAny>> {
+        let body = zeroize::Zeroizing::new(body.to_vec());
+        self.call(py, wake, |client| async move { client.embeddings(&body).await.map(Value::Text) })
+    }
+
+    /// Transcribes a recording in a form: the whole answer, as JSON text.
+    #[pyo3(signature = (body, content_type, wake = None))]
+    fn transcriptions(
+        &self,
+        py: Python<'_>,
+        body: Bytes,
+        content_type: String,
+        wake: Option<Py<PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let body = zeroize::Zeroizing::new(body.to_vec());
+        self.call(py, wake, |client| async move {
+            client.transcriptions(&body, &content_type).await.map(Value::Text)
+        })
+    }
+
     /// Drops the client; later calls raise `MisuseError` (`already_finished`). Streams that are under way live on.
     fn close(&self, py: Python<'_>) {
         let owned = lock(&self.slot).take();
@@ -190,6 +245,7 @@ fn duplicate(config: &ClientConfig) -> ClientConfig {
     copy.cache_dir = config.cache_dir.clone();
     copy.pins = config.pins.clone();
     copy.timeouts = config.timeouts;
+    copy.privatemode = config.privatemode.clone();
     copy
 }
 

@@ -39,6 +39,36 @@ impl<'py> FromPyObject<'_, 'py> for Bytes {
     }
 }
 
+/// Text or bytes, as given.
+pub enum TextOrBytes {
+    /// UTF-8.
+    Text(PyBackedStr),
+    /// Bytes.
+    Bytes(Bytes),
+}
+
+impl Deref for TextOrBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            TextOrBytes::Text(text) => text.as_bytes(),
+            TextOrBytes::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for TextOrBytes {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<TextOrBytes> {
+        match object.cast::<PyString>() {
+            Ok(text) => text_of(object.py(), text.to_owned()).map(TextOrBytes::Text),
+            Err(_) => object.extract::<Bytes>().map(TextOrBytes::Bytes),
+        }
+    }
+}
+
 /// A JSON document: text, bytes, or a value for `json.dumps`.
 pub enum Document {
     /// Text as given or as serialised.

@@ -6,7 +6,7 @@ use proveil_bindings_support::core::endpoint::{
     SealedRequest as CoreSealed, VerifiedEndpoint as CoreEndpoint,
 };
 use proveil_bindings_support::core::http::HttpResponse;
-use proveil_bindings_support::{OsRandom, now_unix_s};
+use proveil_bindings_support::{OsRandom, OwnedRequest, now_unix_s};
 use pyo3::prelude::*;
 
 use crate::convert::{Bytes, Document, datetime, head, unix_s};
@@ -58,6 +58,26 @@ impl VerifiedEndpoint {
         let (sealed, opener) = detached(py, || {
             let at = at.map_or_else(now_unix_s, Ok)?;
             self.0.seal(&body, at, &mut OsRandom)
+        })?;
+        Ok((SealedRequest(sealed), Opener::new(opener)))
+    }
+
+    /// The same for any endpoint of the API, by its path (`/v1/embeddings`); the answer opens as `document` events. Forms need their
+    /// `content_type`. What the provider does not carry sealed is refused with `InputError` (`unsupported_endpoint`).
+    #[pyo3(signature = (endpoint_path, body, content_type = None, at = None))]
+    fn seal_request(
+        &self,
+        py: Python<'_>,
+        endpoint_path: &str,
+        body: Document,
+        content_type: Option<String>,
+        at: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(SealedRequest, Opener)> {
+        let at = unix_s(at)?;
+        let (sealed, opener) = detached(py, || {
+            let at = at.map_or_else(now_unix_s, Ok)?;
+            let request = OwnedRequest::new(endpoint_path, &body, content_type)?;
+            self.0.seal_request(&request.request(), at, &mut OsRandom)
         })?;
         Ok((SealedRequest(sealed), Opener::new(opener)))
     }

@@ -9,11 +9,13 @@ use proveil_bindings_support::core::http::HttpResponse;
 use proveil_bindings_support::core::provider::Step;
 use proveil_bindings_support::core::report::Report as CoreReport;
 use proveil_bindings_support::core::secret::SecretText;
-use proveil_bindings_support::{ExchangeCell, ExchangeOptions, fetched_endorsements, transport_failure};
+use proveil_bindings_support::{
+    ExchangeCell, ExchangeOptions, PrivatemodeFields, fetched_endorsements, transport_failure,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::convert::{Bytes, Document, head, unix_s};
+use crate::convert::{Bytes, Document, TextOrBytes, head, unix_s};
 use crate::endpoint::VerifiedEndpoint;
 use crate::error::{detached, guarded, to_py};
 use crate::http::HttpRequest;
@@ -29,7 +31,9 @@ impl Exchange {
     /// Prepares a verification; nothing is sent.
     #[new]
     #[pyo3(signature = (provider, model, api_key, *, base_url = None, collateral_url = None, nvidia_url = None, policy = None,
-                        trust_roots = None, collateral = None, endorsements = None, model_list = None))]
+                        trust_roots = None, collateral = None, endorsements = None, model_list = None, manifest = None,
+                        manifest_url = None, amd_url = None, gpu_revocation_grace_s = None, cache_salt = None,
+                        key_service_name = None))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -44,6 +48,12 @@ impl Exchange {
         collateral: Option<&Bound<'_, PyAny>>,
         endorsements: Option<&Bound<'_, PyAny>>,
         model_list: Option<Bytes>,
+        manifest: Option<TextOrBytes>,
+        manifest_url: Option<String>,
+        amd_url: Option<String>,
+        gpu_revocation_grace_s: Option<u64>,
+        cache_salt: Option<String>,
+        key_service_name: Option<String>,
     ) -> PyResult<Exchange> {
         let options = ExchangeOptions {
             provider,
@@ -57,6 +67,14 @@ impl Exchange {
             collateral: read_collateral(collateral)?,
             endorsements: read_collateral(endorsements)?,
             model_list: model_list.map(|list| list.to_vec()),
+            privatemode: PrivatemodeFields {
+                manifest: manifest.map(|manifest| manifest.to_vec()),
+                manifest_url,
+                amd_url,
+                gpu_revocation_grace_s,
+                cache_salt: cache_salt.map(SecretText::new),
+                key_service_name,
+            },
         };
         detached(py, || ExchangeCell::new(options.config()?).map(Exchange))
     }

@@ -5,16 +5,19 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod cell;
 mod error;
 mod event;
 mod guard;
 mod hardware;
 mod options;
+mod privatemode;
 mod random;
 mod runtime;
 mod task;
 
+pub use api::OwnedRequest;
 pub use cell::{ExchangeCell, OpenerCell};
 pub use error::ErrorFields;
 pub use event::{EventKind, FlatEvent};
@@ -26,6 +29,7 @@ pub use options::{
     ClientOptions, EvidenceOptions, ExchangeOptions, TimeoutOptions, fetched_endorsements, private_key,
     transport_failure,
 };
+pub use privatemode::PrivatemodeFields;
 pub use random::OsRandom;
 pub use runtime::{block_on, runtime};
 pub use task::{CancelToken, run};

@@ -6,13 +6,12 @@ use proveil_core::attest::TrustRoots;
 use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::http::{BaseUrl, TransportFailure};
 use proveil_core::policy::Policy;
-use proveil_core::provider::privatemode::PrivatemodeOptions;
 use proveil_core::provider::{EvidenceInput, Exchange, ExchangeConfig, Provider, appraise};
 use proveil_core::report::Report;
 use proveil_core::secret::{Secret, SecretText};
 use proveil_core::{Code, Error, Result};
 
-use crate::now_unix_s;
+use crate::{PrivatemodeFields, now_unix_s};
 
 /// A client's settings as languages give them: texts, bytes and numbers. `None` is the default.
 #[derive(Debug)]
@@ -41,6 +40,8 @@ pub struct ClientOptions {
     pub pins: Option<String>,
     /// Seconds.
     pub timeouts: TimeoutOptions,
+    /// Settings of Privatemode.
+    pub privatemode: PrivatemodeFields,
 }
 
 /// Timeouts in seconds; `None` is the default.
@@ -57,7 +58,7 @@ pub struct TimeoutOptions {
 }
 
 impl ClientOptions {
-    /// Reads the texts. Fails with `unknown_provider`, `invalid_url` or `config_invalid`.
+    /// Reads the texts. Fails with `unknown_provider`, `invalid_url`, `config_invalid` or `cache_salt`.
     pub fn config(self) -> Result<ClientConfig> {
         let mut config = ClientConfig::new(Provider::parse(&self.provider)?, self.api_key);
         config.base_url = base_url(self.base_url)?;
@@ -73,6 +74,7 @@ impl ClientOptions {
         };
         config.cache_dir = self.cache_dir.map(PathBuf::from).or(config.cache_dir);
         config.pins = self.pins.map(|path| Arc::new(FilePins::new(path)) as Arc<dyn PinStore>);
+        config.privatemode = self.privatemode.options()?;
         let given = self.timeouts;
         for (value, slot) in [
             (given.connect_s, &mut config.timeouts.connect_s),
@@ -111,10 +113,12 @@ pub struct ExchangeOptions {
     pub endorsements: Vec<Vec<u8>>,
     /// A recent model list.
     pub model_list: Option<Vec<u8>>,
+    /// Settings of Privatemode.
+    pub privatemode: PrivatemodeFields,
 }
 
 impl ExchangeOptions {
-    /// Reads the texts. Fails with `unknown_provider`, `invalid_url` or the collateral's error.
+    /// Reads the texts. Fails with `unknown_provider`, `invalid_url`, `cache_salt` or the collateral's error.
     pub fn config(self) -> Result<ExchangeConfig> {
         Ok(ExchangeConfig {
             provider: Provider::parse(&self.provider)?,
@@ -128,7 +132,7 @@ impl ExchangeOptions {
             collateral: collateral(&self.collateral)?,
             endorsements: endorsements(&self.endorsements)?,
             model_list: self.model_list,
-            privatemode: PrivatemodeOptions::default(),
+            privatemode: self.privatemode.options()?,
         })
     }
 }

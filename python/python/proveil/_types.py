@@ -30,6 +30,12 @@ class Connection(TypedDict, total=False):
     proxy: str | None
     cache_dir: str | os.PathLike[str] | None
     pins: str | os.PathLike[str] | None
+    manifest: str | bytes | None
+    manifest_url: str | None
+    amd_url: str | None
+    gpu_revocation_grace_s: int | None
+    cache_salt: str | None
+    key_service_name: str | None
     timeouts: Timeouts
     api_key: str | None
     api_key_env: str | None

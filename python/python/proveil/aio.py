@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from ._core import Event, EvidenceBundle, Receipt, Report, StreamHandle, VerifiedEndpoint
+    from ._core import Buffer, Document, Event, EvidenceBundle, Receipt, Report, StreamHandle, VerifiedEndpoint
     from ._types import Model, Options
 
 __all__ = ["AsyncClient", "AsyncStream"]
@@ -75,6 +75,18 @@ class AsyncClient:
         """Verifies the endpoint if that is due, seals the request, sends it, and opens the streamed answer."""
         body = {"model": model, "messages": messages, **openai_params}
         return AsyncStream(await finish(lambda wake: self._handle.chat(body, wake)))
+
+    async def send(self, endpoint_path: str, body: Document, content_type: str | None = None) -> AsyncStream:
+        """As :meth:`chat`, for any endpoint of the API that the provider carries sealed; see :meth:`proveil.Client.send`."""
+        return AsyncStream(await finish(lambda wake: self._handle.send(endpoint_path, body, content_type, wake)))
+
+    async def embeddings(self, body: Document) -> str:
+        """Embeds texts; see :meth:`proveil.Client.embeddings`."""
+        return await finish(lambda wake: self._handle.embeddings(body, wake))
+
+    async def transcriptions(self, body: Buffer, content_type: str) -> str:
+        """Transcribes a recording; see :meth:`proveil.Client.transcriptions`."""
+        return await finish(lambda wake: self._handle.transcriptions(body, content_type, wake))
 
     async def close(self) -> None:
         """Drops connections and proofs; later calls raise ``MisuseError``. Streams under way live on."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from ._core import Event, EvidenceBundle, Receipt, Report, StreamHandle, VerifiedEndpoint
+    from ._core import Buffer, Document, Event, EvidenceBundle, Receipt, Report, StreamHandle, VerifiedEndpoint
     from ._types import Model, Options
 
 __all__ = ["Client", "Stream"]
@@ -56,6 +56,23 @@ class Client:
         Parameters are those of the OpenAI chat form. What the provider cannot take encrypted is refused with ``InputError``.
         """
         return Stream(self._handle.chat({"model": model, "messages": messages, **openai_params}))
+
+    def send(self, endpoint_path: str, body: Document, content_type: str | None = None) -> Stream:
+        """As :meth:`chat`, for any endpoint of the API that the provider carries sealed, by its path: ``/v1/messages``, ...
+
+        ``body`` is JSON (text, bytes or a dict), or a form or document as bytes, with its ``content_type``. The answer comes as events
+        of kind ``document``: one for a whole answer, one for each event of a streamed one.
+        """
+        return Stream(self._handle.send(endpoint_path, body, content_type))
+
+    def embeddings(self, body: Document) -> str:
+        """Embeds texts: ``body`` has the OpenAI form, with ``model`` and ``input``. Gives the whole answer as JSON text."""
+        return self._handle.embeddings(body)
+
+    def transcriptions(self, body: Buffer, content_type: str) -> str:
+        """Transcribes a recording: ``body`` is a form with ``model`` and ``file``, and ``content_type`` (``multipart/form-data``) names
+        its boundary. Gives the whole answer as JSON text."""
+        return self._handle.transcriptions(body, content_type)
 
     def close(self) -> None:
         """Drops connections and proofs; later calls raise ``MisuseError``. Streams under way live on."""

@@ -63,6 +63,21 @@ class Config:
     pins: str | os.PathLike[str] | None = None
     """File of pinned software, as ``proveil pin`` keeps it. Other software than the pinned one raises ``VerificationError``
     (``software_changed``), a file that cannot be read ``ConfigError`` (``pins_invalid``); ``None`` for no pins."""
+    manifest: str | bytes | None = None
+    """Privatemode: the manifest that the deployment must have, byte for byte; then it proves the software. ``None`` takes the one that
+    the provider publishes, which says what runs and not that this is right."""
+    manifest_url: str | None = None
+    """Privatemode: where manifests are published; ``None`` for the provider's own host."""
+    amd_url: str | None = None
+    """Privatemode: where AMD's key distribution service is reached; ``None`` for AMD's own."""
+    gpu_revocation_grace_s: int | None = None
+    """Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; ``None`` takes
+    only those that were not revoked."""
+    cache_salt: str | None = None
+    """Privatemode: a secret of at least 32 bytes. Prompts with the same one can share what the service keeps of them; ``None`` gives
+    each request its own."""
+    key_service_name: str | None = None
+    """Privatemode: DNS name that the key service's certificate must have, instead of those in the manifest."""
 
     def __post_init__(self) -> None:
         for name in ("ca_bundle", "cache_dir", "pins"):
@@ -83,6 +98,11 @@ class Config:
             "proxy": proxy,
             "cache_dir": self.cache_dir,
             "pins": self.pins,
+            "manifest": None if self.manifest is None else f"<{len(self.manifest)}>",
+            "manifest_url": self.manifest_url,
+            "amd_url": self.amd_url,
+            "gpu_revocation_grace_s": self.gpu_revocation_grace_s,
+            "key_service_name": self.key_service_name,
             "timeouts": self.timeouts,
             "api_key_env": self.api_key_env,
         }
@@ -114,6 +134,12 @@ def client_handle(config: Config | None, **options: Unpack[Options]) -> ClientHa
         first_byte_s=times.first_byte_s,
         idle_s=times.idle_s,
         verification_s=times.verification_s,
+        manifest=config.manifest,
+        manifest_url=config.manifest_url,
+        amd_url=config.amd_url,
+        gpu_revocation_grace_s=config.gpu_revocation_grace_s,
+        cache_salt=config.cache_salt,
+        key_service_name=config.key_service_name,
     )
 
 
