@@ -283,7 +283,7 @@ mod tests {
                         && name == "type"
                         && ["duration", "tokens"].contains(&&**text)
                 }
-                Json::Object(_) => object(value, false, depth + 1),
+                Json::Object(_) => object(value, false, depth.saturating_add(1)),
                 _ => false,
             };
             let plain = |name: &str| name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
