@@ -314,3 +314,42 @@ fn take_text(object: &mut Json, name: &str) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::{AnswerPart, open_document};
+    use super::super::plan::MessageSize;
+    use super::*;
+
+    /// Reading by member refuses what a parser refuses that takes the whole document (threats T10, T44).
+    #[test]
+    fn as_strict_as_a_parser() {
+        for (value, accepted) in [
+            ("1", true),
+            ("-0.5e3", true),
+            ("123456789012345678901234567890", true),
+            ("1e999", false),
+            ("\"plain\"", true),
+            ("\"\\ud83d\\ude00\"", true),
+            ("\"\\ud800\"", false),
+            ("[\"\\udc00\"]", false),
+            ("null", true),
+            (" [ 1 ] ", true),
+            ("{\"a\":{\"b\":1,\"c\":2}}", true),
+            ("{\"a\":{\"b\":1,\"b\":2}}", false),
+            ("[{\"a\":1,\"\\u0061\":2}]", false),
+        ] {
+            assert_eq!(Json::parse(value.as_bytes()).is_ok(), accepted, "{value}");
+            for name in ["x", "id_2", "model", "choices", "error"] {
+                let text = format!("{{\"{name}\":\"sealed\"}}");
+                let open = |_: &str, out: &mut Vec<u8>| {
+                    out.extend_from_slice(value.as_bytes());
+                    Ok(())
+                };
+                let (endpoint, size) = (ApiEndpoint::ChatCompletions, MessageSize { id_bytes: 44 });
+                let document = open_document(&text, &endpoint, AnswerPart::Event, size, open).unwrap();
+                assert_eq!(Known::read(&document).is_ok(), accepted, "{name}: {value}");
+            }
+        }
+    }
+}
