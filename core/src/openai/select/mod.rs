@@ -23,6 +23,9 @@ use crate::wire::scan::{self, ScanError};
 /// Longest name of a member that an error shows, in bytes.
 const SHOWN_NAME_BYTES: usize = 64;
 
+/// Most bodies have no more members.
+const USUAL_MEMBERS: usize = 8;
+
 /// So few names are compared with each other; more are sorted.
 const FEW_MEMBERS: usize = 16;
 
@@ -127,6 +130,7 @@ impl<'a> Document<'a> {
 
     fn read_object(&mut self) -> Result<(), BodyError> {
         self.shape = Shape::Object;
+        self.members.reserve(USUAL_MEMBERS);
         let (members, mut excess, mut fault) = (&mut self.members, false, false);
         self.close = scan::each_member(self.text, 0, |name, span| {
             // The rest is still checked, but nothing more is kept.
@@ -232,8 +236,8 @@ impl<'a> Document<'a> {
     fn selected(&self, plain: &[&str]) -> Vec<usize> {
         let is_plain =
             |member: &Member<'_>| self.shape == Shape::Object && plain.contains(&member.name.as_ref());
-        let mut order: Vec<usize> =
-            self.members.iter().enumerate().filter(|(_, member)| !is_plain(member)).map(|(i, _)| i).collect();
+        let mut order = Vec::with_capacity(self.members.len());
+        order.extend(self.members.iter().enumerate().filter(|(_, member)| !is_plain(member)).map(|(i, _)| i));
         let name = |place: &usize| self.members.get(*place).map_or("", |member| member.name.as_ref());
         order.sort_by(|a, b| compare_names(name(a), name(b)));
         order

@@ -7,6 +7,10 @@ use crate::error::{Code, Error, Result};
 use crate::secret::wipe;
 use crate::wire::json::write_string;
 
+/// Bytes that making a value may take beyond its size, for a tag that is cut off again: a buffer that moved then would leave opened text
+/// behind in its old place.
+const SLACK: usize = 32;
+
 impl Document<'_> {
     /// Appends the body to `out` with every value whose name is not in `plain` replaced, in place: all else stays as it is written.
     ///
@@ -45,7 +49,7 @@ impl Document<'_> {
             let value = member.set.as_ref().map_or(0, |value| value.len());
             total = total.saturating_add(member.name.len()).saturating_add(value).saturating_add(4);
         }
-        out.reserve(total.saturating_sub(self.replaced_bytes(&order)));
+        out.reserve(total.saturating_sub(self.replaced_bytes(&order)).saturating_add(SLACK));
 
         let mut work = Rewrite {
             document: self,
@@ -57,6 +61,9 @@ impl Document<'_> {
         };
         let largest =
             order.iter().enumerate().max_by_key(|(_, place)| self.len_at(**place)).map(|(at, _)| at);
+        let early = order.iter().enumerate().filter(|(at, _)| Some(*at) != largest);
+        let room = early.fold(0, |sum: usize, (_, place)| sum.saturating_add(size(self.len_at(*place))));
+        work.buffer.0.reserve_exact(room.saturating_add(SLACK));
         let (before, rest) = order.split_at_checked(largest.unwrap_or(0)).unwrap_or_default();
         for place in before {
             work.make_early(*place, &mut replace)?;
@@ -160,7 +167,7 @@ impl<'w> Rewrite<'w, '_> {
         let Some(slot) = self.places.get_mut(place) else { return Ok(()) };
         // All at once: growing would leave pieces behind that are not wiped.
         let wanted = if let Place::Awaited(bytes) = slot { *bytes } else { 0 };
-        grow(&mut self.buffer.0, wanted);
+        grow(&mut self.buffer.0, wanted.saturating_add(SLACK));
         let start = self.buffer.0.len();
         replace(name, value, &mut self.buffer.0)?;
         *slot = Place::Buffered(start..self.buffer.0.len());

@@ -66,7 +66,7 @@ impl Progress {
     ) -> Result<()> {
         let malformed = || Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse });
         let mut read = Known::read(&document).map_err(|_| malformed())?;
-        if let Some(error) = read.error.as_ref().filter(|error| **error != Json::Null) {
+        if let Some(error) = read.error.as_ref().filter(|error| !error.is_null()) {
             let message = error.get("message").and_then(Json::as_str).unwrap_or_default();
             return Err(Error::new(Code::UpstreamError).at("answer").found(message));
         }
@@ -119,8 +119,8 @@ impl Progress {
     }
 
     /// The model is sealed, so another one was really used: the gateway can route a request anywhere (privatemode.md 5.3).
-    fn check_model(&self, read: &Known) -> Result<()> {
-        let (Some(asked), Some(served)) = (&self.model, read.model.as_ref().and_then(Json::as_str)) else {
+    fn check_model(&self, read: &Known<'_>) -> Result<()> {
+        let (Some(asked), Some(served)) = (&self.model, read.model.as_ref().and_then(Value::as_str)) else {
             return Ok(());
         };
         if is_same_model(asked, served) {
@@ -130,8 +130,8 @@ impl Progress {
     }
 
     /// One answer has one id (threats T32, T38). It is in clear, so this keeps mistakes apart, not attackers.
-    fn check_id(&mut self, read: &Known) -> Result<()> {
-        match (read.id.as_ref().and_then(Json::as_str), &self.id) {
+    fn check_id(&mut self, read: &Known<'_>) -> Result<()> {
+        match (read.id.as_ref().and_then(Value::as_str), &self.id) {
             (Some(id), Some(known)) if id != known => Err(Error::new(Code::AnswerMixed).at("id")),
             (Some(id), None) => {
                 self.id = Some(id.to_owned());
@@ -141,11 +141,11 @@ impl Progress {
         }
     }
 
-    fn choices(&mut self, choices: Option<Json>, streamed: bool, out: &mut Vec<Event>) -> Result<()> {
+    fn choices(&mut self, choices: Option<Value<'_>>, streamed: bool, out: &mut Vec<Event>) -> Result<()> {
         let malformed = || {
             Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse }).at("choices")
         };
-        let Some(Json::Array(choices)) = choices else { return Err(malformed()) };
+        let Some(Value::Other(Json::Array(choices))) = choices else { return Err(malformed()) };
         let is_only = choices.len() == 1;
         for mut choice in choices {
             let index = match choice.get("index") {
@@ -191,29 +191,55 @@ impl Progress {
     }
 
     /// An event of the messages API. The `type` is in clear: an end counts only after the sealed reason for it.
-    fn message_event(&mut self, read: &Known) {
+    fn message_event(&mut self, read: &Known<'_>) {
         let reason = read.delta.as_ref().and_then(|delta| delta.get("stop_reason")).and_then(Json::as_str);
         self.stopped |= reason.is_some();
-        self.end_sign |= read.kind.as_ref().and_then(Json::as_str) == Some("message_stop");
+        self.end_sign |= read.kind.as_ref().and_then(Value::as_str) == Some("message_stop");
     }
 }
 
 /// The members of a document that are looked into. All others are checked in the same way and not kept.
 #[derive(Default)]
-struct Known {
-    error: Option<Json>,
-    model: Option<Json>,
-    id: Option<Json>,
-    choices: Option<Json>,
-    delta: Option<Json>,
-    kind: Option<Json>,
+struct Known<'d> {
+    error: Option<Value<'d>>,
+    model: Option<Value<'d>>,
+    id: Option<Value<'d>>,
+    choices: Option<Value<'d>>,
+    delta: Option<Value<'d>>,
+    kind: Option<Value<'d>>,
 }
 
-impl Known {
+/// A value; a text without escapes stays where it is.
+enum Value<'d> {
+    Text(&'d str),
+    Other(Json),
+}
+
+impl Value<'_> {
+    fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            Value::Other(json) => json.as_str(),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&Json> {
+        match self {
+            Value::Text(_) => None,
+            Value::Other(json) => json.get(name),
+        }
+    }
+
+    const fn is_null(&self) -> bool {
+        matches!(self, Value::Other(Json::Null))
+    }
+}
+
+impl<'d> Known<'d> {
     /// Reads an opened document by the rules of [`Json::parse`]: no name twice in any object, no half of a surrogate pair, no number
     /// that is out of range, bounded numbers of values. Grammar, depth and the names of the top level were checked when it was opened,
     /// members in clear by their own rules; so what is a plain scalar needs no parser.
-    fn read(document: &OpenedDocument<'_>) -> std::result::Result<Known, JsonError> {
+    fn read(document: &'d OpenedDocument<'_>) -> std::result::Result<Known<'d>, JsonError> {
         // What is shorter cannot have more values in all its members together.
         if document.text().len() > JSON_MAX_VALUES {
             return Ok(Known::of_object(Json::parse(document.text().as_bytes())?));
@@ -225,8 +251,8 @@ impl Known {
                 continue;
             }
             let value = match plain_string(raw) {
-                Some(text) => Json::String(text.to_owned()),
-                None => Json::parse(raw.as_bytes())?,
+                Some(text) => Value::Text(text),
+                None => Value::Other(Json::parse(raw.as_bytes())?),
             };
             if let Some(place) = place {
                 *place = Some(value);
@@ -235,19 +261,19 @@ impl Known {
         Ok(known)
     }
 
-    fn of_object(json: Json) -> Known {
+    fn of_object(json: Json) -> Known<'d> {
         let mut known = Known::default();
         if let Json::Object(members) = json {
             for (name, value) in members {
                 if let Some(place) = known.place(&name) {
-                    *place = Some(value);
+                    *place = Some(Value::Other(value));
                 }
             }
         }
         known
     }
 
-    fn place(&mut self, name: &str) -> Option<&mut Option<Json>> {
+    fn place(&mut self, name: &str) -> Option<&mut Option<Value<'d>>> {
         match name {
             "error" => Some(&mut self.error),
             "model" => Some(&mut self.model),
@@ -286,5 +312,44 @@ fn take_text(object: &mut Json, name: &str) -> Option<String> {
     match member_mut(object, name) {
         Some(Json::String(text)) => Some(std::mem::take(text)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::{AnswerPart, open_document};
+    use super::super::plan::MessageSize;
+    use super::*;
+
+    /// Reading by member refuses what a parser refuses that takes the whole document (threats T10, T44).
+    #[test]
+    fn as_strict_as_a_parser() {
+        for (value, accepted) in [
+            ("1", true),
+            ("-0.5e3", true),
+            ("123456789012345678901234567890", true),
+            ("1e999", false),
+            ("\"plain\"", true),
+            ("\"\\ud83d\\ude00\"", true),
+            ("\"\\ud800\"", false),
+            ("[\"\\udc00\"]", false),
+            ("null", true),
+            (" [ 1 ] ", true),
+            ("{\"a\":{\"b\":1,\"c\":2}}", true),
+            ("{\"a\":{\"b\":1,\"b\":2}}", false),
+            ("[{\"a\":1,\"\\u0061\":2}]", false),
+        ] {
+            assert_eq!(Json::parse(value.as_bytes()).is_ok(), accepted, "{value}");
+            for name in ["x", "id_2", "model", "choices", "error"] {
+                let text = format!("{{\"{name}\":\"sealed\"}}");
+                let open = |_: &str, out: &mut Vec<u8>| {
+                    out.extend_from_slice(value.as_bytes());
+                    Ok(())
+                };
+                let (endpoint, size) = (ApiEndpoint::ChatCompletions, MessageSize { id_bytes: 44 });
+                let document = open_document(&text, &endpoint, AnswerPart::Event, size, open).unwrap();
+                assert_eq!(Known::read(&document).is_ok(), accepted, "{name}: {value}");
+            }
+        }
     }
 }
