@@ -141,7 +141,7 @@ fn hostile_documents() {
         ("/endorsements", json!([]), invalid),
         ("/endorsements/vcek", json!(7), invalid),
         ("/endorsements/ark", json!(""), invalid),
-        ("/exchange", json!({}), invalid),
+        ("/exchange", json!([]), invalid),
         ("/exchange/public_key", Value::Null, invalid),
         ("/exchange/public_key", json!(long), Code::LimitExceeded),
         ("/exchange/answer", json!({"file": "answer.json"}), invalid),

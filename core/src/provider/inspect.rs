@@ -77,7 +77,8 @@ fn unknown_kind(kind: &str) -> Error {
     let error = Error::new(Code::InvalidArgument).at("kind").found(kind);
     match nearest(kind, INSPECT_KINDS.iter().copied()) {
         Some(near) => error.context(format!("Did you mean `{near}`?")),
-        None => error.expected(INSPECT_KINDS.join(", ")),
+        // All of them would not fit into one line.
+        None => error.expected("a kind of docs/inspect.md, such as venice.key or privatemode.field"),
     }
 }
 
