@@ -741,6 +741,36 @@ typedef struct pv_client_options {
      * no pins.
      */
     const char *pins_path;
+    /**
+     * Privatemode: the manifest that the deployment must have, byte for byte, at most 4 MiB; then it
+     * proves the software. Empty takes the one that the provider publishes, which says what runs and
+     * not that this is right.
+     */
+    pv_bytes manifest;
+    /**
+     * Privatemode: where manifests are published, NUL-terminated; NULL for the provider's own host.
+     */
+    const char *manifest_url;
+    /**
+     * Privatemode: where AMD's key distribution service is reached, NUL-terminated; NULL for AMD's
+     * own.
+     */
+    const char *amd_url;
+    /**
+     * Privatemode: a secret of at least 32 bytes, NUL-terminated. Prompts with the same one can share
+     * what the service keeps of them; NULL gives each request its own.
+     */
+    const char *cache_salt;
+    /**
+     * Privatemode: DNS name that the key service's certificate must have, NUL-terminated; NULL for
+     * those in the manifest.
+     */
+    const char *key_service_name;
+    /**
+     * Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so
+     * many seconds ago; 0 takes only those that were not revoked.
+     */
+    uint64_t gpu_revocation_grace_s;
 } pv_client_options;
 
 /** What to verify, and by which rules, for pv_exchange_new(). Set all members to zero first. */
@@ -784,6 +814,36 @@ typedef struct pv_exchange_options {
     const pv_bytes *endorsements;
     /** Number of endorsement documents, at most 64. */
     size_t endorsements_count;
+    /**
+     * Privatemode: the manifest that the deployment must have, byte for byte, at most 4 MiB; then it
+     * proves the software. Empty takes the one that the provider publishes, which says what runs and
+     * not that this is right.
+     */
+    pv_bytes manifest;
+    /**
+     * Privatemode: where manifests are published, NUL-terminated; NULL for the provider's own host.
+     */
+    const char *manifest_url;
+    /**
+     * Privatemode: where AMD's key distribution service is reached, NUL-terminated; NULL for AMD's
+     * own.
+     */
+    const char *amd_url;
+    /**
+     * Privatemode: a secret of at least 32 bytes, NUL-terminated. Prompts with the same one can share
+     * what the service keeps of them; NULL gives each request its own.
+     */
+    const char *cache_salt;
+    /**
+     * Privatemode: DNS name that the key service's certificate must have, NUL-terminated; NULL for
+     * those in the manifest.
+     */
+    const char *key_service_name;
+    /**
+     * Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so
+     * many seconds ago; 0 takes only those that were not revoked.
+     */
+    uint64_t gpu_revocation_grace_s;
 } pv_exchange_options;
 
 /** One header of an HTTP answer. */
@@ -1197,7 +1257,7 @@ pv_status pv_evidence_bundle_free(pv_evidence_bundle *bundle);
  * @param[out] client  to be freed with pv_client_free()
  * @param[out] error   may be NULL
  *
- * Threads: any. Codes: PV-104, PV-130, PV-133, PV-136, PV-601, PV-701 to PV-703, PV-705, PV-706,
+ * Threads: any. Codes: PV-104, PV-121, PV-130, PV-133, PV-136, PV-601, PV-701 to PV-703, PV-705, PV-706,
  * PV-710.
  */
 pv_status pv_client_new(const pv_client_options *options,
@@ -1298,6 +1358,72 @@ pv_status pv_client_chat(const pv_client *client,
                          const pv_cancel *cancel,
                          pv_stream **stream,
                          pv_error **error);
+
+/**
+ * Verifies if needed, seals and sends a request for any endpoint of the API that the provider
+ * carries sealed, and gives its answer as a stream of PV_EVENT_DOCUMENT: one for a whole answer, one
+ * for each event of a streamed one. Nothing leaves before the endpoint is verified.
+ *
+ * @param endpoint_path  path of the endpoint, NUL-terminated: `/v1/messages`
+ * @param body           JSON, a form or a document, at most 50 MiB
+ * @param content_type   media type of a form or document with its parameters, NUL-terminated; NULL
+ *                       for JSON
+ * @param timeout_ms     bound of this call in milliseconds; 0 for the client's own bounds
+ * @param cancel         ends the call from another thread; may be NULL
+ * @param[out] stream    to be freed with pv_stream_free()
+ * @param[out] error     may be NULL
+ *
+ * Blocks. Threads: any. Codes: PV-101 to PV-124, PV-2xx, PV-3xx, PV-5xx, PV-601, PV-602, PV-701
+ * to PV-703, PV-705, PV-709, PV-710.
+ */
+pv_status pv_client_send(const pv_client *client,
+                         const char *endpoint_path,
+                         pv_bytes body,
+                         const char *content_type,
+                         uint32_t timeout_ms,
+                         const pv_cancel *cancel,
+                         pv_stream **stream,
+                         pv_error **error);
+
+/**
+ * Embeds texts as pv_client_send() would, and gives the whole answer as JSON.
+ *
+ * @param body         one JSON object in the OpenAI form with `model` and `input`, at most 50 MiB
+ * @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
+ * @param cancel       ends the call from another thread; may be NULL
+ * @param[out] json    to be freed with pv_buf_free()
+ * @param[out] error   may be NULL
+ *
+ * Blocks. Threads: any. Codes: PV-101 to PV-124, PV-2xx, PV-3xx, PV-4xx, PV-5xx, PV-601, PV-602,
+ * PV-701 to PV-703, PV-705, PV-709, PV-710.
+ */
+pv_status pv_client_embeddings(const pv_client *client,
+                               pv_bytes body,
+                               uint32_t timeout_ms,
+                               const pv_cancel *cancel,
+                               pv_buf *json,
+                               pv_error **error);
+
+/**
+ * Transcribes a recording as pv_client_send() would, and gives the whole answer as JSON.
+ *
+ * @param body         a form in the OpenAI form with `model` and `file`, at most 50 MiB
+ * @param content_type `multipart/form-data` with its boundary, NUL-terminated
+ * @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
+ * @param cancel       ends the call from another thread; may be NULL
+ * @param[out] json    to be freed with pv_buf_free()
+ * @param[out] error   may be NULL
+ *
+ * Blocks. Threads: any. Codes: PV-101 to PV-124, PV-2xx, PV-3xx, PV-4xx, PV-5xx, PV-601, PV-602,
+ * PV-701 to PV-703, PV-705, PV-709, PV-710.
+ */
+pv_status pv_client_transcriptions(const pv_client *client,
+                                   pv_bytes body,
+                                   const char *content_type,
+                                   uint32_t timeout_ms,
+                                   const pv_cancel *cancel,
+                                   pv_buf *json,
+                                   pv_error **error);
 
 /**
  * Frees a client. NULL is accepted. Its streams and endpoints live on.
@@ -1413,7 +1539,7 @@ pv_status pv_cancel_free(pv_cancel *cancel);
  * @param[out] exchange  to be freed with pv_exchange_free()
  * @param[out] error     may be NULL
  *
- * Threads: any. Codes: PV-101, PV-104, PV-136, PV-312, PV-601, PV-701 to PV-703, PV-705, PV-706,
+ * Threads: any. Codes: PV-101, PV-104, PV-121, PV-136, PV-312, PV-601, PV-701 to PV-703, PV-705, PV-706,
  * PV-710, PV-903.
  */
 pv_status pv_exchange_new(const pv_exchange_options *options,
@@ -1682,6 +1808,32 @@ pv_status pv_endpoint_seal(const pv_endpoint *endpoint,
                            pv_sealed **sealed,
                            pv_opener **opener,
                            pv_error **error);
+
+/**
+ * Seals a request for any endpoint of the API that the provider carries sealed, as
+ * pv_endpoint_seal() does; its answer opens as PV_EVENT_DOCUMENT.
+ *
+ * @param endpoint_path  path of the endpoint, NUL-terminated: `/v1/embeddings`
+ * @param body           JSON, a form or a document, at most 50 MiB; borrowed for the call
+ * @param content_type   media type of a form or document with its parameters, NUL-terminated; NULL
+ *                       for JSON
+ * @param at_unix_s      the current time in seconds since 1970-01-01T00:00:00Z; PV_NOW for the
+ *                       system's clock
+ * @param[out] sealed    what to send; to be freed with pv_sealed_free()
+ * @param[out] opener    opens the answer; to be freed with pv_opener_free()
+ * @param[out] error     may be NULL
+ *
+ * Threads: any. Codes: PV-101 to PV-124, PV-307 (proof too old), PV-601, PV-701 to PV-703, PV-705,
+ * PV-710, PV-903.
+ */
+pv_status pv_endpoint_seal_request(const pv_endpoint *endpoint,
+                                   const char *endpoint_path,
+                                   pv_bytes body,
+                                   const char *content_type,
+                                   uint64_t at_unix_s,
+                                   pv_sealed **sealed,
+                                   pv_opener **opener,
+                                   pv_error **error);
 
 /**
  * The request that asks the provider for the signature of a finished answer.

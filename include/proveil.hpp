@@ -33,6 +33,7 @@ enum class EventKind : int32_t {
     reasoning = PV_EVENT_REASONING,
     finish = PV_EVENT_FINISH,
     usage = PV_EVENT_USAGE,
+    document = PV_EVENT_DOCUMENT, ///< an opened JSON document
 };
 
 enum class Signature : int32_t {
@@ -467,6 +468,18 @@ class Endpoint : public detail::Owner<pv_endpoint> {
         });
         return {Sealed(sealed), Opener(opener)};
     }
+    /// Any endpoint of the API, by its path; JSON needs no content type.
+    std::pair<Sealed, Opener> seal_request(const std::string &endpoint_path, std::string_view body,
+                                           const std::optional<std::string> &content_type = std::nullopt,
+                                           uint64_t at_unix_s = PV_NOW) const {
+        pv_sealed *sealed = nullptr;
+        pv_opener *opener = nullptr;
+        detail::check([&](pv_error **error) {
+            return pv_endpoint_seal_request(handle(), endpoint_path.c_str(), detail::bytes(body),
+                                            detail::c_str(content_type), at_unix_s, &sealed, &opener, error);
+        });
+        return {Sealed(sealed), Opener(opener)};
+    }
     HttpRequest signature_request(const Receipt &receipt) const {
         return HttpRequest(detail::made<pv_http_request>([&](pv_http_request **out, pv_error **error) {
             return pv_endpoint_signature_request(handle(), receipt.handle(), out, error);
@@ -615,6 +628,12 @@ struct ClientOptions {
     std::optional<std::string> cache_dir = std::nullopt;
     std::optional<std::string> nvidia_url = std::nullopt; ///< asked only where the policy requires it
     std::optional<std::string> pins_path = std::nullopt; ///< file of pinned software
+    std::string manifest = {}; ///< Privatemode: the manifest that the deployment must have
+    std::optional<std::string> manifest_url = std::nullopt;
+    std::optional<std::string> amd_url = std::nullopt;
+    std::optional<std::string> cache_salt = std::nullopt; ///< at least 32 bytes
+    std::optional<std::string> key_service_name = std::nullopt;
+    uint64_t gpu_revocation_grace_s = 0; ///< 0: only GPUs that were not revoked
 };
 
 /// Verifies, sends and opens with a transport of its own.
@@ -647,6 +666,27 @@ class Client : public detail::Owner<pv_client> {
             return pv_client_chat(handle(), detail::bytes(body), call.timeout_ms, call.switch_handle(), out, error);
         }));
     }
+    /// Any endpoint of the API, by its path; JSON needs no content type. The answer comes as documents.
+    Stream send(const std::string &endpoint_path, std::string_view body,
+                const std::optional<std::string> &content_type = std::nullopt, Call call = {}) const {
+        return Stream(detail::made<pv_stream>([&](pv_stream **out, pv_error **error) {
+            return pv_client_send(handle(), endpoint_path.c_str(), detail::bytes(body), detail::c_str(content_type),
+                                  call.timeout_ms, call.switch_handle(), out, error);
+        }));
+    }
+    /// The whole answer, as JSON.
+    std::string embeddings(std::string_view body, Call call = {}) const {
+        return detail::buffer([&](pv_buf *out, pv_error **error) {
+            return pv_client_embeddings(handle(), detail::bytes(body), call.timeout_ms, call.switch_handle(), out, error);
+        });
+    }
+    /// The whole answer to a form, as JSON.
+    std::string transcriptions(std::string_view body, const std::string &content_type, Call call = {}) const {
+        return detail::buffer([&](pv_buf *out, pv_error **error) {
+            return pv_client_transcriptions(handle(), detail::bytes(body), content_type.c_str(), call.timeout_ms,
+                                            call.switch_handle(), out, error);
+        });
+    }
 
   private:
     static pv_client *make(const ClientOptions &options) {
@@ -663,6 +703,12 @@ class Client : public detail::Owner<pv_client> {
         raw.cache_dir = detail::c_str(options.cache_dir);
         raw.nvidia_url = detail::c_str(options.nvidia_url);
         raw.pins_path = detail::c_str(options.pins_path);
+        raw.manifest = detail::bytes(options.manifest);
+        raw.manifest_url = detail::c_str(options.manifest_url);
+        raw.amd_url = detail::c_str(options.amd_url);
+        raw.cache_salt = detail::c_str(options.cache_salt);
+        raw.key_service_name = detail::c_str(options.key_service_name);
+        raw.gpu_revocation_grace_s = options.gpu_revocation_grace_s;
         return detail::made<pv_client>(
             [&](pv_client **out, pv_error **error) { return pv_client_new(&raw, out, error); });
     }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { EvidenceBundle } from './bundle.js';
-import { disposable, toBytes, toJsonBytes, type BytesLike, type JsonLike } from './convert.js';
+import { disposable, toBytes, toJsonBytes, toOptionalBytes, type BytesLike, type JsonLike } from './convert.js';
 import { VerifiedEndpoint } from './endpoint.js';
 import { AbortError, call, callAsync, errorOf, ProveilError } from './errors.js';
 import { native, type Answer, type NativeCancel, type NativeClient } from './native.js';
@@ -43,6 +43,27 @@ export interface ClientOptions {
    * cannot be read is an error (`pins_invalid`); what is not pinned is as the policy says.
    */
   readonly pins?: string;
+  /**
+   * Privatemode: the manifest that the deployment must have, byte for byte; then it proves the software. By default the one that the
+   * provider publishes is taken, which says what runs and not that this is right.
+   */
+  readonly manifest?: BytesLike;
+  /** Privatemode: where manifests are published; default is the provider's own host. */
+  readonly manifestUrl?: string;
+  /** Privatemode: where AMD's key distribution service is reached; default is AMD's own. */
+  readonly amdUrl?: string;
+  /**
+   * Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default only
+   * those that were not revoked.
+   */
+  readonly gpuRevocationGraceS?: number;
+  /**
+   * Privatemode: a secret of at least 32 bytes. Prompts with the same one can share what the service keeps of them; by default each
+   * request gets its own.
+   */
+  readonly cacheSalt?: string;
+  /** Privatemode: DNS name that the key service's certificate must have, instead of those in the manifest. */
+  readonly keyServiceName?: string;
   /** Whole seconds. */
   readonly timeouts?: {
     readonly connectS?: number;
@@ -102,6 +123,12 @@ export class Client {
         proxy,
         cacheDir,
         pins,
+        manifest: toOptionalBytes('manifest', options.manifest),
+        manifestUrl: options.manifestUrl,
+        amdUrl: options.amdUrl,
+        gpuRevocationGraceS: options.gpuRevocationGraceS,
+        cacheSalt: options.cacheSalt,
+        keyServiceName: options.keyServiceName,
         ...options.timeouts,
       }),
     );
@@ -134,6 +161,37 @@ export class Client {
     const cancel = native.Cancel.create();
     const stream = await this.#run(options.signal, (client, token) => client.chat(body, token), cancel);
     return Stream.wrap(stream, options.signal, cancel);
+  }
+
+  /**
+   * As {@link Client.chat}, for any endpoint of the API that the provider carries sealed, by its path (`/v1/messages`). `body` is JSON,
+   * or a form or document as bytes with its `contentType`. The answer comes as events of kind `document`: one for a whole answer, one
+   * for each event of a streamed one.
+   */
+  async send(endpointPath: string, body: JsonLike, contentType?: string, options: CallOptions = {}): Promise<Stream> {
+    const bytes = toJsonBytes('body', body);
+    const cancel = native.Cancel.create();
+    const stream = await this.#run(
+      options.signal,
+      (client, token) => client.send(endpointPath, bytes, contentType, token),
+      cancel,
+    );
+    return Stream.wrap(stream, options.signal, cancel);
+  }
+
+  /** Embeds texts: `body` has the OpenAI form, with `model` and `input`. Gives the whole answer as JSON text. */
+  async embeddings(body: JsonLike, options: CallOptions = {}): Promise<string> {
+    const bytes = toJsonBytes('body', body);
+    return this.#run(options.signal, (client, cancel) => client.embeddings(bytes, cancel));
+  }
+
+  /**
+   * Transcribes a recording: `body` is a form with `model` and `file`, and `contentType` (`multipart/form-data`) names its boundary.
+   * Gives the whole answer as JSON text.
+   */
+  async transcriptions(body: BytesLike, contentType: string, options: CallOptions = {}): Promise<string> {
+    const bytes = toBytes('body', body);
+    return this.#run(options.signal, (client, cancel) => client.transcriptions(bytes, contentType, cancel));
   }
 
   /**

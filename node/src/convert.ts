@@ -37,6 +37,11 @@ export function toBytes(name: string, value: BytesLike): Uint8Array {
   throw errorOf('invalid_argument', { check: name, expected: 'Uint8Array, ArrayBuffer or string' });
 }
 
+/** Bytes that may be absent. */
+export function toOptionalBytes(name: string, value: BytesLike | undefined): Uint8Array | undefined {
+  return value === undefined ? undefined : toBytes(name, value);
+}
+
 /** Bytes, or their hex; fails with `invalid_argument`, which never quotes the value. */
 export function hexOrBytes(name: string, value: Uint8Array | string): Uint8Array {
   if (typeof value !== 'string') {

@@ -81,6 +81,23 @@ export class VerifiedEndpoint {
     return [SealedRequest.wrap(request), Opener.wrap(opener)];
   }
 
+  /**
+   * The same for any endpoint of the API, by its path (`/v1/embeddings`); the answer opens as `document` events. Forms need their
+   * `contentType`. What the provider does not carry sealed is refused (`unsupported_endpoint`).
+   */
+  async sealRequest(
+    endpointPath: string,
+    body: JsonLike,
+    contentType?: string,
+    at?: Date,
+  ): Promise<[SealedRequest, Opener]> {
+    const [bytes, seconds] = [toJsonBytes('body', body), toSeconds('at', at)];
+    const { request, opener } = await callAsync(() =>
+      this.#native.sealRequest(endpointPath, bytes, contentType, seconds),
+    );
+    return [SealedRequest.wrap(request), Opener.wrap(opener)];
+  }
+
   /** The request that asks the provider for the signature of a finished answer. */
   signatureRequest(receipt: Receipt): HttpRequest {
     const inner = Receipt.unwrap(receipt);

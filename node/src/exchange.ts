@@ -1,6 +1,6 @@
 // Verification over the caller's own transport, and offline.
 
-import { checkKey, hexOrBytes, KEY, toBytes, toHeaderList, toJsonBytes, toSeconds } from './convert.js';
+import { checkKey, hexOrBytes, KEY, toBytes, toHeaderList, toJsonBytes, toOptionalBytes, toSeconds } from './convert.js';
 import type { BytesLike, HeadersLike, JsonLike } from './convert.js';
 import { VerifiedEndpoint } from './endpoint.js';
 import { call, callAsync, errorFrom, type ProveilError } from './errors.js';
@@ -39,6 +39,27 @@ export interface ExchangeOptions {
   readonly endorsements?: readonly JsonLike[];
   /** A recent answer of the provider's model list, to save a request. */
   readonly modelList?: JsonLike;
+  /**
+   * Privatemode: the manifest that the deployment must have, byte for byte; then it proves the software. By default the one that the
+   * provider publishes is taken, which says what runs and not that this is right.
+   */
+  readonly manifest?: BytesLike;
+  /** Privatemode: where manifests are published; default is the provider's own host. */
+  readonly manifestUrl?: string;
+  /** Privatemode: where AMD's key distribution service is reached; default is AMD's own. */
+  readonly amdUrl?: string;
+  /**
+   * Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default only
+   * those that were not revoked.
+   */
+  readonly gpuRevocationGraceS?: number;
+  /**
+   * Privatemode: a secret of at least 32 bytes. Prompts with the same one can share what the service keeps of them; by default each
+   * request gets its own.
+   */
+  readonly cacheSalt?: string;
+  /** Privatemode: DNS name that the key service's certificate must have, instead of those in the manifest. */
+  readonly keyServiceName?: string;
 }
 
 /** How a verification ended. */
@@ -98,6 +119,12 @@ export class Exchange {
         collateral,
         endorsements,
         modelList,
+        manifest: toOptionalBytes('manifest', options.manifest),
+        manifestUrl: options.manifestUrl,
+        amdUrl: options.amdUrl,
+        gpuRevocationGraceS: options.gpuRevocationGraceS,
+        cacheSalt: options.cacheSalt,
+        keyServiceName: options.keyServiceName,
       }),
     );
   }

@@ -23,7 +23,7 @@ export interface Failure {
 }
 
 export interface NativeEvent {
-  readonly kind: 'content' | 'reasoning' | 'finish' | 'usage';
+  readonly kind: 'content' | 'reasoning' | 'finish' | 'usage' | 'document';
   readonly choice: number;
   readonly text: string;
 }
@@ -86,6 +86,12 @@ export interface NativeEndpoint {
   report(): Answer<NativeReport>;
   notAfter(): Answer<number>;
   seal(body: Uint8Array, at: number | undefined): Promise<Answer<{ request: RequestFields; opener: NativeOpener }>>;
+  sealRequest(
+    endpointPath: string,
+    body: Uint8Array,
+    contentType: string | undefined,
+    at: number | undefined,
+  ): Promise<Answer<{ request: RequestFields; opener: NativeOpener }>>;
   signatureRequest(receipt: NativeReceipt): Answer<RequestFields>;
   checkSignature(receipt: NativeReceipt, status: number, headers: string[], body: Uint8Array): Promise<Answer<string>>;
 }
@@ -121,6 +127,14 @@ export interface NativeClient {
   capture(model: string, cancel: NativeCancel): Promise<Answer<NativeBundle>>;
   ready(model: string, cancel: NativeCancel): Promise<Answer<NativeEndpoint>>;
   chat(body: Uint8Array, cancel: NativeCancel): Promise<Answer<NativeStream>>;
+  send(
+    endpointPath: string,
+    body: Uint8Array,
+    contentType: string | undefined,
+    cancel: NativeCancel,
+  ): Promise<Answer<NativeStream>>;
+  embeddings(body: Uint8Array, cancel: NativeCancel): Promise<Answer<string>>;
+  transcriptions(body: Uint8Array, contentType: string, cancel: NativeCancel): Promise<Answer<string>>;
   close(): Answer<null>;
 }
 
@@ -144,6 +158,12 @@ export interface ExchangeFields {
   collateral: Uint8Array[];
   endorsements: Uint8Array[];
   modelList?: Uint8Array | undefined;
+  manifest?: Uint8Array | undefined;
+  manifestUrl?: string | undefined;
+  amdUrl?: string | undefined;
+  gpuRevocationGraceS?: number | undefined;
+  cacheSalt?: string | undefined;
+  keyServiceName?: string | undefined;
 }
 
 export interface EvidenceFields {
@@ -194,6 +214,12 @@ export interface ClientFields {
   firstByteS?: number | undefined;
   idleS?: number | undefined;
   verificationS?: number | undefined;
+  manifest?: Uint8Array | undefined;
+  manifestUrl?: string | undefined;
+  amdUrl?: string | undefined;
+  gpuRevocationGraceS?: number | undefined;
+  cacheSalt?: string | undefined;
+  keyServiceName?: string | undefined;
 }
 
 /** The functions and classes of the addon. */

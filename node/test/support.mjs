@@ -47,10 +47,19 @@ export class Simulator {
   }
 
   static async start(...args) {
-    if (!existsSync(Simulator.program)) {
-      throw new Error(`${Simulator.program} is missing: run \`cargo xtask test-node\``);
+    return Simulator.#startProgram(Simulator.program, args);
+  }
+
+  /** A simulated Privatemode: the program beside it. */
+  static async startPrivatemode() {
+    return Simulator.#startProgram(join(dirname(Simulator.program), 'serve_privatemode'), []);
+  }
+
+  static async #startProgram(program, args) {
+    if (!existsSync(program)) {
+      throw new Error(`${program} is missing: run \`cargo xtask test-node\``);
     }
-    const child = spawn(Simulator.program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const simulator = new Simulator(child);
     Object.assign(simulator, await simulator.#answer());
     return simulator;

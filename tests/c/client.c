@@ -14,16 +14,6 @@ static const char BODY[] =
 static pv_trust_roots *roots;
 static pv_client *client;
 
-/* Gives the simulator a command and waits for its answer: the runner joins it to our standard output and input. */
-static void tell(const char *command) {
-    char answer[256];
-    if (printf("%s\n", command) < 0 || fflush(stdout) != 0 || fgets(answer, sizeof answer, stdin) == NULL ||
-        strcmp(answer, "{}\n") != 0) {
-        fprintf(stderr, "the simulator did not obey: %s\n", command);
-        exit(3);
-    }
-}
-
 static pv_client *connect_to(const char *base_url) {
     pv_client_options options;
     pv_client *made = NULL;

@@ -22,7 +22,7 @@ int main(void) {
     AT(pv_header, name, 0);
     AT(pv_header, value, WORD);
 
-    CHECK(sizeof(pv_client_options) == 13 * WORD + 16);
+    CHECK(sizeof(pv_client_options) == 19 * WORD + 24);
     AT(pv_client_options, struct_size, 0);
     AT(pv_client_options, provider, WORD);
     AT(pv_client_options, api_key, 2 * WORD);
@@ -39,8 +39,14 @@ int main(void) {
     AT(pv_client_options, verification_timeout_s, 11 * WORD + 12);
     AT(pv_client_options, nvidia_url, 11 * WORD + 16);
     AT(pv_client_options, pins_path, 12 * WORD + 16);
+    AT(pv_client_options, manifest, 13 * WORD + 16);
+    AT(pv_client_options, manifest_url, 15 * WORD + 16);
+    AT(pv_client_options, amd_url, 16 * WORD + 16);
+    AT(pv_client_options, cache_salt, 17 * WORD + 16);
+    AT(pv_client_options, key_service_name, 18 * WORD + 16);
+    AT(pv_client_options, gpu_revocation_grace_s, 19 * WORD + 16);
 
-    CHECK(sizeof(pv_exchange_options) == 15 * WORD);
+    CHECK(sizeof(pv_exchange_options) == 21 * WORD + 8);
     AT(pv_exchange_options, struct_size, 0);
     AT(pv_exchange_options, provider, WORD);
     AT(pv_exchange_options, model, 2 * WORD);
@@ -55,6 +61,12 @@ int main(void) {
     AT(pv_exchange_options, nvidia_url, 12 * WORD);
     AT(pv_exchange_options, endorsements, 13 * WORD);
     AT(pv_exchange_options, endorsements_count, 14 * WORD);
+    AT(pv_exchange_options, manifest, 15 * WORD);
+    AT(pv_exchange_options, manifest_url, 17 * WORD);
+    AT(pv_exchange_options, amd_url, 18 * WORD);
+    AT(pv_exchange_options, cache_salt, 19 * WORD);
+    AT(pv_exchange_options, key_service_name, 20 * WORD);
+    AT(pv_exchange_options, gpu_revocation_grace_s, 21 * WORD);
 
     AT(pv_evidence_input, struct_size, 0);
     AT(pv_evidence_input, provider, WORD);

@@ -25,6 +25,16 @@ static pv_trust_roots *sim_roots(void) {
     return roots;
 }
 
+/* Gives the simulator a command and waits for its answer: the runner joins it to our standard output and input. */
+static inline void tell(const char *command) {
+    char answer[256];
+    if (printf("%s\n", command) < 0 || fflush(stdout) != 0 || fgets(answer, sizeof answer, stdin) == NULL ||
+        strcmp(answer, "{}\n") != 0) {
+        fprintf(stderr, "the simulator did not obey: %s\n", command);
+        exit(3);
+    }
+}
+
 /* Prints an error that was not expected. */
 static void show(pv_error *error) {
     if (error == NULL) return;

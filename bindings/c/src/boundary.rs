@@ -6,6 +6,7 @@
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
+use proveil_bindings_support::core::limits::CONTRAST_MANIFEST_MAX_BYTES;
 use proveil_bindings_support::core::{Code, Error, Result};
 use proveil_bindings_support::guard;
 
@@ -175,6 +176,16 @@ pub unsafe fn bytes<'a>(value: pv_bytes, name: &str, max: usize) -> Result<&'a [
     }
     // SAFETY: not NULL, shorter than `isize::MAX`, and readable by the caller's contract.
     Ok(unsafe { std::slice::from_raw_parts(value.data, value.len) })
+}
+
+/// An expected manifest; `None` when it is empty.
+///
+/// # Safety
+/// As for [`bytes`].
+pub unsafe fn manifest(value: pv_bytes) -> Result<Option<Vec<u8>>> {
+    // SAFETY: handed on from the caller.
+    let manifest = unsafe { bytes(value, "manifest", CONTRAST_MANIFEST_MAX_BYTES) }?;
+    Ok((!manifest.is_empty()).then(|| manifest.to_vec()))
 }
 
 /// The bytes that must be exactly `N`.

@@ -6,12 +6,12 @@ use proveil_bindings_support::client::{Client, ClientConfig};
 use proveil_bindings_support::core::Result;
 use proveil_bindings_support::core::limits::REQUEST_MAX_BYTES;
 use proveil_bindings_support::core::secret::SecretText;
-use proveil_bindings_support::{ClientOptions, TimeoutOptions};
+use proveil_bindings_support::{ClientOptions, PrivatemodeFields, TimeoutOptions};
 
-use crate::boundary::{Options, Out, bytes, call, handle_out, options, owned_text, release, text};
+use crate::boundary::{Options, Out, bytes, call, handle_out, manifest, options, owned_text, release, text};
 use crate::bundle::BundleObject;
 use crate::cancel::{blocking, switch};
-use crate::endpoint::EndpointObject;
+use crate::endpoint::{EndpointObject, request};
 use crate::handle;
 use crate::policy::{policy, trust_roots};
 use crate::report::ReportObject;
@@ -68,6 +68,24 @@ pub struct pv_client_options {
     /// pinned one is refused (PV-263), and a file that cannot be read is an error (PV-140). NULL for
     /// no pins.
     pub pins_path: *const c_char,
+    /// Privatemode: the manifest that the deployment must have, byte for byte, at most 4 MiB; then it
+    /// proves the software. Empty takes the one that the provider publishes, which says what runs and
+    /// not that this is right.
+    pub manifest: pv_bytes,
+    /// Privatemode: where manifests are published, NUL-terminated; NULL for the provider's own host.
+    pub manifest_url: *const c_char,
+    /// Privatemode: where AMD's key distribution service is reached, NUL-terminated; NULL for AMD's
+    /// own.
+    pub amd_url: *const c_char,
+    /// Privatemode: a secret of at least 32 bytes, NUL-terminated. Prompts with the same one can share
+    /// what the service keeps of them; NULL gives each request its own.
+    pub cache_salt: *const c_char,
+    /// Privatemode: DNS name that the key service's certificate must have, NUL-terminated; NULL for
+    /// those in the manifest.
+    pub key_service_name: *const c_char,
+    /// Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so
+    /// many seconds ago; 0 takes only those that were not revoked.
+    pub gpu_revocation_grace_s: u64,
 }
 
 // SAFETY: `repr(C)`, `struct_size` first; pointers and integers are valid with all bytes zero.
@@ -78,6 +96,8 @@ unsafe impl Options for pv_client_options {
         std::mem::offset_of!(pv_client_options, nvidia_url),
         // Before pins.
         std::mem::offset_of!(pv_client_options, pins_path),
+        // Before Privatemode.
+        std::mem::offset_of!(pv_client_options, manifest),
         size_of::<pv_client_options>(),
     ];
 }
@@ -116,6 +136,20 @@ unsafe fn config(given: &pv_client_options) -> Result<ClientConfig> {
             idle_s: seconds(given.idle_timeout_s),
             verification_s: seconds(given.verification_timeout_s),
         },
+        privatemode: PrivatemodeFields {
+            // SAFETY: handed on from the caller.
+            manifest: unsafe { manifest(given.manifest) }?,
+            // SAFETY: handed on from the caller.
+            manifest_url: unsafe { owned_text(given.manifest_url, "manifest_url") }?,
+            // SAFETY: handed on from the caller.
+            amd_url: unsafe { owned_text(given.amd_url, "amd_url") }?,
+            gpu_revocation_grace_s: (given.gpu_revocation_grace_s != 0)
+                .then_some(given.gpu_revocation_grace_s),
+            // SAFETY: handed on from the caller.
+            cache_salt: unsafe { owned_text(given.cache_salt, "cache_salt") }?.map(SecretText::new),
+            // SAFETY: handed on from the caller.
+            key_service_name: unsafe { owned_text(given.key_service_name, "key_service_name") }?,
+        },
     }
     .config()
 }
@@ -127,7 +161,7 @@ unsafe fn config(given: &pv_client_options) -> Result<ClientConfig> {
 /// @param[out] client  to be freed with pv_client_free()
 /// @param[out] error   may be NULL
 ///
-/// Threads: any. Codes: PV-104, PV-130, PV-133, PV-136, PV-601, PV-701 to PV-703, PV-705, PV-706,
+/// Threads: any. Codes: PV-104, PV-121, PV-130, PV-133, PV-136, PV-601, PV-701 to PV-703, PV-705, PV-706,
 /// PV-710.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pv_client_new(
@@ -295,6 +329,114 @@ pub unsafe extern "C" fn pv_client_chat(
             unsafe { (handle_out(stream, "stream")?, bytes(body, "body", REQUEST_MAX_BYTES)?) };
         let (client, cancel) = (handle::find(client)?, switch(cancel)?);
         stream.give(StreamObject::new(blocking(timeout_ms, [cancel.as_deref(), None], client.0.chat(body))?))
+    };
+    // SAFETY: the caller keeps the promise of the header about `error`.
+    unsafe { call(error, work) }
+}
+
+/// Verifies if needed, seals and sends a request for any endpoint of the API that the provider
+/// carries sealed, and gives its answer as a stream of PV_EVENT_DOCUMENT: one for a whole answer, one
+/// for each event of a streamed one. Nothing leaves before the endpoint is verified.
+///
+/// @param endpoint_path  path of the endpoint, NUL-terminated: `/v1/messages`
+/// @param body           JSON, a form or a document, at most 50 MiB
+/// @param content_type   media type of a form or document with its parameters, NUL-terminated; NULL
+///                       for JSON
+/// @param timeout_ms     bound of this call in milliseconds; 0 for the client's own bounds
+/// @param cancel         ends the call from another thread; may be NULL
+/// @param[out] stream    to be freed with pv_stream_free()
+/// @param[out] error     may be NULL
+///
+/// Blocks. Threads: any. Codes: PV-101 to PV-124, PV-2xx, PV-3xx, PV-5xx, PV-601, PV-602, PV-701
+/// to PV-703, PV-705, PV-709, PV-710.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pv_client_send(
+    client: *const pv_client,
+    endpoint_path: *const c_char,
+    body: pv_bytes,
+    content_type: *const c_char,
+    timeout_ms: u32,
+    cancel: *const pv_cancel,
+    stream: *mut *mut pv_stream,
+    error: *mut *mut pv_error,
+) -> pv_status {
+    let work = || {
+        // SAFETY: the caller keeps the promise of the header about outputs.
+        let stream = unsafe { handle_out(stream, "stream") }?;
+        // SAFETY: the caller keeps the promises of the header about texts and byte ranges.
+        let request = unsafe { request(endpoint_path, body, content_type) }?;
+        let (client, cancel) = (handle::find(client)?, switch(cancel)?);
+        let send = async { client.0.send(&request.request()).await };
+        stream.give(StreamObject::new(blocking(timeout_ms, [cancel.as_deref(), None], send)?))
+    };
+    // SAFETY: the caller keeps the promise of the header about `error`.
+    unsafe { call(error, work) }
+}
+
+/// Embeds texts as pv_client_send() would, and gives the whole answer as JSON.
+///
+/// @param body         one JSON object in the OpenAI form with `model` and `input`, at most 50 MiB
+/// @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
+/// @param cancel       ends the call from another thread; may be NULL
+/// @param[out] json    to be freed with pv_buf_free()
+/// @param[out] error   may be NULL
+///
+/// Blocks. Threads: any. Codes: PV-101 to PV-124, PV-2xx, PV-3xx, PV-4xx, PV-5xx, PV-601, PV-602,
+/// PV-701 to PV-703, PV-705, PV-709, PV-710.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pv_client_embeddings(
+    client: *const pv_client,
+    body: pv_bytes,
+    timeout_ms: u32,
+    cancel: *const pv_cancel,
+    json: *mut pv_buf,
+    error: *mut *mut pv_error,
+) -> pv_status {
+    let work = || {
+        // SAFETY: the caller keeps the promise of the header about outputs.
+        let json = unsafe { Out::new(json, pv_buf::EMPTY) }.required("json")?;
+        // SAFETY: the caller keeps the promise of the header about byte ranges.
+        let body = unsafe { bytes(body, "body", REQUEST_MAX_BYTES) }?;
+        let (client, cancel) = (handle::find(client)?, switch(cancel)?);
+        json.give(blocking(timeout_ms, [cancel.as_deref(), None], client.0.embeddings(body))?.as_bytes())
+    };
+    // SAFETY: the caller keeps the promise of the header about `error`.
+    unsafe { call(error, work) }
+}
+
+/// Transcribes a recording as pv_client_send() would, and gives the whole answer as JSON.
+///
+/// @param body         a form in the OpenAI form with `model` and `file`, at most 50 MiB
+/// @param content_type `multipart/form-data` with its boundary, NUL-terminated
+/// @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
+/// @param cancel       ends the call from another thread; may be NULL
+/// @param[out] json    to be freed with pv_buf_free()
+/// @param[out] error   may be NULL
+///
+/// Blocks. Threads: any. Codes: PV-101 to PV-124, PV-2xx, PV-3xx, PV-4xx, PV-5xx, PV-601, PV-602,
+/// PV-701 to PV-703, PV-705, PV-709, PV-710.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pv_client_transcriptions(
+    client: *const pv_client,
+    body: pv_bytes,
+    content_type: *const c_char,
+    timeout_ms: u32,
+    cancel: *const pv_cancel,
+    json: *mut pv_buf,
+    error: *mut *mut pv_error,
+) -> pv_status {
+    let work = || {
+        // SAFETY: the caller keeps the promise of the header about outputs.
+        let json = unsafe { Out::new(json, pv_buf::EMPTY) }.required("json")?;
+        // SAFETY: the caller keeps the promise of the header about byte ranges.
+        let body = unsafe { bytes(body, "body", REQUEST_MAX_BYTES) }?;
+        // SAFETY: the caller keeps the promise of the header about texts.
+        let content_type = unsafe { text(content_type, "content_type") }?;
+        let (client, cancel) = (handle::find(client)?, switch(cancel)?);
+        json.give(
+            blocking(timeout_ms, [cancel.as_deref(), None], client.0.transcriptions(body, content_type))?
+                .as_bytes(),
+        )
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }

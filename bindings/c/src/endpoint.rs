@@ -3,12 +3,15 @@
 use std::ffi::c_char;
 use std::sync::Arc;
 
-use proveil_bindings_support::core::endpoint::{Receipt, SignatureVerdict, VerifiedEndpoint};
+use proveil_bindings_support::core::Result;
+use proveil_bindings_support::core::endpoint::{
+    Opener, Receipt, SealedRequest, SignatureVerdict, VerifiedEndpoint,
+};
 use proveil_bindings_support::core::limits::{REQUEST_MAX_BYTES, SIGNATURE_RESPONSE_MAX_BYTES};
 use proveil_bindings_support::core::wire::hex;
-use proveil_bindings_support::{OpenerCell, OsRandom, now_unix_s};
+use proveil_bindings_support::{OpenerCell, OsRandom, OwnedRequest, now_unix_s};
 
-use crate::boundary::{Out, bytes, call, get, handle_out, release};
+use crate::boundary::{Out, bytes, call, get, handle_out, owned_text, release, text};
 use crate::handle;
 use crate::http::{RequestObject, response};
 use crate::opener::OpenerObject;
@@ -72,6 +75,22 @@ pub const fn signature_number(verdict: SignatureVerdict) -> i32 {
         SignatureVerdict::BodyMatches => PV_SIGNATURE_BODY_MATCHES,
         SignatureVerdict::SignedBodyNotVerifiable => PV_SIGNATURE_SIGNED_BODY_NOT_VERIFIABLE,
     }
+}
+
+/// A request for any endpoint of the API.
+///
+/// # Safety
+/// The texts are NULL or NUL-terminated; `body` is as for [`bytes`].
+pub unsafe fn request(
+    endpoint_path: *const c_char,
+    body: pv_bytes,
+    content_type: *const c_char,
+) -> Result<OwnedRequest> {
+    // SAFETY: handed on from the caller.
+    let (path, kind) =
+        unsafe { (text(endpoint_path, "endpoint_path")?, owned_text(content_type, "content_type")?) };
+    // SAFETY: handed on from the caller.
+    OwnedRequest::new(path, unsafe { bytes(body, "body", REQUEST_MAX_BYTES) }?, kind)
 }
 
 /// The report that led to an endpoint.
@@ -144,16 +163,64 @@ pub unsafe extern "C" fn pv_endpoint_seal(
         // SAFETY: the caller keeps the promise of the header about byte ranges.
         let body = unsafe { bytes(body, "body", REQUEST_MAX_BYTES) }?;
         let at = time(at_unix_s).map_or_else(now_unix_s, Ok)?;
-        let (request, answer) = endpoint.endpoint.seal(body, at, &mut OsRandom)?;
-        let request = handle::insert(SealedObject(Arc::new(RequestObject::new(request.into_request()))))?;
-        let answer = handle::insert(OpenerObject(OpenerCell::new(answer)))
-            .or_else(|full| handle::free::<pv_sealed>(request).and(Err(full)))?;
-        sealed.set(request);
-        opener.set(answer);
-        Ok(())
+        give(endpoint.endpoint.seal(body, at, &mut OsRandom)?, sealed, opener)
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }
+}
+
+/// Seals a request for any endpoint of the API that the provider carries sealed, as
+/// pv_endpoint_seal() does; its answer opens as PV_EVENT_DOCUMENT.
+///
+/// @param endpoint_path  path of the endpoint, NUL-terminated: `/v1/embeddings`
+/// @param body           JSON, a form or a document, at most 50 MiB; borrowed for the call
+/// @param content_type   media type of a form or document with its parameters, NUL-terminated; NULL
+///                       for JSON
+/// @param at_unix_s      the current time in seconds since 1970-01-01T00:00:00Z; PV_NOW for the
+///                       system's clock
+/// @param[out] sealed    what to send; to be freed with pv_sealed_free()
+/// @param[out] opener    opens the answer; to be freed with pv_opener_free()
+/// @param[out] error     may be NULL
+///
+/// Threads: any. Codes: PV-101 to PV-124, PV-307 (proof too old), PV-601, PV-701 to PV-703, PV-705,
+/// PV-710, PV-903.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pv_endpoint_seal_request(
+    endpoint: *const pv_endpoint,
+    endpoint_path: *const c_char,
+    body: pv_bytes,
+    content_type: *const c_char,
+    at_unix_s: u64,
+    sealed: *mut *mut pv_sealed,
+    opener: *mut *mut pv_opener,
+    error: *mut *mut pv_error,
+) -> pv_status {
+    let work = || {
+        // SAFETY: the caller keeps the promise of the header about outputs. Both are cleared before either is missed.
+        let outs = unsafe { (handle_out(sealed, "sealed"), handle_out(opener, "opener")) };
+        let (sealed, opener) = (outs.0?, outs.1?);
+        let endpoint = handle::find(endpoint)?;
+        // SAFETY: the caller keeps the promises of the header about texts and byte ranges.
+        let request = unsafe { request(endpoint_path, body, content_type) }?;
+        let at = time(at_unix_s).map_or_else(now_unix_s, Ok)?;
+        give(endpoint.endpoint.seal_request(&request.request(), at, &mut OsRandom)?, sealed, opener)
+    };
+    // SAFETY: the caller keeps the promise of the header about `error`.
+    unsafe { call(error, work) }
+}
+
+/// Hands out what was sealed with its opener: both or none.
+fn give(
+    (request, answer): (SealedRequest, Opener),
+    sealed: Out<*mut pv_sealed>,
+    opener: Out<*mut pv_opener>,
+) -> Result<()> {
+    let request = handle::insert(SealedObject(Arc::new(RequestObject::new(request.into_request()))))?;
+    let answer = handle::insert(OpenerObject(OpenerCell::new(answer)))
+        .or_else(|full| handle::free::<pv_sealed>(request).and(Err(full)))?;
+    sealed.set(request);
+    opener.set(answer);
+    Ok(())
 }
 
 /// The request that asks the provider for the signature of a finished answer.

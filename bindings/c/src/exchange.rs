@@ -10,9 +10,11 @@ use proveil_bindings_support::core::provider::{ExchangeConfig, Step};
 use proveil_bindings_support::core::report::Report;
 use proveil_bindings_support::core::secret::SecretText;
 use proveil_bindings_support::core::{Code, Error, Result};
-use proveil_bindings_support::{ExchangeCell, ExchangeOptions, fetched_endorsements};
+use proveil_bindings_support::{ExchangeCell, ExchangeOptions, PrivatemodeFields, fetched_endorsements};
 
-use crate::boundary::{Options, Out, bytes, call, get, handle_out, options, owned_text, release, text};
+use crate::boundary::{
+    Options, Out, bytes, call, get, handle_out, manifest, options, owned_text, release, text,
+};
 use crate::endpoint::EndpointObject;
 use crate::handle;
 use crate::http::{RequestObject, response};
@@ -101,6 +103,24 @@ pub struct pv_exchange_options {
     pub endorsements: *const pv_bytes,
     /// Number of endorsement documents, at most 64.
     pub endorsements_count: usize,
+    /// Privatemode: the manifest that the deployment must have, byte for byte, at most 4 MiB; then it
+    /// proves the software. Empty takes the one that the provider publishes, which says what runs and
+    /// not that this is right.
+    pub manifest: pv_bytes,
+    /// Privatemode: where manifests are published, NUL-terminated; NULL for the provider's own host.
+    pub manifest_url: *const c_char,
+    /// Privatemode: where AMD's key distribution service is reached, NUL-terminated; NULL for AMD's
+    /// own.
+    pub amd_url: *const c_char,
+    /// Privatemode: a secret of at least 32 bytes, NUL-terminated. Prompts with the same one can share
+    /// what the service keeps of them; NULL gives each request its own.
+    pub cache_salt: *const c_char,
+    /// Privatemode: DNS name that the key service's certificate must have, NUL-terminated; NULL for
+    /// those in the manifest.
+    pub key_service_name: *const c_char,
+    /// Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so
+    /// many seconds ago; 0 takes only those that were not revoked.
+    pub gpu_revocation_grace_s: u64,
 }
 
 // SAFETY: `repr(C)`, `struct_size` first; pointers and integers are valid with all bytes zero.
@@ -109,6 +129,8 @@ unsafe impl Options for pv_exchange_options {
         // Programs that hand in neither collateral nor a model list need not know these members.
         std::mem::offset_of!(pv_exchange_options, collateral),
         std::mem::offset_of!(pv_exchange_options, nvidia_url),
+        // Before Privatemode.
+        std::mem::offset_of!(pv_exchange_options, manifest),
         size_of::<pv_exchange_options>(),
     ];
 }
@@ -141,6 +163,20 @@ unsafe fn config(given: &pv_exchange_options) -> Result<ExchangeConfig> {
         // SAFETY: handed on from the caller.
         endorsements: unsafe { endorsements(given.endorsements, given.endorsements_count) }?,
         model_list: (!model_list.is_empty()).then(|| model_list.to_vec()),
+        privatemode: PrivatemodeFields {
+            // SAFETY: handed on from the caller.
+            manifest: unsafe { manifest(given.manifest) }?,
+            // SAFETY: handed on from the caller.
+            manifest_url: unsafe { owned_text(given.manifest_url, "manifest_url") }?,
+            // SAFETY: handed on from the caller.
+            amd_url: unsafe { owned_text(given.amd_url, "amd_url") }?,
+            gpu_revocation_grace_s: (given.gpu_revocation_grace_s != 0)
+                .then_some(given.gpu_revocation_grace_s),
+            // SAFETY: handed on from the caller.
+            cache_salt: unsafe { owned_text(given.cache_salt, "cache_salt") }?.map(SecretText::new),
+            // SAFETY: handed on from the caller.
+            key_service_name: unsafe { owned_text(given.key_service_name, "key_service_name") }?,
+        },
     }
     .config()
 }
@@ -151,7 +187,7 @@ unsafe fn config(given: &pv_exchange_options) -> Result<ExchangeConfig> {
 /// @param[out] exchange  to be freed with pv_exchange_free()
 /// @param[out] error     may be NULL
 ///
-/// Threads: any. Codes: PV-101, PV-104, PV-136, PV-312, PV-601, PV-701 to PV-703, PV-705, PV-706,
+/// Threads: any. Codes: PV-101, PV-104, PV-121, PV-136, PV-312, PV-601, PV-701 to PV-703, PV-705, PV-706,
 /// PV-710, PV-903.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pv_exchange_new(

@@ -7,7 +7,9 @@ use napi::bindgen_prelude::{Object, Uint8Array};
 use napi_derive::napi;
 use proveil_bindings_support::core::secret::SecretText;
 use proveil_bindings_support::core::{Code, Error, Result};
-use proveil_bindings_support::{CancelToken, ClientOptions, TimeoutOptions, client};
+use proveil_bindings_support::{
+    CancelToken, ClientOptions, OwnedRequest, PrivatemodeFields, TimeoutOptions, client,
+};
 
 use crate::answer::{Answer, answer, promise};
 use crate::bundle::EvidenceBundle;
@@ -49,6 +51,18 @@ pub struct ClientFields {
     pub idle_s: Option<f64>,
     /// Seconds.
     pub verification_s: Option<f64>,
+    /// Privatemode: the expected manifest.
+    pub manifest: Option<Uint8Array>,
+    /// Privatemode: where manifests are published.
+    pub manifest_url: Option<String>,
+    /// Privatemode: where AMD's key distribution service is reached.
+    pub amd_url: Option<String>,
+    /// Privatemode: seconds for which a revoked GPU certificate is accepted.
+    pub gpu_revocation_grace_s: Option<f64>,
+    /// Privatemode: cache salt for all requests.
+    pub cache_salt: Option<String>,
+    /// Privatemode: DNS name of the key service.
+    pub key_service_name: Option<String>,
 }
 
 /// Ends operations early.
@@ -113,6 +127,14 @@ impl Client {
                     idle_s: seconds("timeouts.idleS", given.idle_s)?,
                     verification_s: seconds("timeouts.verificationS", given.verification_s)?,
                 },
+                privatemode: PrivatemodeFields {
+                    manifest: given.manifest.map(|manifest| manifest.to_vec()),
+                    manifest_url: given.manifest_url,
+                    amd_url: given.amd_url,
+                    gpu_revocation_grace_s: seconds("gpuRevocationGraceS", given.gpu_revocation_grace_s)?,
+                    cache_salt: given.cache_salt.map(SecretText::new),
+                    key_service_name: given.key_service_name,
+                },
             };
             Ok(Client(Mutex::new(Some(client::Client::new(options.config()?)?))))
         })
@@ -162,6 +184,51 @@ impl Client {
             Ok(Stream::new(stream, token))
         })
     }
+
+    /// Sends a request for any endpoint; the stream lives under the same token.
+    #[napi]
+    pub fn send<'env>(
+        &self,
+        env: &'env Env,
+        endpoint_path: String,
+        body: &[u8],
+        content_type: Option<String>,
+        cancel: &Cancel,
+    ) -> napi::Result<Object<'env>> {
+        let (client, token) = (self.inner(), cancel.token());
+        let request = OwnedRequest::new(&endpoint_path, body, content_type);
+        promise(env, cancel.token(), async move {
+            let request = request?;
+            let stream = client?.send(&request.request()).await?;
+            Ok(Stream::new(stream, token))
+        })
+    }
+
+    /// Embeds texts: the whole answer as JSON.
+    #[napi]
+    pub fn embeddings<'env>(
+        &self,
+        env: &'env Env,
+        body: &[u8],
+        cancel: &Cancel,
+    ) -> napi::Result<Object<'env>> {
+        let (client, body) = (self.inner(), zeroize::Zeroizing::new(body.to_vec()));
+        promise(env, cancel.token(), async move { client?.embeddings(&body).await })
+    }
+
+    /// Transcribes a recording in a form: the whole answer as JSON.
+    #[napi]
+    pub fn transcriptions<'env>(
+        &self,
+        env: &'env Env,
+        body: &[u8],
+        content_type: String,
+        cancel: &Cancel,
+    ) -> napi::Result<Object<'env>> {
+        let (client, body) = (self.inner(), zeroize::Zeroizing::new(body.to_vec()));
+        promise(env, cancel.token(), async move { client?.transcriptions(&body, &content_type).await })
+    }
+
     /// Drops the client: connections, proofs, API key. Calls under way and streams keep what they need.
     #[napi]
     pub fn close(&self) -> Answer<()> {

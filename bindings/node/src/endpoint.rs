@@ -5,7 +5,7 @@ use std::sync::Arc;
 use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 use proveil_bindings_support::core::endpoint::VerifiedEndpoint;
-use proveil_bindings_support::{OpenerCell, OsRandom, now_unix_s};
+use proveil_bindings_support::{OpenerCell, OsRandom, OwnedRequest, now_unix_s};
 
 use crate::answer::{Answer, Work, answer, work};
 use crate::opener::{Opener, Receipt};
@@ -52,6 +52,24 @@ impl Endpoint {
         work(move || {
             let at = seconds("at", at)?.map_or_else(now_unix_s, Ok)?;
             let (sealed, opener) = endpoint.seal(&body, at, &mut OsRandom)?;
+            Ok(SealedFields { request: sealed.request().into(), opener: OpenerCell::new(opener).into() })
+        })
+    }
+
+    /// Seals a request for any endpoint.
+    #[napi]
+    pub fn seal_request(
+        &self,
+        endpoint_path: String,
+        body: &[u8],
+        content_type: Option<String>,
+        at: Option<f64>,
+    ) -> AsyncTask<Work<SealedFields>> {
+        let endpoint = self.0.clone();
+        let request = OwnedRequest::new(&endpoint_path, body, content_type);
+        work(move || {
+            let at = seconds("at", at)?.map_or_else(now_unix_s, Ok)?;
+            let (sealed, opener) = endpoint.seal_request(&request?.request(), at, &mut OsRandom)?;
             Ok(SealedFields { request: sealed.request().into(), opener: OpenerCell::new(opener).into() })
         })
     }

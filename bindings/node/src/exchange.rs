@@ -7,7 +7,9 @@ use napi_derive::napi;
 use proveil_bindings_support::core::endpoint::Outcome;
 use proveil_bindings_support::core::provider::Step;
 use proveil_bindings_support::core::secret::SecretText;
-use proveil_bindings_support::{ExchangeCell, ExchangeOptions, fetched_endorsements, transport_failure};
+use proveil_bindings_support::{
+    ExchangeCell, ExchangeOptions, PrivatemodeFields, fetched_endorsements, transport_failure,
+};
 
 use crate::answer::{Answer, Work, answer, work};
 use crate::endpoint::Endpoint;
@@ -39,6 +41,18 @@ pub struct ExchangeFields {
     pub endorsements: Vec<Uint8Array>,
     /// A recent model list.
     pub model_list: Option<Uint8Array>,
+    /// Privatemode: the expected manifest.
+    pub manifest: Option<Uint8Array>,
+    /// Privatemode: where manifests are published.
+    pub manifest_url: Option<String>,
+    /// Privatemode: where AMD's key distribution service is reached.
+    pub amd_url: Option<String>,
+    /// Privatemode: seconds for which a revoked GPU certificate is accepted.
+    pub gpu_revocation_grace_s: Option<f64>,
+    /// Privatemode: cache salt for all requests.
+    pub cache_salt: Option<String>,
+    /// Privatemode: DNS name of the key service.
+    pub key_service_name: Option<String>,
 }
 
 /// What the host does next: send `request`, or the outcome as `report` with `endpoint` when verified.
@@ -76,6 +90,14 @@ impl Exchange {
                 collateral: copies(&given.collateral),
                 endorsements: copies(&given.endorsements),
                 model_list: given.model_list.map(|list| list.to_vec()),
+                privatemode: PrivatemodeFields {
+                    manifest: given.manifest.map(|manifest| manifest.to_vec()),
+                    manifest_url: given.manifest_url,
+                    amd_url: given.amd_url,
+                    gpu_revocation_grace_s: seconds("gpuRevocationGraceS", given.gpu_revocation_grace_s)?,
+                    cache_salt: given.cache_salt.map(SecretText::new),
+                    key_service_name: given.key_service_name,
+                },
             };
             Ok(Exchange(Arc::new(ExchangeCell::new(options.config()?)?)))
         })

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use proveil_bindings_support::core::secret::SecretText;
-use proveil_bindings_support::{CancelToken, ClientOptions as Options, TimeoutOptions, client, run};
+use proveil_bindings_support::{
+    CancelToken, ClientOptions as Options, OwnedRequest, PrivatemodeFields, TimeoutOptions, client, run,
+};
 
 use crate::bundle::EvidenceBundle;
 use crate::endpoint::VerifiedEndpoint;
@@ -56,6 +58,40 @@ pub struct ClientOptions {
     /// Seconds for a whole verification.
     #[uniffi(default = None)]
     pub verification_s: Option<u64>,
+    /// Privatemode: the manifest that the deployment must have, byte for byte; then it proves the software. By default the one that the
+    /// provider publishes is taken, which says what runs and not that this is right.
+    #[uniffi(default = None)]
+    pub manifest: Option<Vec<u8>>,
+    /// Privatemode: where manifests are published; default is the provider's own host.
+    #[uniffi(default = None)]
+    pub manifest_url: Option<String>,
+    /// Privatemode: where AMD's key distribution service is reached; default is AMD's own.
+    #[uniffi(default = None)]
+    pub amd_url: Option<String>,
+    /// Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default only
+    /// those that were not revoked.
+    #[uniffi(default = None)]
+    pub gpu_revocation_grace_s: Option<u64>,
+    /// Privatemode: DNS name that the key service's certificate must have, instead of those in the manifest.
+    #[uniffi(default = None)]
+    pub key_service_name: Option<String>,
+    /// Privatemode: a secret of at least 32 bytes. Prompts with the same one can share what the service keeps of them; by default each
+    /// request gets its own.
+    #[uniffi(default = None)]
+    pub cache_salt: Option<Arc<CacheSalt>>,
+}
+
+/// A cache salt: an object, because a generated record would print the secret.
+#[derive(uniffi::Object)]
+pub struct CacheSalt(pub(crate) SecretText);
+
+#[uniffi::export]
+impl CacheSalt {
+    /// Takes the text. What is too short is refused where it is used (`cache_salt`).
+    #[uniffi::constructor]
+    pub fn new(salt: String) -> Arc<CacheSalt> {
+        Arc::new(CacheSalt(SecretText::new(salt)))
+    }
 }
 
 /// Verifies an endpoint, seals requests to its proven key, sends them and opens the answers. Opens no socket and starts no thread
@@ -87,6 +123,14 @@ impl Client {
                     first_byte_s: given.first_byte_s,
                     idle_s: given.idle_s,
                     verification_s: given.verification_s,
+                },
+                privatemode: PrivatemodeFields {
+                    manifest: given.manifest,
+                    manifest_url: given.manifest_url,
+                    amd_url: given.amd_url,
+                    gpu_revocation_grace_s: given.gpu_revocation_grace_s,
+                    cache_salt: given.cache_salt.map(|salt| salt.0.duplicate()),
+                    key_service_name: given.key_service_name,
                 },
             };
             Ok(Arc::new(Client(client::Client::new(options.config()?)?)))
@@ -125,5 +169,33 @@ impl Client {
         let client = self.0.clone();
         let stream = run(CancelToken::new(), async move { client.chat(&body).await }).await?;
         Ok(Arc::new(stream.into()))
+    }
+
+    /// As `chat`, for any endpoint of the API that the provider carries sealed, by its path (`/v1/messages`). Forms and documents need
+    /// their content type. The answer comes as events of kind `document`: one for a whole answer, one for each event of a streamed one.
+    #[uniffi::method(default(content_type = None))]
+    pub async fn send(
+        &self,
+        endpoint_path: String,
+        body: Vec<u8>,
+        content_type: Option<String>,
+    ) -> Outcome<Arc<Stream>> {
+        let client = self.0.clone();
+        let request = OwnedRequest::new(&endpoint_path, &body, content_type)?;
+        let stream = run(CancelToken::new(), async move { client.send(&request.request()).await }).await?;
+        Ok(Arc::new(stream.into()))
+    }
+
+    /// Embeds texts: `body` has the OpenAI form, with `model` and `input`. Gives the whole answer as JSON.
+    pub async fn embeddings(&self, body: Vec<u8>) -> Outcome<String> {
+        let client = self.0.clone();
+        Ok(run(CancelToken::new(), async move { client.embeddings(&body).await }).await?)
+    }
+
+    /// Transcribes a recording: `body` is a form with `model` and `file`, and the content type (`multipart/form-data`) names its
+    /// boundary. Gives the whole answer as JSON.
+    pub async fn transcriptions(&self, body: Vec<u8>, content_type: String) -> Outcome<String> {
+        let client = self.0.clone();
+        Ok(run(CancelToken::new(), async move { client.transcriptions(&body, &content_type).await }).await?)
     }
 }

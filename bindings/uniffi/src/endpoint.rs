@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proveil_bindings_support::core::endpoint;
-use proveil_bindings_support::{OpenerCell, OsRandom, now_unix_s};
+use proveil_bindings_support::{OpenerCell, OsRandom, OwnedRequest, now_unix_s};
 
 use crate::error::{Outcome, guarded};
 use crate::opener::{Opener, Receipt};
@@ -49,6 +49,15 @@ pub struct Sealed {
     pub opener: Arc<Opener>,
 }
 
+impl From<(endpoint::SealedRequest, endpoint::Opener)> for Sealed {
+    fn from((sealed, opener): (endpoint::SealedRequest, endpoint::Opener)) -> Sealed {
+        Sealed {
+            sealed: Arc::new(SealedRequest(Arc::new(sealed.into_request().into()))),
+            opener: Arc::new(OpenerCell::new(opener).into()),
+        }
+    }
+}
+
 /// An endpoint whose key was proven. Only a verification makes one; there is no constructor.
 #[derive(uniffi::Object)]
 pub struct VerifiedEndpoint(Arc<endpoint::VerifiedEndpoint>);
@@ -87,11 +96,24 @@ impl VerifiedEndpoint {
     pub fn seal(&self, body: Vec<u8>, at: Option<u64>) -> Outcome<Sealed> {
         guarded(|| {
             let at = at.map_or_else(now_unix_s, Ok)?;
-            let (sealed, opener) = self.0.seal(&body, at, &mut OsRandom)?;
-            Ok(Sealed {
-                sealed: Arc::new(SealedRequest(Arc::new(sealed.into_request().into()))),
-                opener: Arc::new(OpenerCell::new(opener).into()),
-            })
+            Ok(self.0.seal(&body, at, &mut OsRandom)?.into())
+        })
+    }
+
+    /// The same for any endpoint of the API, by its path (`/v1/embeddings`); the answer opens as `document` events. Forms need their
+    /// content type. What the provider does not carry sealed is refused (`unsupported_endpoint`).
+    #[uniffi::method(default(content_type = None, at = None))]
+    pub fn seal_request(
+        &self,
+        endpoint_path: String,
+        body: Vec<u8>,
+        content_type: Option<String>,
+        at: Option<u64>,
+    ) -> Outcome<Sealed> {
+        guarded(|| {
+            let at = at.map_or_else(now_unix_s, Ok)?;
+            let request = OwnedRequest::new(&endpoint_path, &body, content_type)?;
+            Ok(self.0.seal_request(&request.request(), at, &mut OsRandom)?.into())
         })
     }
 

@@ -7,8 +7,11 @@ use proveil_bindings_support::core::endpoint;
 use proveil_bindings_support::core::http;
 use proveil_bindings_support::core::provider;
 use proveil_bindings_support::core::secret::SecretText;
-use proveil_bindings_support::{ExchangeCell, ExchangeOptions as Options, fetched_endorsements};
+use proveil_bindings_support::{
+    ExchangeCell, ExchangeOptions as Options, PrivatemodeFields, fetched_endorsements,
+};
 
+use crate::client::CacheSalt;
 use crate::endpoint::VerifiedEndpoint;
 use crate::error::{Outcome, guarded};
 use crate::policy::{Policy, TrustRoots, policy_of, roots_of};
@@ -43,6 +46,27 @@ pub struct ExchangeOptions {
     /// A recent answer of the provider's model list, to save a request.
     #[uniffi(default = None)]
     pub model_list: Option<Vec<u8>>,
+    /// Privatemode: the manifest that the deployment must have, byte for byte; then it proves the software. By default the one that the
+    /// provider publishes is taken, which says what runs and not that this is right.
+    #[uniffi(default = None)]
+    pub manifest: Option<Vec<u8>>,
+    /// Privatemode: where manifests are published; default is the provider's own host.
+    #[uniffi(default = None)]
+    pub manifest_url: Option<String>,
+    /// Privatemode: where AMD's key distribution service is reached; default is AMD's own.
+    #[uniffi(default = None)]
+    pub amd_url: Option<String>,
+    /// Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default only
+    /// those that were not revoked.
+    #[uniffi(default = None)]
+    pub gpu_revocation_grace_s: Option<u64>,
+    /// Privatemode: DNS name that the key service's certificate must have, instead of those in the manifest.
+    #[uniffi(default = None)]
+    pub key_service_name: Option<String>,
+    /// Privatemode: a secret of at least 32 bytes. Prompts with the same one can share what the service keeps of them; by default each
+    /// request gets its own.
+    #[uniffi(default = None)]
+    pub cache_salt: Option<Arc<CacheSalt>>,
 }
 
 /// Why a transport could not carry out a request.
@@ -122,6 +146,12 @@ impl Exchange {
                 collateral: Vec::new(),
                 endorsements: Vec::new(),
                 model_list: None,
+                manifest: None,
+                manifest_url: None,
+                amd_url: None,
+                gpu_revocation_grace_s: None,
+                key_service_name: None,
+                cache_salt: None,
             });
             let options = Options {
                 provider,
@@ -135,6 +165,14 @@ impl Exchange {
                 collateral: given.collateral.into_iter().map(String::into_bytes).collect(),
                 endorsements: given.endorsements.into_iter().map(String::into_bytes).collect(),
                 model_list: given.model_list,
+                privatemode: PrivatemodeFields {
+                    manifest: given.manifest,
+                    manifest_url: given.manifest_url,
+                    amd_url: given.amd_url,
+                    gpu_revocation_grace_s: given.gpu_revocation_grace_s,
+                    cache_salt: given.cache_salt.map(|salt| salt.0.duplicate()),
+                    key_service_name: given.key_service_name,
+                },
             };
             Ok(Arc::new(Exchange(ExchangeCell::new(options.config()?)?)))
         })

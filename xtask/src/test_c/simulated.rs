@@ -34,6 +34,12 @@ impl Tests {
             simulator.hand_over(&mut command);
             self.check("client", command.env("PV_SIM_CACHE", &cache));
         }
+        if let Some(program) = self.compile("privatemode", package, &[], "") {
+            let mut simulator = Simulator::start_privatemode(&self.root)?;
+            let mut command = program_for(&simulator, &program);
+            simulator.hand_over(&mut command);
+            self.check("privatemode", &mut command);
+        }
         self.verify_example(package, &captured, &simulator.text("now"));
         self.verify_real(package);
         self.chat_example(package, &mut simulator, &roots, &cache)
@@ -143,10 +149,17 @@ impl Tests {
 /// A test program that finds the simulator.
 fn program_for(simulator: &Simulator, program: &Path) -> Command {
     let mut command = Command::new(program);
-    command.env("PV_SIM_BASE_URL", simulator.text("base_url"));
-    command.env("PV_SIM_COLLATERAL_URL", simulator.text("collateral_url"));
-    command.env("PV_SIM_NVIDIA_URL", simulator.text("nvidia_url"));
-    command.env("PV_SIM_ROOTS", simulator.text("trust_roots"));
+    // Each provider has some of these; a test that asks for another one fails on the empty text.
+    for (name, setting) in [
+        ("PV_SIM_BASE_URL", "base_url"),
+        ("PV_SIM_COLLATERAL_URL", "collateral_url"),
+        ("PV_SIM_NVIDIA_URL", "nvidia_url"),
+        ("PV_SIM_MANIFEST", "manifest"),
+        ("PV_SIM_AMD_URL", "amd_url"),
+        ("PV_SIM_ROOTS", "trust_roots"),
+    ] {
+        command.env(name, simulator.text(setting));
+    }
     command
 }
 

@@ -1,4 +1,4 @@
-//! The simulated provider for tests of other languages: `testkit/examples/serve.rs`.
+//! The simulated providers for tests of other languages: `testkit/examples/serve.rs` and `serve_privatemode.rs`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::Value;
 
 use crate::package_c::target_dir;
-use crate::process::{cargo, run};
+use crate::process::{SIMULATORS, cargo, run};
 
 /// A simulator under way; it ends when this is dropped.
 pub struct Simulator {
@@ -19,10 +19,19 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Builds and starts one.
+    /// Builds and starts a Venice.
     pub fn start(root: &Path) -> Result<Simulator, String> {
-        run(root, &cargo(), ["build", "--quiet", "--package", "proveil-testkit", "--example", "serve"])?;
-        let mut child = Command::new(target_dir(root).join("debug/examples/serve"))
+        Simulator::start_example(root, "serve")
+    }
+
+    /// Builds and starts a Privatemode.
+    pub fn start_privatemode(root: &Path) -> Result<Simulator, String> {
+        Simulator::start_example(root, "serve_privatemode")
+    }
+
+    fn start_example(root: &Path, name: &str) -> Result<Simulator, String> {
+        run(root, &cargo(), SIMULATORS)?;
+        let mut child = Command::new(target_dir(root).join("debug/examples").join(name))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
