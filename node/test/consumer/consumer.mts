@@ -7,7 +7,7 @@ export async function chat(apiKey: string, options: CallOptions): Promise<Signat
   await using client = new Client({ apiKey, policy: Policy.strict(), timeouts: { connectS: 5 } });
   const stream = await client.chat({ model: 'm', messages: [{ role: 'user', content: 'Hello' }], temperature: 0 }, options);
   for await (const { kind, choice, text } of stream) {
-    const known: 'content' | 'reasoning' | 'finish' | 'usage' = kind;
+    const known: 'content' | 'reasoning' | 'finish' | 'usage' | 'document' = kind;
     known.concat(text, String(choice));
   }
   for await (const text of stream.textStream()) {
