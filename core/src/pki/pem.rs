@@ -88,13 +88,29 @@ fn blocks(text: &str, label: &str, max: usize) -> Result<Vec<Vec<u8>>, Problem> 
         }
         let body = rest.strip_prefix(&begin).ok_or(Problem::Malformed)?;
         let (body, after) = body.split_once(&end).ok_or(Problem::Malformed)?;
-        let mut compact = String::with_capacity(body.len());
-        // A line at a time: chains are most of what an answer makes us read.
-        body.split(['\n', '\r', ' ', '\t']).for_each(|line| compact.push_str(line));
-        blocks.push(base64::decode(&compact).ok_or(Problem::Malformed)?);
+        blocks.push(base64::decode(&compact(body)).ok_or(Problem::Malformed)?);
         rest = trim_start(after);
     }
     Ok(blocks)
+}
+
+/// The text without line ends and blanks. Chains are most of what an answer makes us read, so it goes by lines.
+fn compact(body: &str) -> String {
+    let is_blank = |c: char| matches!(c, '\r' | ' ' | '\t');
+    let mut out = String::with_capacity(body.len());
+    let mut rest = body;
+    while !rest.is_empty() {
+        let end = memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+        let (line, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let line = line.trim_matches(is_blank);
+        if memchr::memchr3(b'\r', b' ', b'\t', line.as_bytes()).is_none() {
+            out.push_str(line);
+        } else {
+            out.extend(line.chars().filter(|c| !is_blank(*c)));
+        }
+        rest = after.get(1..).unwrap_or_default();
+    }
+    out
 }
 
 /// Skips line ends and blanks, and no other white space.
@@ -119,6 +135,9 @@ mod tests {
             (format!("x{ONE}"), Err(Problem::Malformed)),
             (format!("{ONE}\0{ONE}"), Err(Problem::Malformed)),
             (format!("{ONE}text"), Err(Problem::Malformed)),
+            (ONE.replace("AQID", " A\r\nQ I\tD\t"), Ok(1)),
+            (ONE.replace("AQID", "AQ\u{b}ID"), Err(Problem::Malformed)),
+            (ONE.replace("AQID", "AQ\u{a0}ID"), Err(Problem::Malformed)),
             (ONE.replace("AQID", "AQ!D"), Err(Problem::Malformed)),
             (ONE.replace("-----END", "----END"), Err(Problem::Malformed)),
             (ONE.replace("CERTIFICATE", "X509 CRL"), Err(Problem::Malformed)),
