@@ -138,7 +138,7 @@ test('fields both ways', () => {
 });
 
 test('inspect knows its kinds', async () => {
-  assert.deepEqual(providers(), ['venice']);
+  assert.deepEqual(providers(), ['venice', 'privatemode']);
   assert.ok(inspectKinds().includes('venice.key'));
   await assert.rejects(inspect('venice.kee', {}), (error) => error.slug === 'invalid_argument' && /`venice.key`/.test(error.message));
   await assert.rejects(inspect('venice.key', '{"a":1,"a":2}'), { slug: 'invalid_argument' });

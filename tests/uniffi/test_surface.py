@@ -131,7 +131,7 @@ class Surface(unittest.TestCase):
     def test_version_and_names(self) -> None:
         cargo = (ROOT / "Cargo.toml").read_text(encoding="utf-8")
         self.assertIn(f'version = "{proveil.version()}"', cargo.split("[workspace.package]")[1].split("[")[0])
-        self.assertEqual(proveil.providers(), ["venice"])
+        self.assertEqual(proveil.providers(), ["venice", "privatemode"])
         self.assertIn("venice.key", proveil.inspect_kinds())
 
     def test_kotlin_and_swift_have_the_same_names(self) -> None:
