@@ -1,8 +1,12 @@
 //! The command line.
 
+mod over;
 mod policy;
+mod proxy;
 
 pub(crate) use policy::{Pin, PinAccept, PinAction, PinEndpoint, Policy, PolicyAction, PolicyInit};
+
+pub(crate) use proxy::{Access, Compatible, Proxy};
 
 use std::path::PathBuf;
 
@@ -47,6 +51,8 @@ pub(crate) enum Command {
     Pin(Box<Pin>),
     /// Verify, then send a prompt that only the proven key can open, and print the answer as it comes
     Chat(Chat),
+    /// Serve the OpenAI and Anthropic APIs on this machine, in front of verified providers
+    Proxy(Box<Proxy>),
     /// Watch proofs, sealed chats and refusals against simulated enclaves of both providers: no account, no network
     Demo(Demo),
     /// Run a simulated provider on this machine, honest or with chosen defects

@@ -12,7 +12,7 @@ use proveil::core::provider::privatemode::{GpuRevocation, PrivatemodeOptions};
 use proveil::core::wire::{hex, nearest};
 use proveil::{
     BaseUrl, Client, ClientConfig, Code, Error, FilePins, Observer, PinStore, Policy, Provider, Result,
-    TrustRoots,
+    SecretText, TrustRoots,
 };
 
 use crate::args::{self, Connection, Rules};
@@ -178,6 +178,29 @@ pub(crate) fn client(
     observer: Observer,
     output: &Output,
 ) -> Result<Client> {
+    let api_key = || secrets::api_key(provider, connection.api_key_file.as_deref(), output);
+    Client::observed(configured(provider, connection, rules, api_key, output)?, observer)
+}
+
+/// The settings of such a client, with a key that came from elsewhere.
+pub(crate) fn client_config(
+    provider: Provider,
+    connection: &Connection,
+    rules: &Rules,
+    api_key: SecretText,
+    output: &Output,
+) -> Result<ClientConfig> {
+    configured(provider, connection, Some(rules), || Ok(api_key), output)
+}
+
+/// The key is read last: what else is wrong can be said without it.
+fn configured(
+    provider: Provider,
+    connection: &Connection,
+    rules: Option<&Rules>,
+    api_key: impl FnOnce() -> Result<SecretText>,
+    output: &Output,
+) -> Result<ClientConfig> {
     let url = |flag: &str, text: &Option<String>| {
         text.as_deref().map(BaseUrl::parse).transpose().map_err(|error| error.at(flag))
     };
@@ -191,8 +214,7 @@ pub(crate) fn client(
         }
     };
     let ca_bundle_pem = ca_bundle(connection)?;
-    let api_key = secrets::api_key(provider, connection.api_key_file.as_deref(), output)?;
-    let mut config = ClientConfig::new(provider, api_key);
+    let mut config = ClientConfig::new(provider, api_key()?);
     config.base_url = base_url;
     config.collateral_url = collateral_url;
     config.nvidia_url = nvidia_url;
@@ -216,7 +238,7 @@ pub(crate) fn client(
         None if connection.no_cache => None,
         None => cache_dir(|name| std::env::var_os(name)),
     };
-    Client::observed(config, observer)
+    Ok(config)
 }
 
 /// Refuses settings of Privatemode where they would be ignored, which nobody wants of an expectation.

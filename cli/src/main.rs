@@ -15,6 +15,7 @@ mod inputs;
 mod manifest;
 mod output;
 mod progress;
+mod proxy;
 mod secrets;
 
 use std::process::ExitCode;

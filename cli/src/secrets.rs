@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proveil::{Code, Error, Provider, Result, SecretText};
 use zeroize::{Zeroize, Zeroizing};
@@ -29,6 +29,29 @@ pub(crate) fn api_key(provider: Provider, file: Option<&Path>, output: &Output) 
             _ => Err(Error::new(Code::MissingApiKey).at(variable)),
         },
     }
+}
+
+/// Whether there is something to take a key from. It is not read.
+pub(crate) fn has_api_key(provider: Provider, file: Option<&Path>) -> bool {
+    file.is_some() || is_set(provider.api_key_variable()) || key_file(provider).is_some()
+}
+
+/// The file that the provider's `_FILE` variable names, when the variable itself does not hold the key.
+pub(crate) fn key_file(provider: Provider) -> Option<PathBuf> {
+    let variable = provider.api_key_variable();
+    let named = std::env::var_os(format!("{variable}_FILE")).filter(|path| !path.is_empty());
+    named.filter(|_| !is_set(variable)).map(PathBuf::from)
+}
+
+/// Whether an environment variable holds something.
+pub(crate) fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// A key in a variable.
+pub(crate) fn from_variable(variable: &str) -> Result<SecretText> {
+    let value = std::env::var_os(variable).ok_or_else(|| Error::new(Code::MissingApiKey).at(variable))?;
+    clean(Zeroizing::new(value.into_string().map_err(|_| unusable(variable))?), variable)
 }
 
 fn read(path: &Path, origin: &str, output: &Output) -> Result<SecretText> {

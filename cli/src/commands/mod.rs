@@ -8,6 +8,7 @@ mod hardware;
 mod models;
 mod pin;
 mod policy;
+mod proxy;
 mod report;
 mod simulate;
 mod verify;
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<u8, Stop> {
         Command::Policy(args) => policy::run(&args, output),
         Command::Pin(args) => pin::run(&args, output),
         Command::Chat(args) => chat::run(args, output),
+        Command::Proxy(args) => proxy::run(*args, &crate::config::Config::default(), output),
         Command::Demo(args) => demo::run(&args, output),
         Command::Simulate(args) => simulate::run(&args, output),
         Command::Explain(args) => explain::run(args.topic.as_deref(), output),

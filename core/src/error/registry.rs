@@ -134,6 +134,7 @@ registry! {
     122 MediaUrl "media_url" false 400 2 "The enclave does not take media from such an address." "Use an https or data URL for images; audio and video cannot be named by URL.";
     123 MalformedForm "malformed_form" false 400 2 "The request body is not a valid multipart form." "Send multipart/form-data with its boundary in the content type.";
     124 UnsupportedEndpoint "unsupported_endpoint" false 404 2 "The provider has no such sealed endpoint." "Use one of the endpoints named in the details.";
+    125 AmbiguousModel "ambiguous_model" false 400 2 "Several providers offer this model." "Name one of the models given in the details.";
     // 130-199 config
     130 ConfigInvalid "config_invalid" false 400 2 "The configuration is not valid." "Correct the value named in the details.";
     131 PolicyInvalid "policy_invalid" false 400 2 "The policy is not valid." "Correct the member named in the details; `proveil explain policy` lists them.";
@@ -268,6 +269,7 @@ registry! {
     513 StaleKey "stale_key" true 502 6 "The provider no longer accepts the key that was proven." "The endpoint has to be verified again; clients do this once by themselves.";
     514 AnswerMixed "answer_mixed" false 502 5 "The stream mixes parts of different answers." "The stream was closed. Do not trust this answer.";
     515 SignatureUnavailable "signature_unavailable" true 502 6 "The provider has no signature for this answer." "Ask again shortly; signatures are kept for a limited time.";
+    516 ToolCallInvalid "tool_call_invalid" false 502 6 "The model's tool call does not have the form that the tool asks for." "Try again, or choose a model whose provider carries tools sealed.";
     // 6xx limits
     601 LimitExceeded "limit_exceeded" false 413 5 "A size limit was exceeded." "The details name the limit.";
     602 Timeout "timeout" true 502 6 "An operation took too long." "Try again, or raise the timeout.";
@@ -284,6 +286,13 @@ registry! {
     710 InvalidLength "invalid_length" false 400 2 "A length is larger than any object can be." "Pass the number of bytes behind the pointer.";
     // 8xx access
     801 HostNotAllowed "host_not_allowed" false 403 2 "The request names a host that is not allowed." "Use the address that the proxy printed.";
+    802 OriginNotAllowed "origin_not_allowed" false 403 2 "A web page of another origin made the request." "Allow the origin in the proxy's settings if the page is yours.";
+    803 ClientUnauthorized "client_unauthorized" false 401 2 "The local proxy does not know the caller." "Send one of the proxy's client tokens as a bearer token or as `x-api-key`.";
+    804 ContentTypeNotAllowed "content_type_not_allowed" false 415 2 "The content type of the request is not accepted." "Send application/json, or multipart/form-data for recordings.";
+    805 MethodNotAllowed "method_not_allowed" false 405 2 "The path does not have this method." "Use the method named in the details.";
+    806 TooManyStreams "too_many_streams" true 429 6 "The caller has too many answers open at once." "Wait until one has ended, or raise the proxy's limit.";
+    807 ListenerExposed "listener_exposed" false 400 2 "The proxy would be open to everybody who can reach this machine." "Listen on a loopback address, or require client tokens or client certificates.";
+    808 ShuttingDown "shutting_down" true 503 6 "The proxy is about to end." "Try again at another replica, or shortly.";
     // 9xx internal
     901 Internal "internal" false 500 1 "Something went wrong inside Proveil." "This is a bug; please report it.";
     902 Panic "panic" false 500 1 "A defect inside Proveil was caught." "This is a bug; please report it.";

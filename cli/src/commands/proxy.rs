@@ -1,0 +1,61 @@
+//! `proveil proxy`: serves until it is asked to end.
+
+use proveil::{Code, Error};
+use serde_json::json;
+
+use super::interrupted;
+use crate::args;
+use crate::config::Config;
+use crate::failure::Stop;
+use crate::output::Output;
+use crate::proxy::{self, Settings, Simulated};
+
+pub(super) fn run(args: args::Proxy, config: &Config, output: &Output) -> Result<u8, Stop> {
+    let demo = args.demo;
+    let mut settings = Settings::new(args, config, output)?;
+    let simulated = if demo {
+        let failed = |error: std::io::Error| {
+            Error::new(Code::Internal).at("simulator").found(error.kind().to_string())
+        };
+        let simulated = Simulated::start().map_err(failed)?;
+        simulated.serve_instead(&mut settings)?;
+        Some(simulated)
+    } else {
+        None
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|_| Error::new(Code::Internal).at("runtime"))?;
+    let started = |url: &str| announce(url, demo, output);
+    let served = runtime.block_on(async {
+        tokio::select! {
+            served = proxy::serve(settings, *output, started, interrupted()) => served.map_err(Stop::from),
+            () = interrupted_twice() => Err(Stop::Interrupted),
+        }
+    });
+    runtime.shutdown_background();
+    drop(simulated);
+    served?;
+    Ok(0)
+}
+
+/// Somebody who does not want to wait for answers under way.
+async fn interrupted_twice() {
+    interrupted().await;
+    interrupted().await;
+}
+
+/// Where it is reached. Somebody who closed the pipe still has the log.
+fn announce(url: &str, demo: bool, output: &Output) {
+    let shown = if output.is_json() {
+        output.document(&json!({ "schema": "proveil.proxy/v1", "url": url, "base_url": format!("{url}/v1") }))
+    } else {
+        let what = if demo { "Simulated providers" } else { "Verified providers" };
+        output.result(&format!(
+            "{what} on {url}\n  base URL for OpenAI's libraries   {url}/v1\n  base URL for Anthropic's          {url}\n  \
+             page                              {url}/\nCtrl-C ends it."
+        ))
+    };
+    drop(shown);
+}

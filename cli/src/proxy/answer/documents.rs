@@ -1,0 +1,95 @@
+//! Answers that the provider makes in the API's own shape: passed on document by document, as they were opened.
+
+use proveil::{Code, Error, Event, Result};
+
+use super::{Chunks, Whole};
+use crate::proxy::dialect::Dialect;
+
+/// Documents as events, or the one document that an answer is.
+pub(in crate::proxy) struct Documents {
+    dialect: Dialect,
+    whole: Option<String>,
+}
+
+impl Documents {
+    pub(in crate::proxy) const fn new(dialect: Dialect) -> Documents {
+        Documents { dialect, whole: None }
+    }
+}
+
+impl Chunks for Documents {
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        let Event::Document { name, json } = event else { return };
+        if !name.is_empty() {
+            out.extend_from_slice(b"event: ");
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'\n');
+        }
+        // White space inside a document can hold line ends, which must not end the event.
+        for line in json.split(['\n', '\r']) {
+            out.extend_from_slice(b"data: ");
+            out.extend_from_slice(line.as_bytes());
+            out.push(b'\n');
+        }
+        out.push(b'\n');
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        // Anthropic's streams end with an event of their own, which is among the documents.
+        if self.dialect == Dialect::OpenAi {
+            out.extend_from_slice(b"data: [DONE]\n\n");
+        }
+    }
+
+    fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.dialect.event(error).as_bytes());
+    }
+}
+
+impl Whole for Documents {
+    fn event(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Document { json, .. } if self.whole.is_none() => {
+                self.whole = Some(json);
+                Ok(())
+            }
+            Event::Document { .. } => {
+                Err(Error::new(Code::MalformedResponse).at("answer").expected("one document"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn document(&mut self) -> Result<String> {
+        self.whole
+            .take()
+            .ok_or_else(|| Error::new(Code::MalformedResponse).at("answer").expected("one document"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_keep_their_names_and_stay_whole() {
+        let mut documents = Documents::new(Dialect::Anthropic);
+        let mut out = Vec::new();
+        let event = |name: &str, json: &str| Event::Document { name: name.to_owned(), json: json.to_owned() };
+        documents.event(&event("message_start", "{\"a\":1}"), &mut out);
+        documents.event(&event("", "{\n\"a\":1\r}"), &mut out);
+        Chunks::end(&mut documents, &mut out);
+        let expected = "event: message_start\ndata: {\"a\":1}\n\ndata: {\ndata: \"a\":1\ndata: }\n\n";
+        assert_eq!(std::str::from_utf8(&out).unwrap(), expected);
+    }
+
+    #[test]
+    fn one_document_only() {
+        let mut documents = Documents::new(Dialect::OpenAi);
+        let event = || Event::Document { name: String::new(), json: "{}".to_owned() };
+        assert_eq!(documents.document().unwrap_err().code(), Code::MalformedResponse);
+        Whole::event(&mut documents, event()).unwrap();
+        assert_eq!(Whole::event(&mut documents, event()).unwrap_err().code(), Code::MalformedResponse);
+        assert_eq!(documents.document().unwrap(), "{}");
+    }
+}

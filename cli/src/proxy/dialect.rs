@@ -1,0 +1,118 @@
+//! Errors as the caller's library reads them: OpenAI's shape, or Anthropic's (users.md 3 and 10). The codes are those of every interface.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use proveil::{Class, Error};
+use serde_json::{Value, json};
+
+/// Tells the libraries whether another try makes sense. They honour it before they look at the status.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// Pause before another try, in seconds.
+const RETRY_PAUSE_S: &str = "5";
+
+/// How the caller speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    OpenAi,
+    Anthropic,
+}
+
+impl Dialect {
+    /// By the path: only one belongs to Anthropic's API.
+    pub(super) fn of(path: &str) -> Dialect {
+        if path == "/v1/messages" || path.starts_with("/v1/messages/") {
+            Dialect::Anthropic
+        } else {
+            Dialect::OpenAi
+        }
+    }
+
+    /// A whole answer that says why there is none.
+    pub(super) fn response(self, error: &Error) -> Response<Body> {
+        let row = error.code().row();
+        let status = StatusCode::from_u16(row.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = Response::new(Body::from(self.document(error).to_string()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let again = error.retryable() && (status == StatusCode::SERVICE_UNAVAILABLE || row.http == 429);
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static(if again { "true" } else { "false" }));
+        if again {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_PAUSE_S));
+        }
+        response
+    }
+
+    /// An error in the middle of a stream, with which it ends: as an event of its own, and without the mark of a regular end.
+    pub(super) fn event(self, error: &Error) -> String {
+        match self {
+            Dialect::OpenAi => format!("data: {}\n\n", self.document(error)),
+            Dialect::Anthropic => format!("event: error\ndata: {}\n\n", self.document(error)),
+        }
+    }
+
+    fn document(self, error: &Error) -> Value {
+        let code = error.code();
+        let message = message(error);
+        match self {
+            Dialect::OpenAi => json!({ "error": {
+                "message": message,
+                "type": kind(error),
+                "param": null,
+                "code": code.text(),
+                "slug": code.slug(),
+            }}),
+            Dialect::Anthropic => json!({ "type": "error", "error": {
+                "type": anthropic_kind(code.row().http),
+                "message": message,
+                "code": code.text(),
+                "slug": code.slug(),
+            }}),
+        }
+    }
+}
+
+/// What, why, next, in one line: programs often show nothing else.
+fn message(error: &Error) -> String {
+    let code = error.code();
+    let compared = [
+        error.check().map(str::to_owned),
+        error.expected_value().map(|value| format!("expected {value}")),
+        error.found_value().map(|value| format!("found {value}")),
+    ];
+    let compared: Vec<String> = compared.into_iter().flatten().collect();
+    let compared = if compared.is_empty() { String::new() } else { format!(" ({})", compared.join(", ")) };
+    format!("{} [{}]{compared} {}", error.message(), code.text(), error.hint())
+}
+
+fn kind(error: &Error) -> &'static str {
+    let row = error.code().row();
+    match (error.code().class(), row.http) {
+        (_, 401) => "authentication_error",
+        (_, 429) => "rate_limit_error",
+        (Class::Verification, _) => "verification_error",
+        (Class::Indeterminate, _) => "verification_unavailable",
+        (Class::Access, 503) => "unavailable",
+        (Class::Access, _) => "access_error",
+        (Class::Input | Class::Config | Class::Limit, _) => "invalid_request_error",
+        (Class::Integrity, _) => "integrity_error",
+        // A cut stream is one: its exit code says so.
+        (Class::Protocol, _) if row.exit == 5 => "integrity_error",
+        (Class::Protocol, _) => "upstream_error",
+        (Class::Misuse | Class::Internal, _) => "api_error",
+    }
+}
+
+fn anthropic_kind(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 => "overloaded_error",
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
+    }
+}

@@ -1,0 +1,61 @@
+//! The local proxy: the OpenAI and Anthropic APIs on this machine, in front of verified providers (issue 5, ADR 12, users.md 8).
+//!
+//! A request goes through `server` -> `routes` -> `gate` -> `body` -> `request` -> `catalog` -> `upstream` (a client, which verifies and
+//! seals) and its answer through `answer`. Errors leave in the caller's `dialect`.
+
+mod answer;
+mod body;
+mod catalog;
+mod compatible;
+mod dialect;
+mod gate;
+mod health;
+mod log;
+mod metrics;
+mod page;
+mod reload;
+mod reports;
+mod request;
+mod routes;
+mod server;
+mod settings;
+mod simulated;
+mod socket;
+mod state;
+mod tls;
+mod upstream;
+
+use std::sync::Arc;
+
+use proveil::Result;
+
+pub(crate) use settings::Settings;
+pub(crate) use simulated::Simulated;
+
+use self::state::Proxy;
+use self::tls::Acceptor;
+use crate::output::Output;
+
+/// Serves until `end`. `started` is told the address once callers can connect.
+pub(crate) async fn serve(
+    settings: Settings,
+    output: Output,
+    started: impl FnOnce(&str),
+    end: impl Future<Output = ()>,
+) -> Result<()> {
+    log::start(settings.log_level, settings.log_json);
+    let (listen, drain) = (settings.listen, settings.drain);
+    let acceptor = settings.tls.clone().map(Acceptor::new).transpose()?.map(Arc::new);
+    let scheme = if acceptor.is_some() { "https" } else { "http" };
+    let proxy = Arc::new(Proxy::new(settings, output)?);
+    let listener = server::bind(listen).await?;
+    let address = listener.local_addr().map_or(listen, |address| address);
+    let watching = tokio::spawn(health::watch(proxy.clone()));
+    let reloading = tokio::spawn(reload::watch(proxy.clone(), acceptor.clone()));
+    tracing::info!(%address, "listening");
+    started(&format!("{scheme}://{address}"));
+    server::serve(listener, acceptor, proxy, drain, end).await;
+    watching.abort();
+    reloading.abort();
+    Ok(())
+}

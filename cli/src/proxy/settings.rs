@@ -1,0 +1,310 @@
+//! What the proxy was told, from flags and configuration, checked before anything is started: it is never half-started.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proveil::core::wire::nearest;
+use proveil::{Code, Error, Provider, Result};
+
+use super::compatible;
+use super::upstream::Recipe;
+use crate::args;
+use crate::config::Config;
+use crate::output::Output;
+
+/// Where callers find it.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9876);
+/// Answers that one caller may have open at once (threats section 5).
+const STREAMS_PER_CLIENT: usize = 64;
+/// More than a machine has memory for.
+const STREAMS_MAX: usize = 65_536;
+const DRAIN_S: u64 = 30;
+const DRAIN_MAX_S: u64 = 24 * 60 * 60;
+
+/// Everything that a proxy is started with.
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    /// Listens on a container's network, for private addresses only.
+    pub(crate) container: bool,
+    /// Accepted values of `Host` beside the loopback names, in lower case, without port.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) origins: Vec<String>,
+    pub(crate) tokens_file: Option<PathBuf>,
+    pub(crate) tls: Option<TlsFiles>,
+    /// At least one.
+    pub(crate) recipes: Vec<Recipe>,
+    pub(crate) aliases: BTreeMap<String, Vec<String>>,
+    /// Models to keep verified, as `provider/model`.
+    pub(crate) warm: Vec<String>,
+    pub(crate) emulate_tools: bool,
+    pub(crate) streams_per_client: usize,
+    pub(crate) drain: Duration,
+    pub(crate) log_level: tracing::Level,
+    pub(crate) log_json: bool,
+}
+
+/// Files of the proxy's own certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) client_ca: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Flags win over configuration. Fails with the configuration family, naming what is wrong.
+    pub(crate) fn new(args: args::Proxy, config: &Config, output: &Output) -> Result<Settings> {
+        let mut args = compatible::apply(args, output)?;
+        let proxy = &config.proxy;
+        let container = args.access.container;
+        let listen =
+            listen(args.listen.as_deref().or(proxy.listen.as_deref()), args.compatible.port, container)?;
+        let tls = tls(&args.access, config)?;
+        let tokens_file = args.access.client_tokens_file.take().or_else(|| proxy.client_tokens_file.clone());
+        let has_access_control =
+            tokens_file.is_some() || tls.as_ref().is_some_and(|files| files.client_ca.is_some());
+        refuse_exposure(listen, container, has_access_control)?;
+        let mut hosts = proxy.hosts.clone();
+        hosts.append(&mut args.access.hosts);
+        let mut origins = proxy.origins.clone();
+        origins.append(&mut args.access.origins);
+        // Simulated ones are put in by whoever starts them.
+        let recipes =
+            if args.demo { Vec::new() } else { recipes(&mut args, config, tokens_file.is_some(), output)? };
+        let aliases = if args.demo { BTreeMap::new() } else { aliases(config, &recipes)? };
+        Ok(Settings {
+            listen,
+            container,
+            hosts: hosts.iter().map(|host| host_name(host)).collect::<Result<_>>()?,
+            origins: origins.iter().map(|origin| origin_of(origin)).collect::<Result<_>>()?,
+            tokens_file,
+            tls,
+            warm: args.models,
+            recipes,
+            aliases,
+            emulate_tools: args.emulate_tools || proxy.emulate_tools.unwrap_or(false),
+            streams_per_client: bounded(
+                "--streams-per-client",
+                args.operation.streams_per_client,
+                STREAMS_PER_CLIENT,
+                STREAMS_MAX,
+            )?,
+            drain: Duration::from_secs(drain(args.operation.drain.or(proxy.drain_s))?),
+            log_level: log_level(args.operation.log_level.as_deref().or(proxy.log_level.as_deref()))?,
+            log_json: log_json(args.operation.log_format.as_deref().or(proxy.log_format.as_deref()))?,
+        })
+    }
+}
+
+fn invalid(flag: &str) -> Error {
+    Error::new(Code::ConfigInvalid).at(flag)
+}
+
+fn listen(named: Option<&str>, port: Option<u16>, container: bool) -> Result<SocketAddr> {
+    let fallback_ip = if container { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { DEFAULT_LISTEN.ip() };
+    let Some(named) = named else {
+        return Ok(SocketAddr::new(fallback_ip, port.unwrap_or(DEFAULT_LISTEN.port())));
+    };
+    let spelled = named.replace("localhost:", "127.0.0.1:");
+    spelled.parse().map_err(|_| {
+        invalid("--listen").expected("an address and a port, as in 127.0.0.1:9876 or [::1]:9876").found(named)
+    })
+}
+
+/// T53: nobody else may reach the proxy without saying who they are.
+fn refuse_exposure(listen: SocketAddr, container: bool, has_access_control: bool) -> Result<()> {
+    if listen.ip().is_loopback() || container || has_access_control {
+        return Ok(());
+    }
+    Err(Error::new(Code::ListenerExposed).at("--listen").found(listen.to_string()))
+}
+
+fn tls(access: &args::Access, config: &Config) -> Result<Option<TlsFiles>> {
+    let proxy = &config.proxy;
+    let cert = access.tls_cert.clone().or_else(|| proxy.tls_cert.clone());
+    let key = access.tls_key.clone().or_else(|| proxy.tls_key.clone());
+    let client_ca = access.tls_client_ca.clone().or_else(|| proxy.tls_client_ca.clone());
+    match (cert, key, client_ca) {
+        (Some(cert), Some(key), client_ca) => Ok(Some(TlsFiles { cert, key, client_ca })),
+        (None, None, None) => Ok(None),
+        _ => Err(invalid("--tls-cert").expected("a certificate and its key, or none of the TLS files")),
+    }
+}
+
+/// The providers that were asked for, or those that have a key.
+fn recipes(
+    args: &mut args::Proxy,
+    config: &Config,
+    has_tokens: bool,
+    output: &Output,
+) -> Result<Vec<Recipe>> {
+    let named = if args.providers.is_empty() {
+        config.proxy.providers.clone().unwrap_or_default()
+    } else {
+        std::mem::take(&mut args.providers)
+    };
+    let mut providers: Vec<Provider> = Vec::new();
+    for name in &named {
+        let provider = Provider::parse(name)?;
+        if !providers.contains(&provider) {
+            providers.push(provider);
+        }
+    }
+    let single = providers.len() == 1;
+    if providers.is_empty() {
+        providers = Provider::ALL
+            .iter()
+            .copied()
+            .filter(|provider| Recipe::has_key(*provider, args, config))
+            .collect();
+    }
+    let recipes: Vec<Recipe> = providers
+        .iter()
+        .map(|provider| Recipe::new(*provider, args, config, providers.len() == 1))
+        .collect::<Result<_>>()?;
+    let keyless = recipes.iter().find(|recipe| !recipe.has_own_key());
+    match keyless {
+        _ if recipes.is_empty() => Err(Error::new(Code::MissingApiKey)
+            .at(Provider::ALL.iter().map(|it| it.api_key_variable()).collect::<Vec<_>>().join(" or "))
+            .context("No provider has an API key; `--provider NAME` serves one whose callers bring their own.")),
+        None => Ok(recipes),
+        Some(recipe) if has_tokens || !single => {
+            Err(Error::new(Code::MissingApiKey).at(recipe.provider.api_key_variable()).context(
+                "Callers can bring their own API key only where one provider is served and no client tokens are set.",
+            ))
+        }
+        Some(recipe) => {
+            output.warn(&format!(
+                "no API key for {}: every caller's own key is used, and sent to this provider only",
+                recipe.provider.name()
+            ));
+            Ok(recipes)
+        }
+    }
+}
+
+/// Every alias leads to models of providers that are served.
+fn aliases(config: &Config, recipes: &[Recipe]) -> Result<BTreeMap<String, Vec<String>>> {
+    let served: Vec<&str> = recipes.iter().map(|recipe| recipe.provider.name()).collect();
+    for (alias, targets) in &config.models {
+        let refuse = |found: &str| {
+            let error = invalid(&format!("models.{alias}")).found(found).expected("provider/model");
+            match nearest(found.split('/').next().unwrap_or_default(), served.iter().copied()) {
+                Some(near) => error.context(format!("Did you mean `{near}/...`?")),
+                None => error.context(format!("Served: {}.", served.join(", "))),
+            }
+        };
+        if targets.is_empty() {
+            return Err(refuse("nothing"));
+        }
+        for target in targets {
+            let known = target
+                .split_once('/')
+                .is_some_and(|(name, model)| served.contains(&name) && !model.is_empty());
+            if !known {
+                return Err(refuse(target));
+            }
+        }
+    }
+    Ok(config.models.clone())
+}
+
+/// A host name as it is compared: lower case, without port.
+fn host_name(text: &str) -> Result<String> {
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']');
+    if text.is_empty() || !text.bytes().all(plain) {
+        return Err(invalid("--host").expected("a host name or address").found(text));
+    }
+    Ok(super::gate::host_of(text).to_ascii_lowercase())
+}
+
+fn origin_of(text: &str) -> Result<String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.contains(['/', '*', '?', '#', ' ']) => {
+            Ok(text.to_ascii_lowercase())
+        }
+        _ => Err(invalid("--origin").expected("scheme://host[:port], without wildcard or path").found(text)),
+    }
+}
+
+fn bounded(flag: &str, given: Option<usize>, usual: usize, most: usize) -> Result<usize> {
+    let value = given.unwrap_or(usual);
+    if (1..=most).contains(&value) {
+        return Ok(value);
+    }
+    Err(invalid(flag).expected(format!("1 to {most}")).found(value.to_string()))
+}
+
+fn drain(given: Option<u64>) -> Result<u64> {
+    match given.unwrap_or(DRAIN_S) {
+        seconds if seconds <= DRAIN_MAX_S => Ok(seconds),
+        seconds => {
+            Err(invalid("--drain").expected(format!("0 to {DRAIN_MAX_S} seconds")).found(seconds.to_string()))
+        }
+    }
+}
+
+fn log_level(name: Option<&str>) -> Result<tracing::Level> {
+    Ok(match name.unwrap_or("info") {
+        "error" => tracing::Level::ERROR,
+        "warn" => tracing::Level::WARN,
+        "info" => tracing::Level::INFO,
+        "debug" => tracing::Level::DEBUG,
+        other => return Err(invalid("--log-level").expected("error, warn, info or debug").found(other)),
+    })
+}
+
+fn log_json(name: Option<&str>) -> Result<bool> {
+    match name.unwrap_or("text") {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        other => Err(invalid("--log-format").expected("text or json").found(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T53: what listens where others reach it says who may call, or does not start.
+    #[test]
+    fn t53_exposure() {
+        for (address, container, controlled, refused) in [
+            ("127.0.0.1:9876", false, false, false),
+            ("[::1]:9876", false, false, false),
+            ("127.8.9.1:1", false, false, false),
+            ("0.0.0.0:9876", false, false, true),
+            ("[::]:9876", false, false, true),
+            ("192.168.1.2:9876", false, false, true),
+            ("0.0.0.0:9876", false, true, false),
+            ("0.0.0.0:8080", true, false, false),
+        ] {
+            let result = refuse_exposure(address.parse().unwrap(), container, controlled);
+            assert_eq!(result.is_err(), refused, "{address} {container} {controlled}");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(listen(None, None, false).unwrap(), DEFAULT_LISTEN);
+        assert_eq!(listen(None, Some(8080), true).unwrap().to_string(), "0.0.0.0:8080");
+        assert_eq!(listen(Some("localhost:1"), None, false).unwrap().to_string(), "127.0.0.1:1");
+        for text in ["", "9876", "example.com:1", "127.0.0.1", "127.0.0.1:99999"] {
+            assert_eq!(listen(Some(text), None, false).unwrap_err().code(), Code::ConfigInvalid, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_and_origins() {
+        assert_eq!(host_name("Proxy.Internal:9876").unwrap(), "proxy.internal");
+        assert!(host_name("a b").is_err() && host_name("").is_err());
+        assert_eq!(origin_of("https://Chat.Example").unwrap(), "https://chat.example");
+        for text in ["*", "null", "https://", "https://a/b", "https://*.a", "chat.example"] {
+            assert!(origin_of(text).is_err(), "{text}");
+        }
+    }
+}

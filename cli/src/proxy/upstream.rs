@@ -1,0 +1,277 @@
+//! One provider as the proxy sees it: how its client is made, the client of the proxy's own API key or one for each key that callers
+//! bring along, and the model list.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use proveil::core::provider::privatemode::SharedSalt;
+use proveil::{
+    Client, ClientConfig, Code, Error, Notice, Observer, Provider, Result, SecretText, TrustRoots,
+};
+use serde_json::Value;
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::gate::Caller;
+use crate::args::{self, Connection, Rules};
+use crate::config::Config;
+use crate::inputs;
+use crate::output::Output;
+use crate::secrets;
+
+/// Clients of callers that bring their own keys; the one that was used longest ago goes first.
+const CALLERS_MAX: usize = 64;
+/// How long a model list is believed.
+const LIST_AGE: Duration = Duration::from_secs(300);
+/// How long an old list does when a new one cannot be had.
+const LIST_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The key's variable in set-ups of Privatemode's own proxy.
+const PRIVATEMODE_KEY: &str = "PRIVATE_MODE_API_KEY";
+
+/// How the client of a provider is made, again and again as files change.
+pub(crate) struct Recipe {
+    pub(crate) provider: Provider,
+    connection: Connection,
+    rules: Rules,
+    roots: Option<TrustRoots>,
+    key: KeySource,
+    cache_salt: Option<Arc<SharedSalt>>,
+}
+
+enum KeySource {
+    /// A file or the environment.
+    Own,
+    /// What a simulator takes.
+    Fixed(SecretText),
+    /// Another variable than the usual one.
+    Variable(&'static str),
+    /// Callers bring theirs.
+    Caller,
+}
+
+impl Recipe {
+    /// What flags and configuration say about a provider. With `single`, flags about the connection are about this provider.
+    pub(super) fn new(
+        provider: Provider,
+        args: &args::Proxy,
+        config: &Config,
+        single: bool,
+    ) -> Result<Recipe> {
+        let named = args.connection.names_an_address() || args.rules.trust_roots.is_some();
+        if !single && named {
+            return Err(Error::new(Code::Usage).at("--base-url").context(
+                "Addresses and roots on the command line go with one `--provider`; for several use the configuration file.",
+            ));
+        }
+        let configured = config.providers.get(provider.name());
+        let connection = args.connection.over(configured);
+        let rules = args.rules.over(configured, provider);
+        let compatible = &args.compatible;
+        let literal = compatible.api_key.as_deref().filter(|key| !key.starts_with('@'));
+        let key = match literal {
+            Some(key) if provider == Provider::Privatemode => {
+                KeySource::Fixed(SecretText::new(key.to_owned()))
+            }
+            _ if secrets::has_api_key(provider, connection.api_key_file.as_deref()) => KeySource::Own,
+            _ if provider == Provider::Privatemode && secrets::is_set(PRIVATEMODE_KEY) => {
+                KeySource::Variable(PRIVATEMODE_KEY)
+            }
+            _ => KeySource::Caller,
+        };
+        let salt = compatible.prompt_cache_salt.as_ref().map(|salt| SecretText::new(salt.clone()));
+        let cache_salt = match salt {
+            None if compatible.shared_prompt_cache == Some(true) => Some(fresh_salt()?),
+            salt => salt,
+        };
+        let cache_salt = cache_salt.map(|salt| SharedSalt::new(salt).map(Arc::new)).transpose()?;
+        Ok(Recipe { provider, connection, rules, roots: None, key, cache_salt })
+    }
+
+    /// A simulated provider.
+    pub(super) fn simulated(
+        provider: Provider,
+        connection: Connection,
+        rules: Rules,
+        roots: TrustRoots,
+    ) -> Recipe {
+        let key = KeySource::Fixed(SecretText::new("simulated".to_owned()));
+        Recipe { provider, connection, rules, roots: Some(roots), key, cache_salt: None }
+    }
+
+    /// Whether a provider can be served without being named.
+    pub(super) fn has_key(provider: Provider, args: &args::Proxy, config: &Config) -> bool {
+        let configured = config.providers.get(provider.name()).and_then(|it| it.api_key_file.as_deref());
+        // A file on the command line says nothing about whose key it holds.
+        let file = configured.or(args.connection.api_key_file.as_deref().filter(|_| false));
+        secrets::has_api_key(provider, file)
+            || (provider == Provider::Privatemode && secrets::is_set(PRIVATEMODE_KEY))
+    }
+
+    pub(super) fn has_own_key(&self) -> bool {
+        !matches!(self.key, KeySource::Caller)
+    }
+
+    /// Files whose change calls for another client.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let policy = self.rules.policy.as_ref().map(PathBuf::from).filter(|path| path.is_file());
+        let named = [
+            self.connection.api_key_file.clone().filter(|path| path.as_os_str() != "-"),
+            self.connection.ca_bundle.clone(),
+            self.rules.privatemode.manifest.clone(),
+            secrets::key_file(self.provider),
+            policy,
+        ];
+        named.into_iter().flatten().collect()
+    }
+
+    fn own_key(&self, output: &Output) -> Result<Option<SecretText>> {
+        Ok(match &self.key {
+            KeySource::Caller => None,
+            KeySource::Fixed(key) => Some(key.duplicate()),
+            KeySource::Variable(name) => Some(secrets::from_variable(name)?),
+            KeySource::Own => {
+                Some(secrets::api_key(self.provider, self.connection.api_key_file.as_deref(), output)?)
+            }
+        })
+    }
+
+    fn config(&self, key: SecretText, output: &Output) -> Result<ClientConfig> {
+        let mut config = inputs::client_config(self.provider, &self.connection, &self.rules, key, output)?;
+        if let Some(roots) = &self.roots {
+            config.roots = roots.clone();
+            config.cache_dir = None;
+            config.pins = None;
+        }
+        if let Some(salt) = &self.cache_salt {
+            config.privatemode.cache_salt = Some(salt.clone());
+        }
+        Ok(config)
+    }
+}
+
+/// A salt that nobody knows, the same for all callers of this process.
+fn fresh_salt() -> Result<SecretText> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|_| Error::new(Code::RandomFailed))?;
+    Ok(SecretText::new(proveil::core::wire::hex::encode(&bytes)))
+}
+
+/// A provider that is served.
+pub(super) struct Upstream {
+    recipe: Arc<Recipe>,
+    output: Output,
+    /// The client of the proxy's own key.
+    own: Option<Client>,
+    callers: Mutex<VecDeque<(String, Client)>>,
+    list: AsyncMutex<Option<(Instant, Arc<Vec<Model>>)>>,
+}
+
+/// A model that takes sealed requests.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Model {
+    pub(super) id: String,
+    /// What it does, where the provider says so.
+    pub(super) tasks: Vec<String>,
+    pub(super) context_tokens: Option<u64>,
+}
+
+impl Upstream {
+    /// Makes the client. Fails with the configuration family; opens no connection.
+    pub(super) fn new(recipe: Arc<Recipe>, output: Output) -> Result<Upstream> {
+        let own = match recipe.own_key(&output)? {
+            Some(key) => Some(Client::observed(recipe.config(key, &output)?, observer(recipe.provider))?),
+            None => None,
+        };
+        Ok(Upstream { recipe, output, own, callers: Mutex::default(), list: AsyncMutex::default() })
+    }
+
+    /// The same with the files as they are now.
+    pub(super) fn anew(&self) -> Result<Upstream> {
+        Upstream::new(self.recipe.clone(), self.output)
+    }
+
+    pub(super) fn provider(&self) -> Provider {
+        self.recipe.provider
+    }
+
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.recipe.files()
+    }
+
+    /// The client of the proxy's own key, which can verify before anybody calls.
+    pub(super) fn own(&self) -> Option<&Client> {
+        self.own.as_ref()
+    }
+
+    /// The client for a caller. T56: where callers bring their own keys, nothing of one client reaches another caller.
+    pub(super) fn client(&self, caller: &Caller) -> Result<Client> {
+        if let Some(own) = &self.own {
+            return Ok(own.clone());
+        }
+        let key = caller.key.as_ref().ok_or_else(|| Error::new(Code::MissingApiKey).at("Authorization"))?;
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = callers.iter().position(|(id, _)| *id == caller.id)
+            && let Some(entry) = callers.remove(place)
+        {
+            let client = entry.1.clone();
+            callers.push_back(entry);
+            return Ok(client);
+        }
+        let config = self.recipe.config(key.duplicate(), &self.output)?;
+        let client = Client::observed(config, observer(self.recipe.provider))?;
+        if callers.len() >= CALLERS_MAX {
+            callers.pop_front();
+        }
+        callers.push_back((caller.id.clone(), client.clone()));
+        Ok(client)
+    }
+
+    /// The models that take sealed requests. All who wait share one fetch.
+    pub(super) async fn models(&self, client: &Client) -> Result<Arc<Vec<Model>>> {
+        let mut list = self.list.lock().await;
+        if let Some((since, models)) = &*list
+            && since.elapsed() < LIST_AGE
+        {
+            return Ok(models.clone());
+        }
+        match client.models_json().await {
+            Ok(json) => {
+                let models = Arc::new(read_models(&json)?);
+                *list = Some((Instant::now(), models.clone()));
+                Ok(models)
+            }
+            Err(error) => match &*list {
+                Some((since, models)) if since.elapsed() < LIST_AGE_MAX => Ok(models.clone()),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+fn read_models(json: &str) -> Result<Vec<Model>> {
+    let broken = || Error::new(Code::MalformedResponse).at("models");
+    let document: Value = serde_json::from_str(json).map_err(|_| broken())?;
+    let entries = document.get("models").and_then(Value::as_array).ok_or_else(broken)?;
+    let sealed = entries.iter().filter(|entry| entry.get("class").and_then(Value::as_str) == Some("e2ee"));
+    let model = |entry: &Value| {
+        let tasks = entry.get("tasks").and_then(Value::as_array);
+        let texts = tasks.into_iter().flatten().filter_map(Value::as_str);
+        Some(Model {
+            id: entry.get("id")?.as_str()?.to_owned(),
+            tasks: texts.map(str::to_owned).collect(),
+            context_tokens: entry.get("context_tokens").and_then(Value::as_u64),
+        })
+    };
+    Ok(sealed.filter_map(model).collect())
+}
+
+/// What a client tells goes to the log: purposes and warnings, never content.
+fn observer(provider: Provider) -> Observer {
+    Arc::new(move |notice| match notice {
+        Notice::Sending(purpose) => tracing::debug!(provider = provider.name(), purpose, "sending"),
+        Notice::Retrying { why } => tracing::info!(provider = provider.name(), why, "trying again"),
+        Notice::Warning(text) => tracing::warn!(provider = provider.name(), "{text}"),
+        _ => {}
+    })
+}
