@@ -17,7 +17,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::answer::{
-    ChatChunks, ChatWhole, Chunks, Documents, Marks, MessageEvents, MessageWhole, Whole, chat_body, stream,
+    ChatChunks, ChatWhole, Chunks, Documents, Marks, MessageEvents, MessageWhole, ToolChunks, ToolWhole,
+    Toolbox, Whole, chat_body, into_prompt, stream,
 };
 use super::catalog::Target;
 use super::dialect::Dialect;
@@ -48,6 +49,8 @@ struct Outline {
     streams: bool,
     wants_usage: bool,
     wants_thinking: bool,
+    /// Tools are offered, or were used before.
+    has_tools: bool,
 }
 
 impl Call {
@@ -86,6 +89,7 @@ impl Call {
         let provider = target.upstream.provider();
         let answering = Answering::new(proxy, provider, &self.endpoint, self.caller.id.clone())?;
         let client = target.upstream.client(&self.caller)?;
+        let mut toolbox = None;
         let stream = if carries_everything(provider) {
             let (content_type, body) = self.with_model(outline, &target.model)?;
             let request = ApiRequest::new(self.endpoint.clone(), content_type.as_deref(), &body);
@@ -95,7 +99,13 @@ impl Call {
             let chat = Zeroizing::new(chat_body(&body, &target.model)?.to_string());
             client.chat(chat.as_bytes()).await
         } else if FROM_CHAT.contains(&self.endpoint) {
-            let (_, body) = self.with_model(outline, &target.model)?;
+            let (_, mut body) = self.with_model(outline, &target.model)?;
+            if proxy.emulate_tools && outline.has_tools {
+                let mut chat: Value =
+                    serde_json::from_slice(&body).map_err(|_| Error::new(Code::MalformedRequest))?;
+                toolbox = into_prompt(&mut chat)?;
+                body = Zeroizing::new(chat.to_string().into_bytes());
+            }
             client.chat(&body).await
         } else {
             return Err(unsupported(&self.endpoint)
@@ -103,7 +113,7 @@ impl Call {
         }?;
         let report_id = proxy.reports.add(stream.report().to_json());
         let verdict = verdict_of(&stream);
-        let mut response = self.write(provider, outline, target, stream, answering).await?;
+        let mut response = self.write(provider, outline, target, stream, toolbox, answering).await?;
         let headers = response.headers_mut();
         set(headers, "x-proveil-verdict", &verdict);
         set(headers, "x-proveil-report", &format!("/report/{report_id}"));
@@ -117,24 +127,32 @@ impl Call {
         outline: &Outline,
         target: &Target,
         stream: Stream,
+        toolbox: Option<Toolbox>,
         answering: Answering,
     ) -> Result<Response<Body>> {
         let dialect = Dialect::of(self.endpoint.path());
         let messages = self.endpoint == ApiEndpoint::Messages;
         let model = outline.model.clone().unwrap_or_else(|| target.model.clone());
         if outline.streams {
-            let chunks: Box<dyn Chunks> = match (carries_everything(provider), messages) {
-                (true, _) => Box::new(Documents::new(dialect)),
-                (false, true) => Box::new(MessageEvents::new(marks("msg_", model)?, outline.wants_thinking)),
-                (false, false) => Box::new(ChatChunks::new(&marks("chatcmpl-", model)?, outline.wants_usage)),
+            let chat =
+                |model| Ok::<_, Error>(ChatChunks::new(&marks("chatcmpl-", model)?, outline.wants_usage));
+            let chunks: Box<dyn Chunks> = match (carries_everything(provider), messages, toolbox) {
+                (true, ..) => Box::new(Documents::new(dialect)),
+                (false, true, _) => {
+                    Box::new(MessageEvents::new(marks("msg_", model)?, outline.wants_thinking))
+                }
+                (false, false, Some(toolbox)) => Box::new(ToolChunks::new(toolbox, chat(model)?)),
+                (false, false, None) => Box::new(chat(model)?),
             };
             let body = stream::streamed(stream, chunks, answering).await?;
             return Ok(response(body, "text/event-stream"));
         }
-        let mut whole: Box<dyn Whole> = match (carries_everything(provider), messages) {
-            (true, _) => Box::new(Documents::new(dialect)),
-            (false, true) => Box::new(MessageWhole::new(marks("msg_", model)?, outline.wants_thinking)),
-            (false, false) => Box::new(ChatWhole::new(marks("chatcmpl-", model)?)),
+        let chat = |model| Ok::<_, Error>(ChatWhole::new(marks("chatcmpl-", model)?));
+        let mut whole: Box<dyn Whole> = match (carries_everything(provider), messages, toolbox) {
+            (true, ..) => Box::new(Documents::new(dialect)),
+            (false, true, _) => Box::new(MessageWhole::new(marks("msg_", model)?, outline.wants_thinking)),
+            (false, false, Some(toolbox)) => Box::new(ToolWhole::new(toolbox, chat(model)?)),
+            (false, false, None) => Box::new(chat(model)?),
         };
         let document = stream::whole(stream, whole.as_mut(), answering).await?;
         Ok(response(Body::from(document), "application/json"))
@@ -211,6 +229,9 @@ impl Outline {
                     let kind = thinking.as_ref().and_then(|it| it.get("type")).and_then(Value::as_str);
                     outline.wants_thinking = matches!(kind, Some("enabled" | "adaptive"));
                 }
+                "tools" => outline.has_tools |= value.get() != "null",
+                // Said again by the reader below, which looks at every message.
+                "messages" => outline.has_tools |= value.get().contains("\"tool"),
                 _ => {}
             }
         }

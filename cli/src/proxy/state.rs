@@ -32,6 +32,8 @@ pub(super) struct Proxy {
     pub(super) aliases: BTreeMap<String, Vec<String>>,
     /// Models to keep verified.
     pub(super) warm: Vec<String>,
+    /// Tool calls by prompt where a provider cannot carry tools.
+    pub(super) emulate_tools: bool,
     ending: AtomicBool,
 }
 
@@ -53,6 +55,7 @@ impl Proxy {
             health: Health::default(),
             aliases: settings.aliases,
             warm: settings.warm,
+            emulate_tools: settings.emulate_tools,
             ending: AtomicBool::new(false),
         })
     }

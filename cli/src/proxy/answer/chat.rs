@@ -17,6 +17,13 @@ const fn member(field: TextField) -> &'static str {
     }
 }
 
+/// What an event says: a member of the delta as a text or as JSON.
+#[derive(Clone, Copy)]
+enum Delta<'a> {
+    Text(&'a str, &'a str),
+    Json(&'a str, &'a str),
+}
+
 /// `chat.completion.chunk` events.
 pub(in crate::proxy) struct ChatChunks {
     /// What every event begins with.
@@ -42,8 +49,13 @@ impl ChatChunks {
         ChatChunks { head, started: Vec::new(), wants_usage, usage: None, line: String::new() }
     }
 
+    /// One event with a member of a choice that is no text.
+    pub(super) fn member(&mut self, choice: u32, name: &str, json: &str, out: &mut Vec<u8>) {
+        self.choice(choice, Some(Delta::Json(name, json)), None, out);
+    }
+
     /// One event of one choice.
-    fn choice(&mut self, choice: u32, delta: Option<(&str, &str)>, finish: Option<&str>, out: &mut Vec<u8>) {
+    fn choice(&mut self, choice: u32, delta: Option<Delta<'_>>, finish: Option<&str>, out: &mut Vec<u8>) {
         let line = &mut self.line;
         line.clear();
         line.push_str(&self.head);
@@ -55,11 +67,15 @@ impl ChatChunks {
             self.started.push(choice);
             line.push_str("\"role\":\"assistant\"");
         }
-        if let Some((name, text)) = delta {
+        if let Some(delta) = delta {
+            let (Delta::Text(name, _) | Delta::Json(name, _)) = delta;
             line.push_str(if first { ",\"" } else { "\"" });
             line.push_str(name);
             line.push_str("\":");
-            write_string(text, line);
+            match delta {
+                Delta::Text(_, text) => write_string(text, line),
+                Delta::Json(_, json) => line.push_str(json),
+            }
         }
         line.push_str("},\"finish_reason\":");
         match finish {
@@ -75,7 +91,7 @@ impl Chunks for ChatChunks {
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
         match event {
             Event::Text { choice, field, text } => {
-                self.choice(*choice, Some((member(*field), text)), None, out)
+                self.choice(*choice, Some(Delta::Text(member(*field), text)), None, out)
             }
             Event::Finish { choice, reason } => self.choice(*choice, None, Some(reason), out),
             Event::Usage { json } => self.usage = Some(json.clone()),
@@ -83,7 +99,7 @@ impl Chunks for ChatChunks {
         }
     }
 
-    fn end(&mut self, out: &mut Vec<u8>) {
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<()> {
         if let Some(usage) = self.usage.take().filter(|_| self.wants_usage) {
             out.extend_from_slice(self.head.as_bytes());
             out.extend_from_slice(b"],\"usage\":");
@@ -91,6 +107,7 @@ impl Chunks for ChatChunks {
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
+        Ok(())
     }
 
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
@@ -103,6 +120,7 @@ struct Choice {
     content: String,
     reasoning: String,
     finish: Option<String>,
+    calls: Vec<Value>,
 }
 
 /// One `chat.completion`.
@@ -115,6 +133,14 @@ pub(in crate::proxy) struct ChatWhole {
 impl ChatWhole {
     pub(in crate::proxy) fn new(marks: Marks) -> ChatWhole {
         ChatWhole { marks, choices: vec![Choice::default()], usage: None }
+    }
+
+    /// What a choice calls.
+    pub(super) fn call(&mut self, index: u32, calls: Vec<Value>) -> Result<()> {
+        let choice = self.choice(index)?;
+        choice.calls = calls;
+        choice.finish = Some("tool_calls".to_owned());
+        Ok(())
     }
 
     fn choice(&mut self, index: u32) -> Result<&mut Choice> {
@@ -152,10 +178,15 @@ impl Whole for ChatWhole {
             .map(|(choice, index)| {
                 let mut message = Map::new();
                 message.insert("role".to_owned(), json!("assistant"));
-                message.insert("content".to_owned(), json!(choice.content));
+                let silent = choice.content.is_empty() && !choice.calls.is_empty();
+                message
+                    .insert("content".to_owned(), if silent { Value::Null } else { json!(choice.content) });
                 message.insert("refusal".to_owned(), Value::Null);
                 if !choice.reasoning.is_empty() {
                     message.insert("reasoning_content".to_owned(), json!(choice.reasoning));
+                }
+                if !choice.calls.is_empty() {
+                    message.insert("tool_calls".to_owned(), Value::Array(choice.calls));
                 }
                 json!({ "index": index, "message": message, "logprobs": null,
                         "finish_reason": choice.finish.unwrap_or_else(|| "stop".to_owned()) })
@@ -204,7 +235,7 @@ mod tests {
         for event in events() {
             chunks.event(&event, &mut out);
         }
-        chunks.end(&mut out);
+        chunks.end(&mut out).unwrap();
         let mut lines = data(&out);
         assert_eq!(lines.pop().as_deref(), Some("[DONE]"));
         let documents: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -225,7 +256,7 @@ mod tests {
         let mut chunks = ChatChunks::new(&marks(), false);
         let mut out = Vec::new();
         chunks.event(&Event::Usage { json: "{}".to_owned() }, &mut out);
-        chunks.end(&mut out);
+        chunks.end(&mut out).unwrap();
         assert_eq!(out, b"data: [DONE]\n\n");
     }
 

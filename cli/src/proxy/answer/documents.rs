@@ -34,11 +34,12 @@ impl Chunks for Documents {
         out.push(b'\n');
     }
 
-    fn end(&mut self, out: &mut Vec<u8>) {
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<()> {
         // Anthropic's streams end with an event of their own, which is among the documents.
         if self.dialect == Dialect::OpenAi {
             out.extend_from_slice(b"data: [DONE]\n\n");
         }
+        Ok(())
     }
 
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
@@ -76,9 +77,9 @@ mod tests {
         let mut documents = Documents::new(Dialect::Anthropic);
         let mut out = Vec::new();
         let event = |name: &str, json: &str| Event::Document { name: name.to_owned(), json: json.to_owned() };
-        documents.event(&event("message_start", "{\"a\":1}"), &mut out);
-        documents.event(&event("", "{\n\"a\":1\r}"), &mut out);
-        Chunks::end(&mut documents, &mut out);
+        Chunks::event(&mut documents, &event("message_start", "{\"a\":1}"), &mut out);
+        Chunks::event(&mut documents, &event("", "{\n\"a\":1\r}"), &mut out);
+        Chunks::end(&mut documents, &mut out).unwrap();
         let expected = "event: message_start\ndata: {\"a\":1}\n\ndata: {\ndata: \"a\":1\ndata: }\n\n";
         assert_eq!(std::str::from_utf8(&out).unwrap(), expected);
     }

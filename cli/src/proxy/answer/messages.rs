@@ -203,7 +203,7 @@ impl Chunks for MessageEvents {
         }
     }
 
-    fn end(&mut self, out: &mut Vec<u8>) {
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.start(out);
         self.close_block(out);
         let (input, output) = usage_of(self.usage.as_deref());
@@ -212,6 +212,7 @@ impl Chunks for MessageEvents {
             "usage": { "input_tokens": input, "output_tokens": output } });
         write_event("message_delta", &delta.to_string(), out);
         write_event("message_stop", "{\"type\":\"message_stop\"}", out);
+        Ok(())
     }
 
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
@@ -348,7 +349,7 @@ mod tests {
         for event in answer() {
             events.event(&event, &mut out);
         }
-        events.end(&mut out);
+        events.end(&mut out).unwrap();
         let block = ["content_block_start", "content_block_delta"];
         let expected = [
             &["message_start"][..],

@@ -6,10 +6,12 @@ mod chat;
 mod documents;
 mod messages;
 pub(super) mod stream;
+mod tools;
 
 pub(super) use chat::{ChatChunks, ChatWhole};
 pub(super) use documents::Documents;
 pub(super) use messages::{MessageEvents, MessageWhole, chat_body};
+pub(super) use tools::{ToolChunks, ToolWhole, Toolbox, into_prompt};
 
 use proveil::{Error, Event, Result};
 
@@ -18,8 +20,8 @@ pub(super) trait Chunks: Send {
     /// One event of the answer.
     fn event(&mut self, event: &Event, out: &mut Vec<u8>);
 
-    /// The answer is complete.
-    fn end(&mut self, out: &mut Vec<u8>);
+    /// The answer is complete. An error instead of the end when it cannot be what the caller asked for.
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<()>;
 
     /// The answer cannot be used any further.
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>);

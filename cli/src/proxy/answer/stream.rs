@@ -38,7 +38,10 @@ pub(in crate::proxy) async fn streamed(
             join(&mut stream, chunks.as_mut(), &mut answering, &mut out);
         }
         None => {
-            chunks.end(&mut out);
+            if let Err(error) = chunks.end(&mut out) {
+                answering.failed(&error);
+                return Err(error);
+            }
             answering.complete();
             ended = true;
         }
@@ -76,9 +79,14 @@ impl Moving {
                 self.ended = true;
             }
             None => {
-                self.chunks.end(out);
-                self.answering.complete();
                 self.ended = true;
+                match self.chunks.end(out) {
+                    Ok(()) => self.answering.complete(),
+                    Err(error) => {
+                        self.answering.failed(&error);
+                        self.chunks.fail(&error, out);
+                    }
+                }
             }
         }
     }
