@@ -17,6 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::collateral::CollateralShelf;
 use crate::config::ClientConfig;
 use crate::endorsements::EndorsementShelf;
+use crate::manifests::ManifestLog;
 use crate::models;
 use crate::notice::{self, Observer};
 use crate::proofs::ProofCache;
@@ -256,6 +257,8 @@ impl Inner {
             CollateralShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
         let endorsements =
             EndorsementShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
+        let manifests =
+            ManifestLog::new(config.workspace.clone(), config.roots.is_custom(), setup.observer.clone());
         Ok(Inner {
             verifier: Verifier {
                 config,
@@ -265,6 +268,7 @@ impl Inner {
                 observer: setup.observer.clone(),
                 collateral: Arc::new(collateral),
                 endorsements: Arc::new(endorsements),
+                manifests: Arc::new(manifests),
                 models: ModelListCache::default(),
             },
             proofs: Arc::new(ProofCache::new(setup.clock.clone())),

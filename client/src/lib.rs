@@ -16,6 +16,7 @@ mod config;
 mod disk;
 mod endorsements;
 mod kds;
+mod manifests;
 mod models;
 mod notice;
 mod pins;

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use proveil_core::bundle::EvidenceBundle;
+use proveil_core::bundle::{Evidence, EvidenceBundle};
 use proveil_core::endpoint::Outcome;
 use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::collateral::CollateralShelf;
 use crate::config::ClientConfig;
 use crate::endorsements::EndorsementShelf;
+use crate::manifests::ManifestLog;
 use crate::notice::{Notice, Observer};
 use crate::random::OsRandom;
 use crate::transport::{Outgoing, Transport};
@@ -69,6 +70,7 @@ pub(crate) struct Verifier {
     pub(crate) observer: Observer,
     pub(crate) collateral: Arc<CollateralShelf>,
     pub(crate) endorsements: Arc<EndorsementShelf>,
+    pub(crate) manifests: Arc<ManifestLog>,
     pub(crate) models: ModelListCache,
 }
 
@@ -151,14 +153,14 @@ impl Verifier {
             self.endorsements.add(fetched, endpoint.report(), moment).await;
         }
         let outcome = result?;
-        let bundle = EvidenceBundle::of_exchange(&exchange);
-        Ok(Appraised {
-            outcome,
-            pin,
-            software: exchange.software().cloned(),
-            differences: exchange.differences().to_vec(),
-            bundle: bundle.ok_or_else(|| Error::new(Code::Internal).at("capture"))?,
-        })
+        let bundle =
+            EvidenceBundle::of_exchange(&exchange).ok_or_else(|| Error::new(Code::Internal).at("capture"))?;
+        let software = exchange.software().cloned();
+        // Where only the pin is against it, what it runs is proven all the same.
+        if let (true, Some(manifest)) = (software.is_some(), manifest_of(&bundle)) {
+            self.manifests.see(manifest, self.clock.unix_s()?).await;
+        }
+        Ok(Appraised { outcome, pin, software, differences: exchange.differences().to_vec(), bundle })
     }
 
     /// The pin of a model's endpoint. A store that cannot say whether there is one ends the verification.
@@ -303,6 +305,12 @@ impl Verifier {
 struct Trouble {
     timed_out: bool,
     retry_after: Option<String>,
+}
+
+/// The manifest that a Privatemode deployment was judged by.
+fn manifest_of(bundle: &EvidenceBundle) -> Option<&[u8]> {
+    let Evidence::Provider(evidence) = bundle.evidence() else { return None };
+    evidence.privatemode.as_deref().map(|own| own.manifest.as_slice())
 }
 
 /// Causes that another attempt may get over.

@@ -18,7 +18,7 @@ use proveil_testkit::sim::{Outcome, text};
 use serde_json::{Value, json};
 
 use super::{API_KEY, Desk, PROMPT, content};
-use crate::{BaseUrl, ClientConfig, Event, MemoryPins, Provider, SecretText, TextField, TrustRoots};
+use crate::{BaseUrl, ClientConfig, Event, MemoryPins, Notice, Provider, SecretText, TextField, TrustRoots};
 
 const CHAT_PATH: &str = "/v1/chat/completions";
 const NOW: u64 = 1_790_000_000;
@@ -423,6 +423,80 @@ async fn a_changed_manifest() {
     }
     pinned.client.accept_pin(VISION, &measured.software.unwrap().sha256()).await.unwrap();
     assert_eq!(chat(&pinned, PROMPT).await.unwrap(), expected(PROMPT));
+}
+
+/// What the deployment was proven to run, and since when: on a change only, never what was refused, and never in the way (threats T27, T59).
+#[tokio::test]
+async fn a_log_of_manifests() {
+    let sim = simulator(&[]);
+    let home = tempfile::tempdir().unwrap();
+    let workspace = home.path().join("workspace");
+    let folder = workspace.join("manifests");
+    let logging = || desk_with(&sim, |config| config.workspace = Some(workspace.clone()));
+    let lines = || std::fs::read_to_string(folder.join("log.txt")).unwrap_or_default().lines().count();
+    let changes = |desk: &Desk| -> Vec<String> {
+        let notices = desk.notices.lock().unwrap();
+        let text = |notice: &Notice| match notice {
+            Notice::ManifestChanged { difference, .. } => Some(difference.clone()),
+            _ => None,
+        };
+        notices.iter().filter_map(text).collect()
+    };
+    let first = logging();
+    // A refusal, and evidence that could not be had, leave nothing.
+    for defect in [Defect::ReportTampered, Defect::KdsDown, Defect::SecretSwapped] {
+        sim.set_defects(&[defect]);
+        assert_ne!(first.client.verify(VISION).await.unwrap().verdict(), Verdict::Verified);
+        assert!(!workspace.exists(), "{}", defect.name());
+    }
+    sim.set_defects(&[]);
+    for model in [VISION, REASONER, VISION] {
+        first.client.verify(model).await.unwrap();
+    }
+    assert_eq!((lines(), changes(&first).len(), first.warnings()), (1, 0, 0));
+    let before = sim.manifest();
+    assert_eq!(std::fs::read(folder.join("1.json")).unwrap(), before);
+
+    sim.set_defects(&[Defect::ManifestChanged]);
+    let second = logging();
+    for desk in [&first, &second, &first] {
+        desk.client.verify(VISION).await.unwrap();
+    }
+    let log = std::fs::read_to_string(folder.join("log.txt")).unwrap();
+    let after = std::fs::read(folder.join("2.json")).unwrap();
+    let sha256 = |bytes: &[u8]| proveil_core::wire::hex::encode(&proveil_core::crypto::sha256(&[bytes]));
+    let line = |n: usize, bytes: &[u8]| {
+        format!("2026-09-21T14:13:20Z manifests/{n}.json sha256:{} CUSTOM roots\n", sha256(bytes))
+    };
+    assert_eq!(log, line(1, &before) + &line(2, &after));
+    assert!(before != after);
+    let member = "ReferenceValues.snp[0].TrustedMeasurement";
+    let difference = std::fs::read_to_string(folder.join("2.diff.txt")).unwrap();
+    assert!(difference.contains(member) && difference.contains(&sha256(&before)), "{difference}");
+    let told = changes(&first);
+    assert!(told.len() == 1 && told[0].contains(member), "{told:?}");
+    assert_eq!(changes(&second).len(), 0, "it saw no other one, and the log has this one");
+
+    // The change happened while nobody looked: the log tells.
+    sim.set_defects(&[]);
+    let third = logging();
+    third.client.verify(VISION).await.unwrap();
+    assert_eq!((lines(), changes(&third).len()), (3, 1));
+    // Without a folder a running client tells it still.
+    let plain = desk(&sim);
+    for defects in [&[][..], &[Defect::ManifestChanged]] {
+        sim.set_defects(defects);
+        plain.client.verify(VISION).await.unwrap();
+    }
+    assert_eq!(changes(&plain).len(), 1);
+
+    // A log that cannot be written is a warning each time.
+    std::fs::remove_file(folder.join("log.txt")).unwrap();
+    let spoilt = logging();
+    for warnings in [1, 2] {
+        assert_eq!(spoilt.client.verify(VISION).await.unwrap().verdict(), Verdict::Verified);
+        assert_eq!((spoilt.warnings(), lines()), (warnings, 0));
+    }
 }
 
 /// T32: interleaved answers of two clients open under their own request's session only, also while the secret changes.
