@@ -12,6 +12,7 @@ use proveil_core::report::Report;
 use proveil_core::wire::hex;
 use proveil_core::{Class, Code, Error, Result};
 
+use crate::amd::AmdShelf;
 use crate::chat;
 use crate::clock::{Clock, SystemClock};
 use crate::collateral::CollateralShelf;
@@ -257,6 +258,7 @@ impl Inner {
             CollateralShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
         let endorsements =
             EndorsementShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
+        let amd = AmdShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
         let manifests =
             ManifestLog::new(config.workspace.clone(), config.roots.is_custom(), setup.observer.clone());
         Ok(Inner {
@@ -268,6 +270,7 @@ impl Inner {
                 observer: setup.observer.clone(),
                 collateral: Arc::new(collateral),
                 endorsements: Arc::new(endorsements),
+                amd: Arc::new(amd),
                 manifests: Arc::new(manifests),
                 models: ModelListCache::default(),
             },

@@ -7,6 +7,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod amd;
 pub mod blocking;
 mod chat;
 mod client;

@@ -15,6 +15,7 @@ use proveil_core::provider::{Provider, privatemode};
 use proveil_core::{Code, Error, Result};
 use tokio::time::Instant;
 
+use crate::amd::AmdShelf;
 use crate::clock::Clock;
 use crate::collateral::CollateralShelf;
 use crate::config::ClientConfig;
@@ -70,6 +71,7 @@ pub(crate) struct Verifier {
     pub(crate) observer: Observer,
     pub(crate) collateral: Arc<CollateralShelf>,
     pub(crate) endorsements: Arc<EndorsementShelf>,
+    pub(crate) amd: Arc<AmdShelf>,
     pub(crate) manifests: Arc<ManifestLog>,
     pub(crate) models: ModelListCache,
 }
@@ -141,6 +143,9 @@ impl Verifier {
         if let Some(pin) = &pin {
             exchange = exchange.pinned(pin.clone());
         }
+        if self.config.provider == Provider::Privatemode {
+            exchange = exchange.with_snp_endorsements(self.amd.take_stock(self.clock.unix_s()?).await);
+        }
         let result = self.drive(&mut exchange, deadline, trouble).await;
         if let Some(list) = exchange.fetched_model_list() {
             self.models.put(list, self.clock.monotonic());
@@ -151,6 +156,9 @@ impl Verifier {
             let fetched = exchange.fetched_endorsements();
             let moment = (self.clock.unix_s()?, self.clock.monotonic());
             self.endorsements.add(fetched, endpoint.report(), moment).await;
+            if let Some(fetched) = exchange.fetched_snp_endorsements() {
+                self.amd.add(fetched, self.clock.unix_s()?).await;
+            }
         }
         let outcome = result?;
         let bundle =

@@ -499,6 +499,85 @@ async fn a_log_of_manifests() {
     }
 }
 
+/// Requests for chips' certificates and for revocation lists since the last look.
+fn asked_of_amd(sim: &Simulator) -> [usize; 2] {
+    let recorded = sim.recorded();
+    let with = |part: &str| recorded.requests().filter(|request| request.target.contains(part)).count();
+    let asked = [with("?blSPL="), with("/crl")];
+    sim.clear_recorded();
+    asked
+}
+
+/// AMD is asked once for a chip and once a day for revocations, whatever the number of verifications and clients; what is kept is believed no
+/// more than what is fetched (threats T24).
+#[tokio::test]
+async fn answers_of_amd_are_kept() {
+    let sim = simulator(&[Defect::VcekMissing, Defect::CrlMissing]);
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("cache");
+    let caching = || desk_with(&sim, |config| config.cache_dir = Some(dir.clone()));
+    let verify = async |desk: &Desk| desk.client.verify(VISION).await.unwrap().verdict();
+    // Without a directory a client keeps them for itself.
+    let plain = desk(&sim);
+    for asked in [[1, 1], [0, 0]] {
+        assert_eq!((verify(&plain).await, asked_of_amd(&sim)), (Verdict::Verified, asked));
+    }
+    // What did not verify is not kept.
+    let first = caching();
+    sim.set_defects(&[Defect::VcekMissing, Defect::CrlMissing, Defect::SecretSwapped]);
+    for _ in 0..2 {
+        assert_eq!((verify(&first).await, asked_of_amd(&sim)), (Verdict::Refused, [1, 1]));
+    }
+    assert!(!dir.exists());
+    sim.set_defects(&[Defect::VcekMissing, Defect::CrlMissing]);
+    assert_eq!((verify(&first).await, asked_of_amd(&sim)), (Verdict::Verified, [1, 1]));
+    let second = caching();
+    let capture = second.client.capture(VISION).await.unwrap();
+    assert_eq!((capture.report.verdict(), asked_of_amd(&sim)), (Verdict::Verified, [0, 0]));
+    // What was at hand is in the capture.
+    let roots = capture.bundle.custom_roots().cloned();
+    assert_eq!(capture.bundle.appraise(None, roots.as_ref(), None).0.to_json(), capture.report.to_json());
+    // Only what a document lacks is used.
+    sim.set_defects(&[Defect::CrlMissing]);
+    assert_eq!((verify(&second).await, asked_of_amd(&sim)), (Verdict::Verified, [0, 0]));
+    // An outage of AMD's service is not noticed.
+    sim.set_defects(&[Defect::KdsDown]);
+    assert_eq!((verify(&second).await, asked_of_amd(&sim)), (Verdict::Verified, [0, 0]));
+    // A report that is not genuine is refused as ever, and so is a document with another chip's certificate.
+    for defects in [&[Defect::ReportTampered, Defect::VcekMissing][..], &[Defect::OtherVcek]] {
+        sim.set_defects(defects);
+        assert_eq!((verify(&second).await, asked_of_amd(&sim)), (Verdict::Refused, [0, 0]), "{defects:?}");
+    }
+
+    // Spoilt entries are misses: each is asked for anew and replaced.
+    sim.set_defects(&[Defect::VcekMissing, Defect::CrlMissing]);
+    let folder = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
+    let entries = |prefix: &str| -> Vec<std::path::PathBuf> {
+        let paths = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix)).collect()
+    };
+    for (prefix, asked) in [("amd-vcek-", [1, 0]), ("amd-crl-", [0, 1])] {
+        let [path] = entries(prefix).try_into().unwrap();
+        let good = std::fs::read_to_string(&path).unwrap();
+        let place = good.find("\"der\":").unwrap() + 400;
+        let flipped = if good.as_bytes()[place] == b'A' { "B" } else { "A" };
+        let mut spoilt = good.clone();
+        spoilt.replace_range(place..=place, flipped);
+        for text in [spoilt.as_str(), "", "{}"] {
+            std::fs::write(&path, text).unwrap();
+            let third = caching();
+            assert_eq!((verify(&third).await, asked_of_amd(&sim)), (Verdict::Verified, asked), "{text}");
+            assert_eq!((third.warnings(), std::fs::read_to_string(&path).unwrap()), (1, good.clone()));
+        }
+    }
+
+    // A list is asked for again after a day.
+    for (seconds, asked) in [(24 * 3600 - 1, [0, 0]), (1, [0, 1])] {
+        sim.advance(seconds);
+        assert_eq!((verify(&caching()).await, asked_of_amd(&sim)), (Verdict::Verified, asked));
+    }
+}
+
 /// T32: interleaved answers of two clients open under their own request's session only, also while the secret changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_streams_do_not_mix() {
