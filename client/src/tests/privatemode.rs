@@ -375,6 +375,26 @@ async fn a_secret_has_an_end_of_its_own() {
     }
 }
 
+/// T01: that the evidence answers our challenge has the name that it has for every provider, whatever the verdict.
+#[tokio::test]
+async fn freshness_has_its_own_name() {
+    let sim = simulator(&[]);
+    let desk = desk(&sim);
+    for (defects, outcome) in [
+        (&[][..], CheckOutcome::Pass),
+        (&[Defect::NonceOther], CheckOutcome::NotChecked),
+        (&[Defect::WrongMeasurement], CheckOutcome::NotChecked),
+        (&[Defect::DocumentGarbage], CheckOutcome::NotChecked),
+        (&[Defect::ManifestOther], CheckOutcome::NotChecked),
+    ] {
+        sim.set_defects(defects);
+        let report = desk.client.verify(VISION).await.unwrap();
+        let found: Vec<CheckOutcome> =
+            report.checks().iter().filter(|check| check.id() == "nonce.cpu").map(|c| c.outcome()).collect();
+        assert_eq!(found, [outcome], "{defects:?}");
+    }
+}
+
 /// T27: a manifest that is given, or a pin, refuses another release; without either it is followed, and the report says so.
 #[tokio::test]
 async fn a_changed_manifest() {
