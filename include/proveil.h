@@ -771,6 +771,12 @@ typedef struct pv_client_options {
      * many seconds ago; 0 takes only those that were not revoked.
      */
     uint64_t gpu_revocation_grace_s;
+    /**
+     * Privatemode: folder whose `manifests` keeps each manifest that the deployment was proven to run,
+     * with `log.txt` of when it was first seen and what changed, NUL-terminated; NULL for no such log. A
+     * log that cannot be written is no error.
+     */
+    const char *workspace;
 } pv_client_options;
 
 /** What to verify, and by which rules, for pv_exchange_new(). Set all members to zero first. */
@@ -2016,6 +2022,21 @@ pv_status pv_events_get(const pv_events *events,
                         const char **text,
                         size_t *text_len,
                         pv_error **error);
+
+/**
+ * Name of an event of kind PV_EVENT_DOCUMENT that is the data of a named event of a stream, as the
+ * streams of `/v1/messages` have them (unauthenticated); empty for all others.
+ *
+ * @param index      below pv_events_count()
+ * @param[out] name  UTF-8, NUL-terminated, at most 64 characters. Borrowed until pv_events_free()
+ * @param[out] error may be NULL
+ *
+ * Threads: any. Codes: PV-101 (index), PV-701 to PV-703.
+ */
+pv_status pv_events_name(const pv_events *events,
+                         size_t index,
+                         const char **name,
+                         pv_error **error);
 
 /**
  * Frees events and wipes their texts. NULL is accepted.

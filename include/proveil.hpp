@@ -55,6 +55,7 @@ struct Event {
     EventKind kind;
     uint32_t choice;
     std::string text;
+    std::string name = {}; ///< of a document that is the data of a named event of a stream (unauthenticated)
 };
 
 struct Header {
@@ -175,7 +176,9 @@ inline std::vector<Event> take(pv_events *handle) {
         const char *text = nullptr;
         size_t length = 0;
         check([&](pv_error **error) { return pv_events_get(handle, i, &kind, &choice, &text, &length, error); });
-        out.push_back({static_cast<EventKind>(kind), choice, std::string(text, length)});
+        const char *name = nullptr;
+        check([&](pv_error **error) { return pv_events_name(handle, i, &name, error); });
+        out.push_back({static_cast<EventKind>(kind), choice, std::string(text, length), name});
     }
     return out;
 }
@@ -634,6 +637,7 @@ struct ClientOptions {
     std::optional<std::string> cache_salt = std::nullopt; ///< at least 32 bytes
     std::optional<std::string> key_service_name = std::nullopt;
     uint64_t gpu_revocation_grace_s = 0; ///< 0: only GPUs that were not revoked
+    std::optional<std::string> workspace = std::nullopt; ///< Privatemode: folder for the log of manifests
 };
 
 /// Verifies, sends and opens with a transport of its own.
@@ -709,6 +713,7 @@ class Client : public detail::Owner<pv_client> {
         raw.cache_salt = detail::c_str(options.cache_salt);
         raw.key_service_name = detail::c_str(options.key_service_name);
         raw.gpu_revocation_grace_s = options.gpu_revocation_grace_s;
+        raw.workspace = detail::c_str(options.workspace);
         return detail::made<pv_client>(
             [&](pv_client **out, pv_error **error) { return pv_client_new(&raw, out, error); });
     }

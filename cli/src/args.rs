@@ -115,6 +115,10 @@ pub(crate) struct Privatemode {
     /// Accept workers whose GPUs NVIDIA revoked at most so many hours ago, or whose state is unknown; otherwise only good ones
     #[arg(long, value_name = "HOURS")]
     pub(crate) gpu_revocation_grace: Option<u32>,
+
+    /// Folder for the log of manifests: in DIR/manifests each one that the deployment was proven to run, since when, and what changed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workspace: Option<PathBuf>,
 }
 
 /// What must hold.

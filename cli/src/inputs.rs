@@ -223,6 +223,7 @@ fn configured(
     config.ca_bundle_pem = ca_bundle_pem;
     if let Some(rules) = rules {
         config.privatemode = privatemode(provider, &rules.privatemode)?;
+        config.workspace.clone_from(&rules.privatemode.workspace);
     }
     config.pins = match rules {
         None => None,
@@ -243,12 +244,13 @@ fn configured(
 
 /// Refuses settings of Privatemode where they would be ignored, which nobody wants of an expectation.
 pub(crate) fn refuse_privatemode(args: &args::Privatemode, why: &str) -> Result<()> {
-    let args::Privatemode { manifest, manifest_url, amd_url, gpu_revocation_grace } = args;
+    let args::Privatemode { manifest, manifest_url, amd_url, gpu_revocation_grace, workspace } = args;
     let given = [
         ("--manifest", manifest.is_some()),
         ("--manifest-url", manifest_url.is_some()),
         ("--amd-url", amd_url.is_some()),
         ("--gpu-revocation-grace", gpu_revocation_grace.is_some()),
+        ("--workspace", workspace.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),
@@ -261,7 +263,7 @@ fn privatemode(provider: Provider, args: &args::Privatemode) -> Result<Privatemo
     if provider != Provider::Privatemode {
         refuse_privatemode(args, PRIVATEMODE_ONLY)?;
     }
-    let args::Privatemode { manifest, manifest_url, amd_url, gpu_revocation_grace } = args;
+    let args::Privatemode { manifest, manifest_url, amd_url, gpu_revocation_grace, workspace: _ } = args;
     let url = |flag: &str, text: &Option<String>| {
         text.as_deref().map(BaseUrl::parse).transpose().map_err(|error| error.at(flag))
     };

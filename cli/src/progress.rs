@@ -37,6 +37,9 @@ impl Progress {
             Notice::Sending(purpose) => progress.set(Some(purpose)),
             Notice::Retrying { why } => progress.note(&format!("trying again: {why}")),
             Notice::Warning(text) => progress.note(&format!("warning: {text}")),
+            Notice::ManifestChanged { old_sha256, new_sha256, difference } => progress.note(&format!(
+                "the deployment's manifest changed from {old_sha256} (-) to {new_sha256} (+):\n{difference}"
+            )),
             _ => {}
         })
     }

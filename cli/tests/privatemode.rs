@@ -172,6 +172,39 @@ fn an_expected_manifest() {
     assert_eq!(stage.run(&["verify"], &["-m", VISION]).code, 0);
 }
 
+/// A folder keeps what the deployment ran, and a change is said whether or not it is refused.
+#[test]
+fn a_log_of_manifests() {
+    let stage = Stage::new(&[]);
+    let args = |more: &'static [&'static str]| [&["-m", VISION, "--workspace", "work"][..], more].concat();
+    let lines = || {
+        let log = std::fs::read_to_string(stage.home.path().join("work/manifests/log.txt")).unwrap();
+        log.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = stage.run(&["pin"], &args(&["--pins", "pins.json"]));
+    assert!(run.code == 0 && lines().len() == 1, "{}", run.err);
+    let changed = "manifest changed from ";
+    for (verb, more) in [("verify", &[][..]), ("chat", &[PROMPT]), ("capture", &["-o", "kept"])] {
+        let run = stage.run(&[verb], &args(more));
+        assert!(run.code == 0 && !run.err.contains(changed) && lines().len() == 1, "{verb}: {}", run.err);
+    }
+    stage.sim.set_defects(&[Defect::ManifestChanged]);
+    // The pin refuses it; that it runs is proven all the same.
+    let run = stage.run(&["verify"], &args(&["--pins", "pins.json"]));
+    assert!(run.code == 3 && run.err.contains("PV-263"), "{}", run.err);
+    for part in [changed, "ReferenceValues.snp[0].TrustedMeasurement\n    - \"", "\"\n    + \""] {
+        assert!(run.err.contains(part), "{part} in {}", run.err);
+    }
+    assert!(
+        lines().len() == 2 && lines().iter().all(|line| line.ends_with(" CUSTOM roots")),
+        "{:?}",
+        lines()
+    );
+    std::fs::remove_file(stage.home.path().join("work/manifests/log.txt")).unwrap();
+    let run = stage.run(&["verify"], &args(&[]));
+    assert!(run.code == 0 && run.err.contains("warning: the manifest log was not written"), "{}", run.err);
+}
+
 #[test]
 fn bad_input() {
     let stage = Stage::new(&[]);
@@ -199,6 +232,7 @@ fn bad_input() {
         &["verify", "venice", "-m", "m", "--api-key-file", "empty.json", "--manifest", "manifest.json"][..],
         &["verify", "venice", "-m", "m", "--api-key-file", "empty.json", "--gpu-revocation-grace", "1"],
         &["verify", "tdx", "quote.bin", "--manifest", "manifest.json"],
+        &["verify", "tdx", "quote.bin", "--workspace", "work"],
         &["verify", "--evidence", "kept", "--manifest", "manifest.json"],
     ] {
         let run = proveil(stage.home.path(), args);

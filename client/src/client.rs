@@ -12,11 +12,13 @@ use proveil_core::report::Report;
 use proveil_core::wire::hex;
 use proveil_core::{Class, Code, Error, Result};
 
+use crate::amd::AmdShelf;
 use crate::chat;
 use crate::clock::{Clock, SystemClock};
 use crate::collateral::CollateralShelf;
 use crate::config::ClientConfig;
 use crate::endorsements::EndorsementShelf;
+use crate::manifests::ManifestLog;
 use crate::models;
 use crate::notice::{self, Observer};
 use crate::proofs::ProofCache;
@@ -256,6 +258,9 @@ impl Inner {
             CollateralShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
         let endorsements =
             EndorsementShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
+        let amd = AmdShelf::new(config.cache_dir.clone(), config.roots.clone(), setup.observer.clone());
+        let manifests =
+            ManifestLog::new(config.workspace.clone(), config.roots.is_custom(), setup.observer.clone());
         Ok(Inner {
             verifier: Verifier {
                 config,
@@ -265,6 +270,8 @@ impl Inner {
                 observer: setup.observer.clone(),
                 collateral: Arc::new(collateral),
                 endorsements: Arc::new(endorsements),
+                amd: Arc::new(amd),
+                manifests: Arc::new(manifests),
                 models: ModelListCache::default(),
             },
             proofs: Arc::new(ProofCache::new(setup.clock.clone())),

@@ -41,6 +41,10 @@ pub struct ClientConfig {
     pub cache_dir: Option<PathBuf>,
     /// Where pins are kept; `None` for none. Software that differs from its pin is refused; what is not pinned is as the policy says.
     pub pins: Option<Arc<dyn PinStore>>,
+    /// Privatemode: folder whose `manifests` keeps each manifest that the deployment was proven to run, with `log.txt` of when it was first
+    /// seen, its digest, and the difference to the one before; `None` for no such log. One folder for each deployment. A log that cannot be
+    /// written is a warning.
+    pub workspace: Option<PathBuf>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// Settings of Privatemode; other providers do not look at them.
@@ -62,6 +66,7 @@ impl ClientConfig {
             proxy: Proxy::Environment,
             cache_dir: None,
             pins: None,
+            workspace: None,
             timeouts: Timeouts::default(),
             privatemode: PrivatemodeOptions::default(),
         }
@@ -80,6 +85,7 @@ impl fmt::Debug for ClientConfig {
             .field("proxy", &self.proxy)
             .field("cache_dir", &self.cache_dir)
             .field("pins", &self.pins.is_some())
+            .field("workspace", &self.workspace)
             .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }

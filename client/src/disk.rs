@@ -150,7 +150,7 @@ fn is_plain(name: &str) -> bool {
     !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
 }
 
-fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
@@ -197,8 +197,43 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
+/// Held until it is dropped. The lock is on a file of its own, because the file that it is for is replaced.
+#[cfg(unix)]
+pub(crate) fn lock(path: &Path) -> io::Result<File> {
+    locked(path, rustix::fs::FlockOperation::LockExclusive)
+}
+
+/// The same, or an error when another has it.
+#[cfg(unix)]
+pub(crate) fn try_lock(path: &Path) -> io::Result<File> {
+    locked(path, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+}
+
+#[cfg(unix)]
+fn locked(path: &Path, operation: rustix::fs::FlockOperation) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(&name, flags, Mode::RUSR | Mode::WUSR)?);
+    rustix::fs::flock(&file, operation)?;
+    Ok(file)
+}
+
+/// Where there is no such lock, the last of two writers at one time wins; neither leaves half a file.
+#[cfg(not(unix))]
+pub(crate) fn lock(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// See [`lock`].
+#[cfg(not(unix))]
+pub(crate) fn try_lock(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// A directory of ours that nobody else can write to.
-fn check_directory(dir: &Path) -> io::Result<()> {
+pub(crate) fn check_directory(dir: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(dir)?;
     if !metadata.is_dir() {
         return Err(io::Error::other("not a directory"));

@@ -31,7 +31,7 @@ const FETCH_MAX: Duration = Duration::from_secs(20);
 /// How often an address is tried that answers 429 or 5xx.
 const ATTEMPTS: u32 = 4;
 /// How long a revocation list is used before it is asked for again. It says itself until when it may be used at all.
-const LIST_MAX_AGE_S: u64 = 24 * 3600;
+pub(crate) const LIST_MAX_AGE_S: u64 = 24 * 3600;
 /// Documents that are kept in memory, and on disk.
 const HELD_MAX: usize = 256;
 /// All documents on disk together.

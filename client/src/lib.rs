@@ -7,6 +7,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod amd;
 pub mod blocking;
 mod chat;
 mod client;
@@ -16,6 +17,7 @@ mod config;
 mod disk;
 mod endorsements;
 mod kds;
+mod manifests;
 mod models;
 mod notice;
 mod pins;

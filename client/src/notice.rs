@@ -13,6 +13,16 @@ pub enum Notice {
         /// Why, in a few words.
         why: &'static str,
     },
+    /// A deployment was proven to run another manifest than the last time. Whether that is right is for pins, an expected manifest or a
+    /// person to say.
+    ManifestChanged {
+        /// SHA-256 of the manifest before, hex.
+        old_sha256: String,
+        /// SHA-256 of the manifest now, hex.
+        new_sha256: String,
+        /// What differs, in lines for people.
+        difference: String,
+    },
     /// Something did not work that is not needed, such as the collateral cache.
     Warning(String),
 }

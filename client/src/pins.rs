@@ -111,7 +111,7 @@ impl FilePins {
         let directory = self.directory();
         disk::create_directory(&directory).map_err(failed)?;
         check_directory(&directory).map_err(failed)?;
-        let _lock = lock(&self.path).map_err(failed)?;
+        let _lock = disk::lock(&self.path).map_err(failed)?;
         let mut pins = self.read()?;
         pins.retain(|known| known.key != pin.key);
         pins.push(pin.clone());
@@ -140,24 +140,6 @@ impl PinStore for FilePins {
         pins.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(pins)
     }
-}
-
-/// Held until it is dropped. The lock is on a file of its own, because the file of pins is replaced.
-#[cfg(unix)]
-fn lock(path: &Path) -> io::Result<File> {
-    use rustix::fs::{FlockOperation, Mode, OFlags};
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(&name, flags, Mode::RUSR | Mode::WUSR)?);
-    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
-    Ok(file)
-}
-
-/// Where there is no such lock, the last of two writers at one time wins; neither leaves half a file.
-#[cfg(not(unix))]
-fn lock(_path: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// A regular file that nobody but its owner, who is this user or the administrator, can write.

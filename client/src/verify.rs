@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use proveil_core::bundle::EvidenceBundle;
+use proveil_core::bundle::{Evidence, EvidenceBundle};
 use proveil_core::endpoint::Outcome;
 use proveil_core::evidence::{GpuEndorsements, TdxCollateral};
 use proveil_core::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
@@ -15,10 +15,12 @@ use proveil_core::provider::{Provider, privatemode};
 use proveil_core::{Code, Error, Result};
 use tokio::time::Instant;
 
+use crate::amd::AmdShelf;
 use crate::clock::Clock;
 use crate::collateral::CollateralShelf;
 use crate::config::ClientConfig;
 use crate::endorsements::EndorsementShelf;
+use crate::manifests::ManifestLog;
 use crate::notice::{Notice, Observer};
 use crate::random::OsRandom;
 use crate::transport::{Outgoing, Transport};
@@ -69,6 +71,8 @@ pub(crate) struct Verifier {
     pub(crate) observer: Observer,
     pub(crate) collateral: Arc<CollateralShelf>,
     pub(crate) endorsements: Arc<EndorsementShelf>,
+    pub(crate) amd: Arc<AmdShelf>,
+    pub(crate) manifests: Arc<ManifestLog>,
     pub(crate) models: ModelListCache,
 }
 
@@ -139,6 +143,9 @@ impl Verifier {
         if let Some(pin) = &pin {
             exchange = exchange.pinned(pin.clone());
         }
+        if self.config.provider == Provider::Privatemode {
+            exchange = exchange.with_snp_endorsements(self.amd.take_stock(self.clock.unix_s()?).await);
+        }
         let result = self.drive(&mut exchange, deadline, trouble).await;
         if let Some(list) = exchange.fetched_model_list() {
             self.models.put(list, self.clock.monotonic());
@@ -149,16 +156,19 @@ impl Verifier {
             let fetched = exchange.fetched_endorsements();
             let moment = (self.clock.unix_s()?, self.clock.monotonic());
             self.endorsements.add(fetched, endpoint.report(), moment).await;
+            if let Some(fetched) = exchange.fetched_snp_endorsements() {
+                self.amd.add(fetched, self.clock.unix_s()?).await;
+            }
         }
         let outcome = result?;
-        let bundle = EvidenceBundle::of_exchange(&exchange);
-        Ok(Appraised {
-            outcome,
-            pin,
-            software: exchange.software().cloned(),
-            differences: exchange.differences().to_vec(),
-            bundle: bundle.ok_or_else(|| Error::new(Code::Internal).at("capture"))?,
-        })
+        let bundle =
+            EvidenceBundle::of_exchange(&exchange).ok_or_else(|| Error::new(Code::Internal).at("capture"))?;
+        let software = exchange.software().cloned();
+        // Where only the pin is against it, what it runs is proven all the same.
+        if let (true, Some(manifest)) = (software.is_some(), manifest_of(&bundle)) {
+            self.manifests.see(manifest, self.clock.unix_s()?).await;
+        }
+        Ok(Appraised { outcome, pin, software, differences: exchange.differences().to_vec(), bundle })
     }
 
     /// The pin of a model's endpoint. A store that cannot say whether there is one ends the verification.
@@ -303,6 +313,12 @@ impl Verifier {
 struct Trouble {
     timed_out: bool,
     retry_after: Option<String>,
+}
+
+/// The manifest that a Privatemode deployment was judged by.
+fn manifest_of(bundle: &EvidenceBundle) -> Option<&[u8]> {
+    let Evidence::Provider(evidence) = bundle.evidence() else { return None };
+    evidence.privatemode.as_deref().map(|own| own.manifest.as_slice())
 }
 
 /// Causes that another attempt may get over.

@@ -64,6 +64,11 @@ export interface ClientOptions {
   readonly cacheSalt?: string;
   /** Privatemode: DNS name that the key service's certificate must have, instead of those in the manifest. */
   readonly keyServiceName?: string;
+  /**
+   * Privatemode: folder whose `manifests` keeps each manifest that the deployment was proven to run, with `log.txt` of when it was first
+   * seen and what changed. A log that cannot be written is no error.
+   */
+  readonly workspace?: string;
   /** Whole seconds. */
   readonly timeouts?: {
     readonly connectS?: number;
@@ -129,6 +134,7 @@ export class Client {
         gpuRevocationGraceS: options.gpuRevocationGraceS,
         cacheSalt: options.cacheSalt,
         keyServiceName: options.keyServiceName,
+        workspace: options.workspace,
         ...options.timeouts,
       }),
     );

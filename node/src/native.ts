@@ -26,6 +26,7 @@ export interface NativeEvent {
   readonly kind: 'content' | 'reasoning' | 'finish' | 'usage' | 'document';
   readonly choice: number;
   readonly text: string;
+  readonly name: string;
 }
 
 export interface NativeReport {
@@ -220,6 +221,7 @@ export interface ClientFields {
   gpuRevocationGraceS?: number | undefined;
   cacheSalt?: string | undefined;
   keyServiceName?: string | undefined;
+  workspace?: string | undefined;
 }
 
 /** The functions and classes of the addon. */

@@ -2,6 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 
 import { Client, Exchange, InputError, Outcome, ProveilError, TrustRoots } from '../dist/index.mjs';
@@ -91,6 +94,8 @@ test('the other endpoints', async () => {
   assert.ok(JSON.parse(whole.text).content[0].text);
   const parts = await all(await client.send('/v1/messages', { ...body, stream: true }));
   assert.equal(JSON.parse(parts[0].text).type, 'message_start');
+  assert.equal(whole.name, '');
+  assert.ok(parts.every((part) => part.name === JSON.parse(part.text).type));
   assert.ok(parts.length > 3 && parts.every((part) => part.kind === 'document'));
   const [completion] = await all(await client.send('/v1/chat/completions', CHAT));
   assert.equal(JSON.parse(completion.text).choices[0].finish_reason, 'stop');
@@ -137,6 +142,18 @@ test('what cannot be sent', async () => {
     await assert.rejects(call, (error) => error instanceof InputError && error.slug === slug && !error.message.includes(CANARY));
   }
   await assert.rejects(client.embeddings(EMBED, { signal: AbortSignal.abort() }), { name: 'AbortError' });
+});
+
+test('log of manifests', async () => {
+  const workspace = await mkdtemp(join(tmpdir(), 'proveil-'));
+  try {
+    await new Client({ ...settings, workspace }).verify(CHATTER);
+    const log = await readFile(join(workspace, 'manifests', 'log.txt'), 'utf8');
+    assert.match(log, /^\S+Z manifests\/1\.json sha256:[0-9a-f]{64} CUSTOM roots\n$/);
+    assert.equal(await readFile(join(workspace, 'manifests', '1.json'), 'utf8'), simulator.manifest);
+  } finally {
+    await rm(workspace, { recursive: true });
+  }
 });
 
 test('settings', async () => {

@@ -9,6 +9,7 @@ import pickle
 import struct
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import proveil
@@ -69,8 +70,10 @@ def test_the_other_endpoints(privatemode: Simulator) -> None:
         assert json.loads(client.transcriptions(*form(recording)))["text"] == caption(recording)
         body = {"model": CHATTER, "max_tokens": 64, "messages": MESSAGES}
         (whole,) = client.send("/v1/messages", body)
-        assert whole.kind == "document" and json.loads(whole.text)["content"][0]["text"]
-        parts = [json.loads(event.text) for event in client.send("/v1/messages", {**body, "stream": True})]
+        assert (whole.kind, whole.name) == ("document", "") and json.loads(whole.text)["content"][0]["text"]
+        events = list(client.send("/v1/messages", {**body, "stream": True}))
+        parts = [json.loads(event.text) for event in events]
+        assert [event.name for event in events] == [part["type"] for part in parts]
         assert parts[0]["type"] == "message_start" and any(part["type"] == "content_block_delta" for part in parts)
         (completion,) = client.send("/v1/chat/completions", CHAT)
         assert json.loads(completion.text)["choices"][0]["finish_reason"] == "stop"
@@ -114,6 +117,16 @@ def test_what_cannot_be_sent(privatemode: Simulator) -> None:
     with proveil.Client(provider="venice", api_key="k", base_url="http://127.0.0.1:9", proxy=None) as client:
         with pytest.raises(proveil.ProveilError):
             client.embeddings(EMBED)
+
+
+def test_log_of_manifests(privatemode: Simulator, tmp_path: Path) -> None:
+    folder = tmp_path / "work" / "manifests"
+    with proveil.Client(privatemode.config(), workspace=tmp_path / "work") as client:
+        for model in (CHATTER, EMBEDDER):
+            client.verify(model)
+    digest = hashlib.sha256((folder / "1.json").read_bytes()).hexdigest()
+    (line,) = (folder / "log.txt").read_text().splitlines()
+    assert line.endswith(f" manifests/1.json sha256:{digest} CUSTOM roots")
 
 
 # Defect, its class, its slug.

@@ -28,7 +28,7 @@ async fn body(request: reqwest::RequestBuilder, down: Code) -> Result<Vec<u8>, E
 
 /// AMD's certificates, as far as the document lacks them.
 async fn fetched(sim: &Simulator, need: Need) -> Result<Option<SnpEndorsements>, Error> {
-    let Need::Snp { requests, vcek, crl } = need else { panic!("not SNP") };
+    let Need::Snp { requests, vcek, crl, .. } = need else { panic!("not SNP") };
     if !vcek && !crl {
         return Ok(None);
     }

@@ -22,7 +22,7 @@ int main(void) {
     AT(pv_header, name, 0);
     AT(pv_header, value, WORD);
 
-    CHECK(sizeof(pv_client_options) == 19 * WORD + 24);
+    CHECK(sizeof(pv_client_options) == 20 * WORD + 24);
     AT(pv_client_options, struct_size, 0);
     AT(pv_client_options, provider, WORD);
     AT(pv_client_options, api_key, 2 * WORD);
@@ -45,6 +45,7 @@ int main(void) {
     AT(pv_client_options, cache_salt, 17 * WORD + 16);
     AT(pv_client_options, key_service_name, 18 * WORD + 16);
     AT(pv_client_options, gpu_revocation_grace_s, 19 * WORD + 16);
+    AT(pv_client_options, workspace, 19 * WORD + 24);
 
     CHECK(sizeof(pv_exchange_options) == 21 * WORD + 8);
     AT(pv_exchange_options, struct_size, 0);

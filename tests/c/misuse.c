@@ -60,6 +60,7 @@ static void null_pointers(void) {
     FAILS(PV_ERR_NULL_POINTER, pv_opener_finish(answer, NULL, &receipt, &error));
     CHECK(receipt == NULL);
     FAILS(PV_ERR_NULL_POINTER, pv_events_get(NULL, 0, NULL, NULL, NULL, NULL, &error));
+    FAILS(PV_ERR_NULL_POINTER, pv_events_name(NULL, 0, NULL, &error));
     FAILS(PV_ERR_NULL_POINTER, pv_inspect(NULL, raw("{}", 2), &buf, &error));
     CHECK(buf.data == NULL && buf.len == 0 && buf.owner == NULL);
     FAILS(PV_ERR_NULL_POINTER, pv_open_field(raw(KEY, 32), raw("00", 2), NULL, &error));

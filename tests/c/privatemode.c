@@ -42,6 +42,7 @@ static pv_client *plain_client(void) {
 typedef struct {
     size_t counts[6];
     char texts[65536];
+    char first_name[65];
     pv_status end;
 } answer;
 
@@ -56,9 +57,13 @@ static answer read_whole(pv_stream *stream) {
         if (events == NULL) break;
         for (i = 0; i < pv_events_count(events); i++) {
             const char *text = NULL;
+            const char *name = NULL;
             size_t more = 0;
             int32_t kind = 0;
             STATUS(PV_OK, pv_events_get(events, i, &kind, NULL, &text, &more, NULL));
+            STATUS(PV_OK, pv_events_name(events, i, &name, NULL));
+            CHECK(name != NULL && strlen(name) < sizeof found.first_name);
+            if (length == 0 && name != NULL) strncpy(found.first_name, name, sizeof found.first_name - 1);
             CHECK(kind >= 1 && kind <= PV_EVENT_DOCUMENT);
             if (kind < 1 || kind > PV_EVENT_DOCUMENT) continue;
             found.counts[kind]++;
@@ -66,6 +71,7 @@ static answer read_whole(pv_stream *stream) {
             memcpy(found.texts + length, text, more);
             length += more;
         }
+        STATUS(PV_ERR_INVALID_ARGUMENT, pv_events_name(events, i, NULL, NULL));
         STATUS(PV_OK, pv_events_free(events));
     }
     STATUS(PV_OK, pv_stream_free(stream));
@@ -145,6 +151,7 @@ static void other_endpoints(const pv_client *client) {
     CHECK(found.end == PV_OK && found.counts[PV_EVENT_DOCUMENT] == 1 && strstr(found.texts, "\"content\":[") != NULL);
     found = read_whole(sent(client, "/v1/messages", "{\"max_tokens\":64,\"stream\":true,\"model\":\"" CHATTER "\"," MESSAGES "}"));
     CHECK(found.end == PV_OK && found.counts[PV_EVENT_DOCUMENT] > 3 && strstr(found.texts, "message_start") != NULL);
+    CHECK(strcmp(found.first_name, "message_start") == 0);
     found = read_whole(sent(client, "/v1/chat/completions", CHAT));
     CHECK(found.end == PV_OK && found.counts[PV_EVENT_DOCUMENT] == 1 && found.counts[PV_EVENT_CONTENT] == 0);
 
@@ -230,6 +237,11 @@ static void settings_count(void) {
     options.manifest.len--;
     report = report_with(&options);
     CHECK(pv_report_verdict(report) == PV_VERDICT_REFUSED && pv_report_code(report) != NULL);
+    STATUS(PV_OK, pv_report_free(report));
+    options = settings();
+    options.workspace = "/dev/null/workspace";
+    report = report_with(&options);
+    CHECK(pv_report_verdict(report) == PV_VERDICT_VERIFIED);
     STATUS(PV_OK, pv_report_free(report));
     options = settings();
     options.key_service_name = "elsewhere.example";

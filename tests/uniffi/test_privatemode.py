@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 import json
 import subprocess
+import tempfile
 import unittest
+from pathlib import Path
 from typing import Any
 
 from test_surface import ROOT, Error, case, content, proveil, send
@@ -63,7 +65,9 @@ class Privatemode(unittest.TestCase):
             whole = await self.events(client, "/v1/messages", max_tokens=64)
             self.assertEqual([event.kind for event in whole], [proveil.EventKind.DOCUMENT])
             self.assertTrue(json.loads(whole[0].text)["content"])
-            self.assertGreater(len(await self.events(client, "/v1/messages", max_tokens=64, stream=True)), 3)
+            parts = await self.events(client, "/v1/messages", max_tokens=64, stream=True)
+            self.assertGreater(len(parts), 3)
+            self.assertEqual([part.name for part in parts], [json.loads(part.text)["type"] for part in parts])
             self.assertEqual(len(json.loads(await client.embeddings(self.EMBED))["data"]), 2)
             recording = b"RIFF\x24\x03\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x08\0data\x20\x03\0\0" + b"\x80" * 800
             form = (
@@ -94,6 +98,12 @@ class Privatemode(unittest.TestCase):
                 with self.assertRaises(Error) as caught:
                     asyncio.run(self.events(self.client(), path, stream=True))
                 self.assertEqual(caught.exception.info.slug(), slug)
+
+    def test_log_of_manifests(self) -> None:
+        with tempfile.TemporaryDirectory() as workspace:
+            asyncio.run(self.client(workspace=workspace).verify("sim-kimi-2"))
+            kept = Path(workspace, "manifests", "1.json").read_bytes()
+        self.assertEqual(kept, self.about["manifest"].encode())
 
     def test_settings(self) -> None:
         manifest = self.about["manifest"].encode()

@@ -86,6 +86,10 @@ pub struct pv_client_options {
     /// Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so
     /// many seconds ago; 0 takes only those that were not revoked.
     pub gpu_revocation_grace_s: u64,
+    /// Privatemode: folder whose `manifests` keeps each manifest that the deployment was proven to run,
+    /// with `log.txt` of when it was first seen and what changed, NUL-terminated; NULL for no such log. A
+    /// log that cannot be written is no error.
+    pub workspace: *const c_char,
 }
 
 // SAFETY: `repr(C)`, `struct_size` first; pointers and integers are valid with all bytes zero.
@@ -98,6 +102,8 @@ unsafe impl Options for pv_client_options {
         std::mem::offset_of!(pv_client_options, pins_path),
         // Before Privatemode.
         std::mem::offset_of!(pv_client_options, manifest),
+        // Before the log of manifests.
+        std::mem::offset_of!(pv_client_options, workspace),
         size_of::<pv_client_options>(),
     ];
 }
@@ -130,6 +136,8 @@ unsafe fn config(given: &pv_client_options) -> Result<ClientConfig> {
         cache_dir: unsafe { owned_text(given.cache_dir, "cache_dir") }?,
         // SAFETY: handed on from the caller.
         pins: unsafe { owned_text(given.pins_path, "pins_path") }?,
+        // SAFETY: handed on from the caller.
+        workspace: unsafe { owned_text(given.workspace, "workspace") }?,
         timeouts: TimeoutOptions {
             connect_s: seconds(given.connect_timeout_s),
             first_byte_s: seconds(given.first_byte_timeout_s),

@@ -28,7 +28,10 @@ pub const PV_EVENT_DOCUMENT: i32 = 5;
 pub struct OpenerObject(pub OpenerCell);
 
 /// What a piece of an answer said.
-pub struct EventsObject(Vec<(i32, u32, CText)>);
+pub struct EventsObject(Vec<EventObject>);
+
+/// Kind, choice, text and name of one event.
+struct EventObject(i32, u32, CText, CText);
 
 impl EventsObject {
     /// Takes the events and wipes the texts it copies.
@@ -40,7 +43,9 @@ impl EventsObject {
             EventKind::Usage => PV_EVENT_USAGE,
             EventKind::Document => PV_EVENT_DOCUMENT,
         };
-        let event = |event: FlatEvent| (number(event.kind), event.choice, CText::take(event.text));
+        let event = |event: FlatEvent| {
+            EventObject(number(event.kind), event.choice, CText::take(event.text), CText::take(event.name))
+        };
         EventsObject(events.into_iter().map(event).collect())
     }
 }
@@ -184,6 +189,33 @@ pub unsafe extern "C" fn pv_events_get(
         choice.set(event.1);
         text.set(event.2.as_ptr());
         text_len.set(event.2.bytes().len());
+        Ok(())
+    };
+    // SAFETY: the caller keeps the promise of the header about `error`.
+    unsafe { call(error, work) }
+}
+
+/// Name of an event of kind PV_EVENT_DOCUMENT that is the data of a named event of a stream, as the
+/// streams of `/v1/messages` have them (unauthenticated); empty for all others.
+///
+/// @param index      below pv_events_count()
+/// @param[out] name  UTF-8, NUL-terminated, at most 64 characters. Borrowed until pv_events_free()
+/// @param[out] error may be NULL
+///
+/// Threads: any. Codes: PV-101 (index), PV-701 to PV-703.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pv_events_name(
+    events: *const pv_events,
+    index: usize,
+    name: *mut *const c_char,
+    error: *mut *mut pv_error,
+) -> pv_status {
+    let work = || {
+        // SAFETY: the caller keeps the promise of the header about outputs.
+        let name = unsafe { Out::new(name, std::ptr::null()) };
+        let events = handle::find(events)?;
+        let event = events.0.get(index).ok_or_else(|| Error::new(Code::InvalidArgument).at("index"))?;
+        name.set(event.3.as_ptr());
         Ok(())
     };
     // SAFETY: the caller keeps the promise of the header about `error`.

@@ -63,6 +63,8 @@ pub struct ClientFields {
     pub cache_salt: Option<String>,
     /// Privatemode: DNS name of the key service.
     pub key_service_name: Option<String>,
+    /// Privatemode: folder for the log of manifests.
+    pub workspace: Option<String>,
 }
 
 /// Ends operations early.
@@ -121,6 +123,7 @@ impl Client {
                 proxy: given.proxy,
                 cache_dir: given.cache_dir,
                 pins: given.pins,
+                workspace: given.workspace,
                 timeouts: TimeoutOptions {
                     connect_s: seconds("timeouts.connectS", given.connect_s)?,
                     first_byte_s: seconds("timeouts.firstByteS", given.first_byte_s)?,

@@ -25,7 +25,7 @@ pub fn copies(arrays: &[Uint8Array]) -> Vec<Vec<u8>> {
     arrays.iter().map(|array| array.to_vec()).collect()
 }
 
-/// Events as an array of `{ kind, choice, text }`; the Rust copy of each text is wiped.
+/// Events as an array of `{ kind, choice, text, name }`; the Rust copy of each text is wiped.
 pub struct Events(pub Vec<FlatEvent>);
 
 impl ToNapiValue for Events {
@@ -36,17 +36,18 @@ impl ToNapiValue for Events {
     }
 }
 
-/// One event as `{ kind, choice, text }`.
+/// One event as `{ kind, choice, text, name }`.
 struct Event(FlatEvent);
 
 impl ToNapiValue for Event {
     unsafe fn to_napi_value(env: sys::napi_env, event: Event) -> napi::Result<sys::napi_value> {
-        let FlatEvent { kind, choice, mut text } = event.0;
+        let FlatEvent { kind, choice, mut text, name } = event.0;
         let mut object = Object::new(&Env::from_raw(env))?;
         object.set("kind", kind.name())?;
         object.set("choice", choice)?;
         object.set("text", text.as_str())?;
         text.zeroize();
+        object.set("name", name.as_str())?;
         // SAFETY: `env` is the environment of this call and the object was made in it.
         unsafe { ToNapiValue::to_napi_value(env, object) }
     }

@@ -75,7 +75,7 @@ impl ClientHandle {
     #[new]
     #[pyo3(signature = (provider, api_key, *, base_url, collateral_url, nvidia_url, policy, trust_roots, ca_bundle_pem, proxy, cache_dir,
                         pins, connect_s, first_byte_s, idle_s, verification_s, manifest, manifest_url, amd_url, gpu_revocation_grace_s,
-                        cache_salt, key_service_name))]
+                        cache_salt, key_service_name, workspace))]
     #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -100,6 +100,7 @@ impl ClientHandle {
         gpu_revocation_grace_s: Option<u64>,
         cache_salt: Option<String>,
         key_service_name: Option<String>,
+        workspace: Option<String>,
     ) -> PyResult<ClientHandle> {
         let options = ClientOptions {
             provider,
@@ -113,6 +114,7 @@ impl ClientHandle {
             proxy: Some(proxy.unwrap_or_else(|| "none".to_owned())),
             cache_dir,
             pins,
+            workspace,
             timeouts: TimeoutOptions { connect_s, first_byte_s, idle_s, verification_s },
             privatemode: PrivatemodeFields {
                 manifest: manifest.map(|manifest| manifest.to_vec()),
@@ -244,6 +246,7 @@ fn duplicate(config: &ClientConfig) -> ClientConfig {
     copy.proxy = config.proxy.clone();
     copy.cache_dir = config.cache_dir.clone();
     copy.pins = config.pins.clone();
+    copy.workspace = config.workspace.clone();
     copy.timeouts = config.timeouts;
     copy.privatemode = config.privatemode.clone();
     copy

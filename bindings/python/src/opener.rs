@@ -16,6 +16,7 @@ pub struct Event {
     kind: EventKind,
     choice: u32,
     text: Py<PyString>,
+    name: String,
 }
 
 impl Event {
@@ -23,7 +24,7 @@ impl Event {
     fn new(py: Python<'_>, mut event: FlatEvent) -> Event {
         let text = PyString::new(py, &event.text).unbind();
         event.text.zeroize();
-        Event { kind: event.kind, choice: event.choice, text }
+        Event { kind: event.kind, choice: event.choice, text, name: event.name }
     }
 }
 
@@ -33,7 +34,7 @@ impl Event {
     #[pyo3(name = "__match_args__")]
     const MATCH_ARGS: (&'static str, &'static str, &'static str) = ("kind", "choice", "text");
 
-    /// `content`, `reasoning`, `finish` or `usage`.
+    /// `content`, `reasoning`, `finish`, `usage` or `document`.
     #[getter]
     fn kind(&self) -> &'static str {
         self.kind.name()
@@ -51,11 +52,18 @@ impl Event {
         self.text.clone_ref(py)
     }
 
+    /// Of a `document` that is the data of a named event of a stream: that name, unauthenticated; else empty.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.name
+    }
+
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<bool> {
         let Ok(other) = other.cast::<Event>() else { return Ok(false) };
         let other = other.get();
         Ok(self.kind == other.kind
             && self.choice == other.choice
+            && self.name == other.name
             && self.text.bind(py).as_any().eq(other.text.bind(py))?)
     }
 

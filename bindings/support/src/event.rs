@@ -38,18 +38,24 @@ pub struct FlatEvent {
     pub choice: u32,
     /// Text, reason or JSON.
     pub text: String,
+    /// Of a document that is the data of a named event of a stream: that name (unauthenticated); else empty.
+    pub name: String,
 }
 
 impl From<Event> for FlatEvent {
     fn from(event: Event) -> FlatEvent {
         use proveil_core::endpoint::TextField;
+        let mut given = String::new();
         let (kind, choice, text) = match event {
             Event::Text { choice, field: TextField::Content, text } => (EventKind::Content, choice, text),
             Event::Text { choice, field: TextField::Reasoning, text } => (EventKind::Reasoning, choice, text),
             Event::Finish { choice, reason } => (EventKind::Finish, choice, reason),
             Event::Usage { json } => (EventKind::Usage, 0, json),
-            Event::Document { json, .. } => (EventKind::Document, 0, json),
+            Event::Document { name, json } => {
+                given = name;
+                (EventKind::Document, 0, json)
+            }
         };
-        FlatEvent { kind, choice, text }
+        FlatEvent { kind, choice, text, name: given }
     }
 }

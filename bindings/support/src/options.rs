@@ -38,6 +38,8 @@ pub struct ClientOptions {
     pub cache_dir: Option<String>,
     /// File of pinned software.
     pub pins: Option<String>,
+    /// Privatemode: folder for the log of manifests.
+    pub workspace: Option<String>,
     /// Seconds.
     pub timeouts: TimeoutOptions,
     /// Settings of Privatemode.
@@ -74,6 +76,7 @@ impl ClientOptions {
         };
         config.cache_dir = self.cache_dir.map(PathBuf::from).or(config.cache_dir);
         config.pins = self.pins.map(|path| Arc::new(FilePins::new(path)) as Arc<dyn PinStore>);
+        config.workspace = self.workspace.map(PathBuf::from);
         config.privatemode = self.privatemode.options()?;
         let given = self.timeouts;
         for (value, slot) in [

@@ -79,6 +79,10 @@ pub struct ClientOptions {
     /// request gets its own.
     #[uniffi(default = None)]
     pub cache_salt: Option<Arc<CacheSalt>>,
+    /// Privatemode: folder whose `manifests` keeps each manifest that the deployment was proven to run, with `log.txt` of when it was first
+    /// seen and what changed; by default there is no such log. A log that cannot be written is no error.
+    #[uniffi(default = None)]
+    pub workspace: Option<String>,
 }
 
 /// A cache salt: an object, because a generated record would print the secret.
@@ -118,6 +122,7 @@ impl Client {
                 proxy: given.proxy,
                 cache_dir: given.cache_dir,
                 pins: given.pins,
+                workspace: given.workspace,
                 timeouts: TimeoutOptions {
                     connect_s: given.connect_s,
                     first_byte_s: given.first_byte_s,

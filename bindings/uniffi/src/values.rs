@@ -29,6 +29,8 @@ pub struct Event {
     pub choice: u32,
     /// Text, reason or JSON.
     pub text: String,
+    /// Of a document that is the data of a named event of a stream: that name (unauthenticated); else empty.
+    pub name: String,
 }
 
 impl From<FlatEvent> for Event {
@@ -40,7 +42,7 @@ impl From<FlatEvent> for Event {
             Kind::Usage => EventKind::Usage,
             Kind::Document => EventKind::Document,
         };
-        Event { kind, choice: event.choice, text: event.text }
+        Event { kind, choice: event.choice, text: event.text, name: event.name }
     }
 }
 

@@ -5,6 +5,7 @@ mod caching;
 mod capturing;
 mod chatting;
 mod defects;
+mod deployment;
 mod endorsements;
 mod kds;
 mod pinning;

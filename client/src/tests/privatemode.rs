@@ -23,7 +23,7 @@ use crate::{BaseUrl, ClientConfig, Event, MemoryPins, Provider, SecretText, Text
 const CHAT_PATH: &str = "/v1/chat/completions";
 const NOW: u64 = 1_790_000_000;
 
-fn simulator(defects: &[Defect]) -> Simulator {
+pub(super) fn simulator(defects: &[Defect]) -> Simulator {
     Simulator::start(SimConfig {
         now: Some(NOW),
         api_key: Some(API_KEY.to_owned()),
@@ -34,11 +34,11 @@ fn simulator(defects: &[Defect]) -> Simulator {
     .unwrap()
 }
 
-fn desk(sim: &Simulator) -> Desk {
+pub(super) fn desk(sim: &Simulator) -> Desk {
     desk_with(sim, |_| ())
 }
 
-fn desk_with(sim: &Simulator, change: impl FnOnce(&mut ClientConfig)) -> Desk {
+pub(super) fn desk_with(sim: &Simulator, change: impl FnOnce(&mut ClientConfig)) -> Desk {
     let mut config = ClientConfig::new(Provider::Privatemode, SecretText::new(API_KEY.to_owned()));
     config.base_url = Some(BaseUrl::parse(&sim.base_url()).unwrap());
     config.privatemode.amd_url = Some(BaseUrl::parse(&sim.kds_url()).unwrap());

@@ -8,7 +8,7 @@ use crate::attest::TrustRoots;
 use crate::crypto::SecureRandom;
 use crate::endpoint::Outcome;
 use crate::error::Result;
-use crate::evidence::{GpuEndorsements, TdxCollateral};
+use crate::evidence::{GpuEndorsements, SnpEndorsements, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, TransportFailure};
 use crate::pin::{Difference, Pin, Software};
 use crate::policy::Policy;
@@ -73,6 +73,12 @@ pub(crate) trait Dialogue: std::fmt::Debug + Send + Sync {
     fn fetched_model_list(&self) -> Option<&[u8]> {
         None
     }
+
+    fn set_snp_endorsements(&mut self, _at_hand: Vec<SnpEndorsements>) {}
+
+    fn fetched_snp_endorsements(&self) -> Option<&SnpEndorsements> {
+        None
+    }
 }
 
 /// NVIDIA was asked nothing.
@@ -109,6 +115,19 @@ impl Exchange {
     pub fn pinned(mut self, pin: Pin) -> Exchange {
         self.state.set_pin(pin);
         self
+    }
+
+    /// Gives earlier answers of AMD's key distribution service, each as it was fetched. They are verified like fetched ones; what does not
+    /// fit is asked for. Only Privatemode has a use for them.
+    #[must_use]
+    pub fn with_snp_endorsements(mut self, at_hand: Vec<SnpEndorsements>) -> Exchange {
+        self.state.set_snp_endorsements(at_hand);
+        self
+    }
+
+    /// What AMD answered on the way, for the host's cache. It is signed, and verified again on every use. It names the chip.
+    pub fn fetched_snp_endorsements(&self) -> Option<&SnpEndorsements> {
+        self.state.fetched_snp_endorsements()
     }
 
     /// What the endpoint runs, once the outcome is there and nothing, or nothing but the pin, is against it.

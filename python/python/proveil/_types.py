@@ -36,6 +36,7 @@ class Connection(TypedDict, total=False):
     gpu_revocation_grace_s: int | None
     cache_salt: str | None
     key_service_name: str | None
+    workspace: str | os.PathLike[str] | None
     timeouts: Timeouts
     api_key: str | None
     api_key_env: str | None

@@ -78,9 +78,12 @@ class Config:
     each request its own."""
     key_service_name: str | None = None
     """Privatemode: DNS name that the key service's certificate must have, instead of those in the manifest."""
+    workspace: str | os.PathLike[str] | None = None
+    """Privatemode: folder whose ``manifests`` keeps each manifest that the deployment was proven to run, with ``log.txt`` of when it was
+    first seen and what changed; ``None`` for no such log. A log that cannot be written is no error."""
 
     def __post_init__(self) -> None:
-        for name in ("ca_bundle", "cache_dir", "pins"):
+        for name in ("ca_bundle", "cache_dir", "pins", "workspace"):
             path = getattr(self, name)
             if path is not None:
                 object.__setattr__(self, name, os.fspath(path))
@@ -103,6 +106,7 @@ class Config:
             "amd_url": self.amd_url,
             "gpu_revocation_grace_s": self.gpu_revocation_grace_s,
             "key_service_name": self.key_service_name,
+            "workspace": self.workspace,
             "timeouts": self.timeouts,
             "api_key_env": self.api_key_env,
         }
@@ -140,6 +144,7 @@ def client_handle(config: Config | None, **options: Unpack[Options]) -> ClientHa
         gpu_revocation_grace_s=config.gpu_revocation_grace_s,
         cache_salt=config.cache_salt,
         key_service_name=config.key_service_name,
+        workspace=config.workspace,
     )
 
 

@@ -137,7 +137,7 @@ fn t19_missing_certificates_and_lists() {
     ] {
         let spec = DocumentSpec { give_vcek, give_crl, ..deployment.document(&NONCE) };
         let document = ContrastDocument::from_answer(&spec.answer()).unwrap();
-        let Need::Snp { requests, vcek, crl } = needs(&document, &roots, NOW).unwrap() else {
+        let Need::Snp { requests, vcek, crl, .. } = needs(&document, &roots, NOW).unwrap() else {
             panic!("not SNP")
         };
         assert_eq!((vcek, crl), (!give_vcek, !give_crl));

@@ -15,6 +15,41 @@ pub struct ManifestDifference {
     pub new: Option<String>,
 }
 
+/// Differences that [`describe`] lists; the rest is counted.
+const LISTED_MAX: usize = 40;
+/// Characters of a name or value that it shows.
+const SHOWN_MAX: usize = 100;
+
+/// Differences for people, in lines without an end of line at the end: the member, its value before (`-`) and now (`+`). Long values are cut.
+pub fn describe(found: &[ManifestDifference]) -> String {
+    let mut lines = Vec::new();
+    for ManifestDifference { path, old, new } in found.iter().take(LISTED_MAX) {
+        if path.is_empty() {
+            lines.push("  only the form of the text differs".to_owned());
+            continue;
+        }
+        lines.push(format!("  {}", shortened(path)));
+        for (sign, value) in [('-', old), ('+', new)] {
+            lines.extend(value.as_ref().map(|value| format!("    {sign} {}", shortened(value))));
+        }
+    }
+    let more = found.len().saturating_sub(LISTED_MAX);
+    if more > 0 {
+        lines.push(format!("  and {more} more"));
+    }
+    lines.join("\n")
+}
+
+/// One line, cut.
+fn shortened(value: &str) -> String {
+    let mut text: String =
+        value.chars().take(SHOWN_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.len() < value.len() {
+        text.push('\u{2026}');
+    }
+    text
+}
+
 /// Every difference between two manifests, in the order of the old text and then of the new one. A policy whose document changed and
 /// nothing else is one difference, named by its workload. Empty for equal bytes only. Fails with `manifest_invalid`.
 pub fn differences(old: &[u8], new: &[u8]) -> Result<Vec<ManifestDifference>> {

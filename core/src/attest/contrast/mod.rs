@@ -19,9 +19,9 @@ pub use crate::claims::{
 };
 pub use binding::{report_data, transition_digest};
 pub use checks::{CHECKS, position};
-pub use difference::{ManifestDifference, differences};
+pub use difference::{ManifestDifference, describe, differences};
 pub use id_block::{id_block, id_key, id_key_digest};
 pub(crate) use mesh::authority;
 pub use mesh::{KeyService, SecretServiceNames, verify_key_service, verify_secret_answer};
-pub use needs::{Need, needs};
+pub use needs::{Need, choose, needs};
 pub use verify::{Collateral, Expectations, verify};

@@ -182,7 +182,9 @@ fn verify_tdx(quote: &[u8], collateral: &Collateral<'_>, roots: &TrustRoots, at:
         (None, None) => {
             // What is wrong with the quote is said before what is missing to judge it.
             tdx::Quote::parse(quote)?.platform()?;
-            Err(Error::new(Code::CollateralMissing).expected("Intel's collateral for this platform"))
+            Err(Error::new(Code::CollateralMissing)
+                .at("tdx.tcb_info_signature")
+                .expected("Intel's collateral for this platform"))
         }
     };
     claims.map(|claims| claims.get().clone())

@@ -103,6 +103,9 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
     }
     let document = appraisal.record("", "contrast.document", ContrastDocument::from_answer(input.response));
     let claims = document.as_ref().and_then(|document| check_document(&mut appraisal, document, input));
+    if document.is_none() {
+        appraisal.not_checked("", FRESH, "the answer cannot be read");
+    }
     let service = check_service(&mut appraisal, claims.as_deref(), input);
     check_reference(&mut appraisal, claims.is_some(), input);
     let missing = "evidence about GPUs does not reach the client; the workers' software checks its own";
@@ -116,6 +119,11 @@ pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
     Appraised { report, accepted, software: measured.filter(|_| otherwise == Verdict::Verified), differences }
 }
 
+/// That the evidence answers our challenge, by the name that it has for every provider.
+const FRESH: &str = "nonce.cpu";
+/// The checks of the hardware's report data, whose hash holds the challenge.
+const REPORT_DATA: [&str; 2] = ["snp.report_data", "tdx.policy.report_data"];
+
 /// Verifies the document and lists each step, those of the hardware by its own ids.
 fn check_document(
     appraisal: &mut Appraisal<'_>,
@@ -128,7 +136,11 @@ fn check_document(
             before.iter().for_each(|id| appraisal.pass("", id));
             list_hardware(appraisal, &claims);
             for finding in contrast::rules::findings(&claims) {
+                let is_answer = REPORT_DATA.contains(&finding.check);
                 appraisal.pass_with("", finding.check, finding.found);
+                if is_answer {
+                    appraisal.pass("", FRESH);
+                }
             }
             check_policy(appraisal, &claims, input);
             appraisal.pass("", "contrast.mesh_ca");
@@ -141,15 +153,29 @@ fn check_document(
             for id in before.iter().take(place.unwrap_or(before.len())) {
                 appraisal.pass("", id);
             }
-            match snp::position(&failed)
-                .filter(|_| place.is_none() && snp::steps().iter().any(|step| step.id == failed))
-            {
-                Some(step) => appraisal.steps("", snp::steps(), Some((&error, step))),
+            let why = if REPORT_DATA.contains(&failed.as_str()) {
+                "one hash holds challenge, manifest and authorities, and it differs"
+            } else {
+                "an earlier check did not pass"
+            };
+            match hardware_step(&failed, error.code()).filter(|_| place.is_none()) {
+                Some((steps, step)) => appraisal.steps("", steps, Some((&error, step))),
                 None => appraisal.fail("", &failed, error),
             }
+            appraisal.not_checked("", FRESH, why);
             None
         }
     }
+}
+
+/// The steps of the hardware among which a failed check is, and its place.
+fn hardware_step(failed: &str, code: Code) -> Option<(&'static [attest::Check], usize)> {
+    let (steps, place) = if failed.starts_with("tdx.") {
+        (crate::appraise::tdx::quote_steps(), attest::tdx::position(failed, code))
+    } else {
+        (snp::steps(), snp::position(failed))
+    };
+    place.filter(|place| *place < steps.len()).map(|place| (steps, place))
 }
 
 fn list_hardware(appraisal: &mut Appraisal<'_>, claims: &ContrastClaims) {

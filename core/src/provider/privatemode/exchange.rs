@@ -7,11 +7,12 @@ use super::appraise::{Appraised, Input, KeyExchange, ManifestOrigin, appraise, r
 use super::channel::PrivatemodeChannel;
 use super::evidence::{CapturedExchange, PrivatemodeEvidence};
 use crate::attest::TrustRoots;
-use crate::attest::contrast::{Manifest, Need, needs};
+use crate::attest::contrast::{Manifest, Need, choose, needs};
+use crate::attest::tdx::{Quote, VerifiedCollateral};
 use crate::crypto::SecureRandom;
 use crate::endpoint::{Outcome, VerifiedEndpoint};
 use crate::error::{Class, Code, Error, Result};
-use crate::evidence::{ContrastDocument, SnpEndorsements, TdxCollateral};
+use crate::evidence::{ContrastDocument, ContrastHardware, SnpEndorsements, TdxCollateral};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, TransportFailure};
 use crate::limits;
 use crate::pin::{Difference, Pin, Software};
@@ -59,6 +60,9 @@ pub(crate) struct PrivatemodeExchange {
     endorsements: Option<SnpEndorsements>,
     collateral: Vec<TdxCollateral>,
     asked: bool,
+    /// What AMD answered earlier, and what of this was fetched now.
+    at_hand: Vec<SnpEndorsements>,
+    fetched: Option<SnpEndorsements>,
     /// Why it could not be had; the appraisal then ends as indeterminate.
     collateral_failure: Option<Error>,
     /// When the key exchange was asked for, and its answer.
@@ -109,6 +113,8 @@ impl PrivatemodeExchange {
             endorsements: None,
             collateral: Vec::new(),
             asked: false,
+            at_hand: Vec::new(),
+            fetched: None,
             collateral_failure: None,
             asked_at: 0,
             answer: None,
@@ -152,8 +158,29 @@ impl PrivatemodeExchange {
         self.service_request("secret", "key exchange", limits::SECRET_ANSWER_MAX_BYTES, body)
     }
 
+    /// Lets go of collateral at hand that is not for the coordinator's platform: it stands for other providers' machines too.
+    fn sort_out(&mut self, at: u64) {
+        let platform = match ContrastDocument::from_answer(&self.response).map(|document| document.hardware) {
+            Ok(ContrastHardware::Tdx(quote)) => Quote::parse(&quote).and_then(|quote| quote.platform()).ok(),
+            _ => None,
+        };
+        let roots = &self.config.roots;
+        let fits = |raw: &TdxCollateral| {
+            platform.as_ref().is_some_and(|platform| {
+                VerifiedCollateral::verify_or_recall(raw, roots, at)
+                    .is_ok_and(|held| *held.fmspc() == platform.fmspc && held.ca_kind() == platform.ca)
+            })
+        };
+        self.config.collateral.retain(fits);
+        // Newest first.
+        self.config.collateral.truncate(1);
+    }
+
     /// What comes after the attestation answer, or after what was fetched for it.
     fn decide(&mut self, at: u64) -> State {
+        if !self.asked {
+            self.sort_out(at);
+        }
         let evidence = self.evidence_now();
         match verify(&self.input(&evidence, at, None)) {
             Ok(_) => {
@@ -162,22 +189,31 @@ impl PrivatemodeExchange {
             }
             Err(error) if error.code().class() == Class::Indeterminate && !self.asked => {
                 self.asked = true;
-                self.fetch(at).unwrap_or(State::Appraise)
+                match self.fetch(at) {
+                    Some(state) => state,
+                    // All of it was at hand.
+                    None if self.endorsements.is_some() => self.decide(at),
+                    None => State::Appraise,
+                }
             }
             Err(_) => State::Appraise,
         }
     }
 
-    /// What is missing to judge the document, if it can be asked for.
-    fn fetch(&self, at: u64) -> Option<State> {
+    /// What is missing to judge the document and not at hand, if it can be asked for.
+    fn fetch(&mut self, at: u64) -> Option<State> {
         let document = ContrastDocument::from_answer(&self.response).ok()?;
-        match needs(&document, &self.config.roots, at).ok()? {
+        let need = needs(&document, &self.config.roots, at).ok()?;
+        let kept = choose(&need, &self.at_hand, &self.config.roots, at);
+        let (has_vcek, has_list) = (kept.vcek.is_some(), kept.crl.is_some());
+        self.endorsements = (has_vcek || has_list).then_some(kept);
+        match need {
             Need::Tdx { platform, .. } => Some(State::Intel(CollateralFetch::new(&platform))),
-            Need::Snp { requests, vcek, crl } => {
+            Need::Snp { requests, vcek, crl, .. } => {
                 let (_, list, chip) = requests.http(self.config.privatemode.amd_url.as_ref());
                 let mut wanted = Vec::new();
-                wanted.extend(chip.filter(|_| vcek));
-                wanted.extend(crl.then_some(list));
+                wanted.extend(chip.filter(|_| vcek && !has_vcek));
+                wanted.extend((crl && !has_list).then_some(list));
                 (!wanted.is_empty()).then_some(State::Amd(wanted))
             }
         }
@@ -203,6 +239,7 @@ impl PrivatemodeExchange {
             State::Amd(wanted) => {
                 check_status(&response, Code::CollateralUnreachable, "collateral")?;
                 self.endorsements.get_or_insert_default().add_file(response.body())?;
+                self.fetched.get_or_insert_default().add_file(response.body())?;
                 wanted.pop();
                 if wanted.is_empty() {
                     self.state = State::Judge;
@@ -362,6 +399,14 @@ impl Dialogue for PrivatemodeExchange {
 
     fn fetched_collateral(&self) -> &[TdxCollateral] {
         &self.collateral
+    }
+
+    fn set_snp_endorsements(&mut self, at_hand: Vec<SnpEndorsements>) {
+        self.at_hand = at_hand;
+    }
+
+    fn fetched_snp_endorsements(&self) -> Option<&SnpEndorsements> {
+        self.fetched.as_ref()
     }
 
     fn evidence(&self) -> Option<(&[u8], &[u8; 32])> {
