@@ -3,6 +3,18 @@
 //! Files are `--config`, `$PROVEIL_CONFIG`, the user's and the system's, never one of the current directory (threats T57). There are no
 //! trust roots here and no secrets: those are named by files only.
 
+mod environment;
+mod file;
+mod keys;
+mod load;
+mod origin;
+mod parse;
+mod values;
+
+pub(crate) use file::candidates;
+pub(crate) use load::{Loaded, load};
+pub(crate) use origin::{Origin, Setting, redacted};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
