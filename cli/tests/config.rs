@@ -206,6 +206,7 @@ fn the_current_directory_is_never_read() {
     std::fs::create_dir_all(home.path().join(".config")).unwrap();
     for name in ["config.toml", "proveil.toml", ".proveil.toml", ".env", "proveil/config.toml"] {
         std::fs::write(home.path().join(name), bad).unwrap();
+        only_own(&home.path().join(name), 0o644);
     }
     let here: &[(&str, &str)] = &[("HOME", "."), ("XDG_CONFIG_HOME", ".")];
     let variables: [&[(&str, &str)]; 4] = [&[], &[("HOME", "")], &[("XDG_CONFIG_HOME", "")], here];
@@ -213,6 +214,7 @@ fn the_current_directory_is_never_read() {
         let run = run(proveil(home.path()).args(["models", "venice"]).envs(set.iter().copied()));
         assert!(run.code == 2 && run.err.contains("PV-133"), "{set:?}: {}", run.err);
     }
+    only_own(home.path(), 0o755);
     // The check can fail: named, the same file is read.
     let named = run(proveil(home.path()).args(["models", "venice", "--config", "config.toml"]));
     assert!(named.err.contains("config.toml:2:1"), "{}", named.err);

@@ -129,8 +129,8 @@ fn everything_in_order() {
         assert!(found.out.contains(about), "{about}: {}", found.out);
     }
     // Hosts were asked whether they answer, and told nothing.
-    let requests = stage.venice.recorded();
-    assert!(requests.requests().count() >= 3);
+    assert!(stage.venice.recorded().requests().count() >= 3);
+    assert!(!stage.venice.recorded().saw_in_clear("canary"));
     let json = checks(&stage.doctor(&settings, &["--json"], &keys));
     assert_eq!(state(&json, "venice: API key"), ("ok", "in VENICE_API_KEY"));
     let one = checks(&stage.doctor(&settings, &["privatemode", "--json"], &keys));
@@ -155,7 +155,9 @@ fn what_is_wrong_is_said_with_the_next_step() {
     let amd = |url: &str| format!("amd_url = '{url}'");
     let nobody = amd(&format!("http://127.0.0.1:{}", closed_port()));
     let without_amd = good.replace(&amd(&stage.privatemode.kds_url()), &nobody);
-    let cases: [(&str, &[&str], &[(&str, &str)], i32, &str, &str, &str); 9] = [
+    /// Settings, arguments, variables, exit code, the line, its state, a part of its text.
+    type Case<'c> = (&'c str, &'c [&'c str], &'c [(&'c str, &'c str)], i32, &'c str, &'c str, &'c str);
+    let cases: [Case<'_>; 9] = [
         (&closed, &["venice"], &[key], 6, "venice: provider", "fail", "no connection can be made"),
         (&good, &["venice"], &[], 2, "venice: API key", "fail", "there is none"),
         (&good, &[], &[key], 0, "privatemode: API key", "warn", "there is none"),
@@ -199,6 +201,7 @@ fn exposed_files_are_found() {
     };
     for directory in [".cache/proveil", ".local/share/proveil"] {
         std::fs::create_dir_all(home.join(directory)).unwrap();
+        set(directory, 0o700);
     }
     std::fs::write(home.join(".config-key"), KEY).unwrap();
     set(".config-key", 0o644);
@@ -215,6 +218,7 @@ fn exposed_files_are_found() {
     }
     assert_eq!(state(&all, "proxy variables"), ("ok", "NO_PROXY=***@nowhere.example"));
     std::fs::write(home.join(".local/share/proveil/pins.json"), "{").unwrap();
+    set(".local/share/proveil/pins.json", 0o600);
     let found = stage.doctor(&settings, &["venice", "--json"], &[("VENICE_API_KEY", KEY)]);
     assert_eq!((found.code, state(&checks(&found), "pins").0), (2, "fail"), "{}", found.out);
 }

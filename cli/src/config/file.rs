@@ -147,14 +147,20 @@ mod tests {
 
     #[test]
     fn the_first_that_exists_is_read_and_no_other() {
+        use std::os::unix::fs::PermissionsExt;
         let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let write = |path: &Path, text: &str| {
+            fs::write(path, text).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        };
         let place = |name: &str| Candidate { path: home.path().join(name), from: "user", named: false };
         let (first, second) = (place("a.toml"), place("b.toml"));
         let places = [first.clone(), second.clone()];
         assert_eq!(read(&places).unwrap(), None);
-        fs::write(&second.path, "two").unwrap();
+        write(&second.path, "two");
         assert_eq!(read(&places).unwrap().unwrap().1, "two");
-        fs::write(&first.path, "one").unwrap();
+        write(&first.path, "one");
         assert_eq!(read(&places).unwrap().unwrap().1, "one");
         // A link that leads nowhere is not passed over: what it was meant to say is missing.
         fs::remove_file(&first.path).unwrap();

@@ -207,6 +207,7 @@ mod tests {
         let directory = home.path().join("a/proveil");
         assert_eq!(cache(&directory).state, State::Good);
         fs::create_dir_all(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
         assert_eq!(cache(&directory).state, State::Good);
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
         let found = cache(&directory);

@@ -70,15 +70,13 @@ impl Finding {
 
     /// An error with all that it says.
     fn error(about: impl Into<String>, error: &Error) -> Finding {
-        let mut text = error.message();
-        for (word, part) in
-            [("", error.check()), ("expected ", error.expected_value()), ("found ", error.found_value())]
-        {
+        let mut text = error.check().map(|check| format!("{check}: ")).unwrap_or_default();
+        text.push_str(&error.message());
+        for (word, part) in [("Expected", error.expected_value()), ("Found", error.found_value())] {
             if let Some(part) = part {
-                text.push_str(&format!(" {word}{part};"));
+                text.push_str(&format!(" {word} {part}."));
             }
         }
-        let text = text.trim_end_matches(';').to_owned();
         Finding::failed(
             about,
             error.code(),
