@@ -1,10 +1,11 @@
 //! The command line.
 
-mod over;
 mod policy;
 mod proxy;
+mod tools;
 
 pub(crate) use policy::{Pin, PinAccept, PinAction, PinEndpoint, Policy, PolicyAction, PolicyInit};
+pub(crate) use tools::{Config, ConfigAction, Doctor, Man, Setup};
 
 pub(crate) use proxy::{Access, Compatible, Proxy};
 
@@ -33,6 +34,10 @@ pub(crate) struct Cli {
     /// No progress and no verdict line; warnings and errors stay
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+
+    /// File of settings; else $PROVEIL_CONFIG, the user's or the system's (docs/configuration.md). None is read from the current directory
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,16 +62,24 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Run a simulated provider on this machine, honest or with chosen defects
     Simulate(Simulate),
+    /// Find out why something does not work: clock, configuration, keys, network, files; each with the next step in words
+    Doctor(Doctor),
+    /// Show the configuration and where each value came from
+    Config(Config),
+    /// Print ready settings of an app for the local proxy; without a name, the apps
+    Setup(Setup),
     /// Explain a check, an error code, or the members of a policy
     Explain(Explain),
     /// Print the version
     Version,
     /// Print a completion script for a shell
     Completions(Completions),
+    /// Print the manual page, or write one for each command
+    Man(Man),
 }
 
 /// How the provider is reached.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
     /// Where the provider is reached (https, or http to a loopback address)
@@ -96,7 +109,7 @@ pub(crate) struct Connection {
 }
 
 /// What only one provider has.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Privatemode")]
 pub(crate) struct Privatemode {
     /// The manifest that the deployment must run, byte for byte: it is the reference value for all of its software. Without it the
@@ -122,7 +135,7 @@ pub(crate) struct Privatemode {
 }
 
 /// What must hold.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Rules")]
 pub(crate) struct Rules {
     /// `standard`, `strict`, either for one provider (`venice/standard`), or a `proveil.policy/v1` file; by default `standard`, for a

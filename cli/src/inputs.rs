@@ -1,5 +1,6 @@
 //! Files and values that the user names, and the client made from them.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use proveil::{
 };
 
 use crate::args::{self, Connection, Rules};
+use crate::config::{Loaded, ProviderConfig};
 use crate::output::Output;
 use crate::secrets;
 
@@ -62,7 +64,10 @@ pub(crate) fn read_or_stdin(path: &Path, flag: &str, limit: u64) -> Result<Vec<u
 
 /// A preset, or a file; `standard` when none is named. Every weakening is said aloud.
 pub(crate) fn policy(name: Option<&str>, output: &Output) -> Result<Policy> {
-    let policy = named_policy(name.unwrap_or("standard"), "--policy")?;
+    warned(named_policy(name.unwrap_or("standard"), "--policy")?, output)
+}
+
+fn warned(policy: Policy, output: &Output) -> Result<Policy> {
     let relaxations = policy.relaxations();
     if !relaxations.is_empty() {
         output.warn(&format!("policy {} is weaker than standard: {}", policy.name(), relaxations.join("; ")));
@@ -97,10 +102,24 @@ pub(crate) fn policy_file(path: &Path, flag: &str) -> Result<Policy> {
     })
 }
 
+/// Every file of pins in use: the one that was named, else those of all providers.
+pub(crate) fn pin_stores(path: Option<&Path>, settings: &Loaded) -> Result<Vec<Arc<dyn PinStore>>> {
+    if path.is_some() {
+        return Ok(vec![pins(path)?]);
+    }
+    let places: BTreeSet<Option<PathBuf>> =
+        Provider::ALL.iter().map(|provider| settings.provider(*provider).pins).collect();
+    places.iter().map(|place| pins(place.as_deref())).collect()
+}
+
+/// The user's own file of pins, if there is a place for it.
+pub(crate) fn own_pins() -> Option<PathBuf> {
+    data_dir(|name| std::env::var_os(name)).map(|dir| dir.join("pins.json"))
+}
+
 /// The file of pins that was named, or the user's own.
 pub(crate) fn pins(path: Option<&Path>) -> Result<Arc<dyn PinStore>> {
-    let own = || data_dir(|name| std::env::var_os(name)).map(|dir| dir.join("pins.json"));
-    let path = path.map(Path::to_owned).or_else(own).ok_or_else(|| {
+    let path = path.map(Path::to_owned).or_else(own_pins).ok_or_else(|| {
         Error::new(Code::PinsInvalid).at("--pins").context("There is no home directory to keep them in.")
     })?;
     Ok(Arc::new(FilePins::new(path)))
@@ -170,76 +189,120 @@ pub(crate) fn fixed<const N: usize>(text: &str, flag: &str) -> Result<[u8; N]> {
     hex::decode_array(text).ok_or_else(refuse)
 }
 
-/// A client for the connection and rules that the user asked for.
+/// A client for the connection and rules that the user asked for: flags win over the configuration.
 pub(crate) fn client(
     provider: Provider,
     connection: &Connection,
     rules: Option<&Rules>,
+    settings: &Loaded,
     observer: Observer,
     output: &Output,
 ) -> Result<Client> {
-    let api_key = || secrets::api_key(provider, connection.api_key_file.as_deref(), output);
-    Client::observed(configured(provider, connection, rules, api_key, output)?, observer)
+    // Before any file is read: a mistyped address is the quickest to correct.
+    let defaults = Defaults::of(provider, settings);
+    defaults.base_url(connection)?;
+    let api_key = secrets::api_key(provider, connection.api_key_file.as_deref(), settings, output)?;
+    let config = client_config(provider, connection, rules, settings, api_key, output)?;
+    Client::observed(config, observer)
 }
 
-/// The settings of such a client, with a key that came from elsewhere.
+/// The same as settings, with a key of the caller's choice. Without `rules`, nothing can be verified.
 pub(crate) fn client_config(
     provider: Provider,
     connection: &Connection,
-    rules: &Rules,
+    rules: Option<&Rules>,
+    settings: &Loaded,
     api_key: SecretText,
     output: &Output,
 ) -> Result<ClientConfig> {
-    configured(provider, connection, Some(rules), || Ok(api_key), output)
+    let defaults = Defaults::of(provider, settings);
+    let mut config = ClientConfig::new(provider, api_key);
+    config.base_url = defaults.base_url(connection)?;
+    config.collateral_url = defaults.url(
+        "--collateral-url",
+        &connection.collateral_url,
+        "collateral_url",
+        &defaults.config.collateral_url,
+    )?;
+    config.nvidia_url =
+        defaults.url("--nvidia-url", &connection.nvidia_url, "nvidia_url", &defaults.config.nvidia_url)?;
+    let ca_bundle =
+        defaults.pick("--ca-bundle", &connection.ca_bundle, "ca_bundle", &defaults.config.ca_bundle);
+    config.ca_bundle_pem =
+        ca_bundle.map(|(path, name)| read(&path, &name, SMALL_FILE_MAX_BYTES)).transpose()?;
+    let no_cache = connection.no_cache || defaults.config.cache == Some(false);
+    let Some(rules) = rules else {
+        config.cache_dir = own_cache_dir().filter(|_| !no_cache);
+        return Ok(config);
+    };
+    config.policy = policy_for(provider, rules, settings, output)?;
+    config.roots = trust_roots(rules.trust_roots.as_deref(), output)?;
+    config.privatemode = privatemode(provider, &rules.privatemode, &defaults, output)?;
+    config.workspace = rules.privatemode.workspace.clone().or_else(|| defaults.config.workspace.clone());
+    let named = rules.pins.as_deref().or(defaults.config.pins.as_deref());
+    config.pins = match pins(named) {
+        Ok(pins) => Some(pins),
+        // Without a home directory nothing can have been pinned there.
+        Err(_) if named.is_none() => None,
+        Err(error) => return Err(error),
+    };
+    config.cache_dir = cache_dir_for(connection, rules).filter(|_| !no_cache);
+    Ok(config)
 }
 
-/// The key is read last: what else is wrong can be said without it.
-fn configured(
+/// The policy for a provider: the flag's, else the configured one, else `standard`.
+pub(crate) fn policy_for(
     provider: Provider,
-    connection: &Connection,
-    rules: Option<&Rules>,
-    api_key: impl FnOnce() -> Result<SecretText>,
+    rules: &Rules,
+    settings: &Loaded,
     output: &Output,
-) -> Result<ClientConfig> {
-    let url = |flag: &str, text: &Option<String>| {
-        text.as_deref().map(BaseUrl::parse).transpose().map_err(|error| error.at(flag))
-    };
-    let base_url = url("--base-url", &connection.base_url)?;
-    let collateral_url = url("--collateral-url", &connection.collateral_url)?;
-    let nvidia_url = url("--nvidia-url", &connection.nvidia_url)?;
-    let (policy, roots) = match rules {
-        None => (Policy::standard(), TrustRoots::vendors()),
-        Some(rules) => {
-            (policy(rules.policy.as_deref(), output)?, trust_roots(rules.trust_roots.as_deref(), output)?)
-        }
-    };
-    let ca_bundle_pem = ca_bundle(connection)?;
-    let mut config = ClientConfig::new(provider, api_key()?);
-    config.base_url = base_url;
-    config.collateral_url = collateral_url;
-    config.nvidia_url = nvidia_url;
-    config.policy = policy;
-    config.roots = roots;
-    config.ca_bundle_pem = ca_bundle_pem;
-    if let Some(rules) = rules {
-        config.privatemode = privatemode(provider, &rules.privatemode)?;
-        config.workspace.clone_from(&rules.privatemode.workspace);
+) -> Result<Policy> {
+    let defaults = Defaults::of(provider, settings);
+    match defaults.pick("--policy", &rules.policy, "policy", &defaults.config.policy) {
+        Some((name, origin)) => warned(named_policy(&name, &origin)?, output),
+        None => policy(None, output),
     }
-    config.pins = match rules {
-        None => None,
-        Some(rules) => match pins(rules.pins.as_deref()) {
-            Ok(pins) => Some(pins),
-            // Without a home directory nothing can have been pinned there.
-            Err(_) if rules.pins.is_none() => None,
-            Err(error) => return Err(error),
-        },
-    };
-    config.cache_dir = match rules {
-        Some(rules) => cache_dir_for(connection, rules),
-        None if connection.no_cache => None,
-        None => cache_dir(|name| std::env::var_os(name)),
-    };
-    Ok(config)
+}
+
+/// What is configured for a provider, where no flag says otherwise.
+struct Defaults<'a> {
+    provider: Provider,
+    settings: &'a Loaded,
+    config: ProviderConfig,
+}
+
+impl Defaults<'_> {
+    fn of(provider: Provider, settings: &Loaded) -> Defaults<'_> {
+        Defaults { provider, settings, config: settings.provider(provider) }
+    }
+
+    /// The flag's value, else the configured one, each with the name that an error calls it by.
+    fn pick<T: Clone>(
+        &self,
+        flag: &str,
+        given: &Option<T>,
+        key: &str,
+        configured: &Option<T>,
+    ) -> Option<(T, String)> {
+        let flag = given.clone().map(|value| (value, flag.to_owned()));
+        let key = format!("provider.{}.{key}", self.provider.name());
+        flag.or_else(|| configured.clone().map(|value| (value, self.settings.name_of(&key))))
+    }
+
+    fn url(
+        &self,
+        flag: &str,
+        given: &Option<String>,
+        key: &str,
+        configured: &Option<String>,
+    ) -> Result<Option<BaseUrl>> {
+        let parse = |(text, name): (String, String)| BaseUrl::parse(&text).map_err(|error| error.at(name));
+        self.pick(flag, given, key, configured).map(parse).transpose()
+    }
+
+    fn base_url(&self, connection: &Connection) -> Result<Option<BaseUrl>> {
+        self.url("--base-url", &connection.base_url, "base_url", &self.config.base_url)
+    }
 }
 
 /// Refuses settings of Privatemode where they would be ignored, which nobody wants of an expectation.
@@ -259,37 +322,51 @@ pub(crate) fn refuse_privatemode(args: &args::Privatemode, why: &str) -> Result<
 }
 
 /// Settings that only Privatemode has.
-fn privatemode(provider: Provider, args: &args::Privatemode) -> Result<PrivatemodeOptions> {
+fn privatemode(
+    provider: Provider,
+    args: &args::Privatemode,
+    defaults: &Defaults<'_>,
+    output: &Output,
+) -> Result<PrivatemodeOptions> {
     if provider != Provider::Privatemode {
         refuse_privatemode(args, PRIVATEMODE_ONLY)?;
+        return Ok(PrivatemodeOptions::default());
     }
     let args::Privatemode { manifest, manifest_url, amd_url, gpu_revocation_grace, workspace: _ } = args;
-    let url = |flag: &str, text: &Option<String>| {
-        text.as_deref().map(BaseUrl::parse).transpose().map_err(|error| error.at(flag))
-    };
-    let expected = match manifest {
-        Some(path) => Some(manifest_file(path)?),
+    let mut config = defaults.config.clone();
+    // The two exclude each other, so a flag for one takes the place of what is configured for the other.
+    if manifest.is_some() || manifest_url.is_some() {
+        (config.manifest, config.manifest_url) = (None, None);
+    }
+    let expected = match defaults.pick("--manifest", manifest, "manifest", &config.manifest) {
+        Some((path, name)) => Some(manifest_file(&path, &name)?),
         None => None,
     };
+    let grace = gpu_revocation_grace.or(config.gpu_revocation_grace);
+    if let Some(hours) = grace {
+        output.warn(&format!(
+            "GPUs that NVIDIA revoked at most {hours} hours ago, or whose state is unknown, are accepted"
+        ));
+    }
     Ok(PrivatemodeOptions {
         manifest: expected,
-        manifest_url: url("--manifest-url", manifest_url)?,
-        amd_url: url("--amd-url", amd_url)?,
-        gpu_revocation: match gpu_revocation_grace {
+        manifest_url: defaults.url("--manifest-url", manifest_url, "manifest_url", &config.manifest_url)?,
+        amd_url: defaults.url("--amd-url", amd_url, "amd_url", &config.amd_url)?,
+        gpu_revocation: match grace {
             None => GpuRevocation::GoodOnly,
-            Some(hours) => GpuRevocation::Lenient { grace_s: u64::from(*hours).saturating_mul(3600) },
+            Some(hours) => GpuRevocation::Lenient { grace_s: u64::from(hours).saturating_mul(3600) },
         },
         ..PrivatemodeOptions::default()
     })
 }
 
 /// The expected manifest, unchanged; one that cannot be a manifest is a mistake of the user and not of the deployment.
-fn manifest_file(path: &Path) -> Result<Vec<u8>> {
+fn manifest_file(path: &Path, origin: &str) -> Result<Vec<u8>> {
     let limit = u64::try_from(CONTRAST_MANIFEST_MAX_BYTES).unwrap_or(u64::MAX);
-    let bytes = read(path, "--manifest", limit)?;
+    let bytes = read(path, origin, limit)?;
     Manifest::parse(&bytes).map_err(|error| {
         let found = format!("{}: {}", path.display(), error.check().unwrap_or("no manifest"));
-        Error::new(Code::ManifestInvalid).at("--manifest").found(found)
+        Error::new(Code::ManifestInvalid).at(origin).found(found)
     })?;
     Ok(bytes)
 }
@@ -305,6 +382,11 @@ pub(crate) fn cache_dir_for(connection: &Connection, rules: &Rules) -> Option<Pa
     if connection.no_cache || rules.trust_roots.is_some() {
         return None;
     }
+    own_cache_dir()
+}
+
+/// Where this user's cache is, if there is a place for it.
+pub(crate) fn own_cache_dir() -> Option<PathBuf> {
     cache_dir(|name| std::env::var_os(name))
 }
 
@@ -330,6 +412,19 @@ fn data_dir(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathB
         absolute("HOME").map(|home| home.join("Library/Application Support"))
     } else {
         absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+    };
+    base.map(|base| base.join("proveil"))
+}
+
+/// The user's directory for settings, by the convention of the system; relative paths do not count.
+pub(crate) fn config_dir(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| lookup(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = if cfg!(windows) {
+        absolute("APPDATA")
+    } else if cfg!(target_os = "macos") {
+        absolute("HOME").map(|home| home.join("Library/Application Support"))
+    } else {
+        absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))
     };
     base.map(|base| base.join("proveil"))
 }

@@ -8,7 +8,6 @@
 mod args;
 mod bundle;
 mod commands;
-#[allow(dead_code, reason = "the proxy reads it")]
 mod config;
 mod failure;
 mod inputs;

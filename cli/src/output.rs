@@ -22,6 +22,8 @@ const WIDTH: usize = 78;
 pub(crate) struct Output {
     json: bool,
     quiet: bool,
+    /// Not even warnings.
+    silent: bool,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
     colour: bool,
@@ -34,10 +36,17 @@ impl Output {
         Output {
             json,
             quiet,
+            silent: false,
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal: io::stderr().is_terminal() && !dumb,
             colour: !set("NO_COLOR") && !dumb,
         }
+    }
+
+    /// The same without warnings, for somebody who finds what they are about himself.
+    pub(crate) const fn silent(mut self) -> Output {
+        self.silent = true;
+        self
     }
 
     pub(crate) const fn is_json(&self) -> bool {
@@ -115,7 +124,9 @@ impl Output {
 
     /// Something that weakens or slows down, but does not stop.
     pub(crate) fn warn(&self, text: &str) {
-        self.message(&format!("warning: {text}"));
+        if !self.silent {
+            self.message(&format!("warning: {text}"));
+        }
     }
 
     /// What is being waited for. On a terminal the line is taken away again by [`Output::clear_progress`].

@@ -7,40 +7,61 @@ use std::path::{Path, PathBuf};
 use proveil::{Code, Error, Provider, Result, SecretText};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::config::{Loaded, Origin};
 use crate::output::Output;
 
 /// Longest key.
 const KEY_MAX_BYTES: u64 = 8 * 1024;
 
-/// The key for a provider: `--api-key-file`, else the variable, else the file that the `_FILE` variable names.
-pub(crate) fn api_key(provider: Provider, file: Option<&Path>, output: &Output) -> Result<SecretText> {
-    if let Some(path) = file {
-        return read(path, "--api-key-file", output);
-    }
-    let variable = provider.api_key_variable();
-    let file_variable = format!("{variable}_FILE");
-    match std::env::var_os(variable) {
-        Some(value) if !value.is_empty() => {
+/// The key for a provider: `--api-key-file`, else a variable that holds it or names a file, else the configured file.
+pub(crate) fn api_key(
+    provider: Provider,
+    file: Option<&Path>,
+    settings: &Loaded,
+    output: &Output,
+) -> Result<SecretText> {
+    match source(provider, file, settings) {
+        KeySource::File(path, origin) => read(&path, &origin, output),
+        KeySource::Variable(variable) => {
+            let value = std::env::var_os(variable).unwrap_or_default();
             let text = value.into_string().map_err(|_| unusable(variable))?;
             clean(Zeroizing::new(text), variable)
         }
-        _ => match std::env::var_os(&file_variable) {
-            Some(path) if !path.is_empty() => read(Path::new(&path), &file_variable, output),
-            _ => Err(Error::new(Code::MissingApiKey).at(variable)),
-        },
+        KeySource::None => Err(Error::new(Code::MissingApiKey).at(provider.api_key_variable())),
     }
 }
 
-/// Whether there is something to take a key from. It is not read.
-pub(crate) fn has_api_key(provider: Provider, file: Option<&Path>) -> bool {
-    file.is_some() || is_set(provider.api_key_variable()) || key_file(provider).is_some()
+/// Where a provider's key is.
+#[derive(Clone, Debug)]
+pub(crate) enum KeySource {
+    /// A file, and what named it.
+    File(PathBuf, String),
+    /// The variable itself.
+    Variable(&'static str),
+    /// Nobody gave one.
+    None,
 }
 
-/// The file that the provider's `_FILE` variable names, when the variable itself does not hold the key.
-pub(crate) fn key_file(provider: Provider) -> Option<PathBuf> {
+/// Where the key for a provider is; reads nothing of it.
+pub(crate) fn source(provider: Provider, file: Option<&Path>, settings: &Loaded) -> KeySource {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let variable = provider.api_key_variable();
-    let named = std::env::var_os(format!("{variable}_FILE")).filter(|path| !path.is_empty());
-    named.filter(|_| !is_set(variable)).map(PathBuf::from)
+    let file_variable = format!("{variable}_FILE");
+    let key = format!("provider.{}.api_key_file", provider.name());
+    let configured = settings.provider(provider).api_key_file;
+    let configured = configured.map(|path| KeySource::File(path, settings.name_of(&key)));
+    if let Some(path) = file {
+        KeySource::File(path.to_owned(), "--api-key-file".to_owned())
+    } else if let (Origin::Environment(_), Some(found)) = (settings.origin(&key), &configured) {
+        // Our own variable is the more specific one.
+        found.clone()
+    } else if set(variable).is_some() {
+        KeySource::Variable(variable)
+    } else if let Some(path) = set(&file_variable) {
+        KeySource::File(path.into(), file_variable)
+    } else {
+        configured.unwrap_or(KeySource::None)
+    }
 }
 
 /// Whether an environment variable holds something.
@@ -52,6 +73,11 @@ pub(crate) fn is_set(variable: &str) -> bool {
 pub(crate) fn from_variable(variable: &str) -> Result<SecretText> {
     let value = std::env::var_os(variable).ok_or_else(|| Error::new(Code::MissingApiKey).at(variable))?;
     clean(Zeroizing::new(value.into_string().map_err(|_| unusable(variable))?), variable)
+}
+
+/// One line of visible characters in a file, for other secrets than keys.
+pub(crate) fn one_line(path: &Path, origin: &str) -> Result<SecretText> {
+    read(path, origin, &Output::new(false, true).silent())
 }
 
 fn read(path: &Path, origin: &str, output: &Output) -> Result<SecretText> {
@@ -96,13 +122,21 @@ fn unusable(origin: &str) -> Error {
 
 /// Says so when others on this machine can read the key.
 fn warn_if_exposed(file: &File, path: &Path, output: &Output) {
+    if file.metadata().is_ok_and(|metadata| is_exposed(&metadata)) {
+        output.warn(&format!("others can read {}; `chmod 600` it", path.display()));
+    }
+}
+
+/// True for a file that others on this machine can read.
+pub(crate) fn is_exposed(metadata: &std::fs::Metadata) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o044 != 0) {
-            output.warn(&format!("others can read {}; `chmod 600` it", path.display()));
-        }
+        metadata.is_file() && metadata.mode() & 0o044 != 0
     }
     #[cfg(not(unix))]
-    let _ = (file, path, output);
+    {
+        let _ = metadata;
+        false
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use proveil_core::bundle::EvidenceBundle;
 use proveil_core::endpoint::{ApiRequest, Outcome, VerifiedEndpoint};
+use proveil_core::http::{BaseUrl, Method, TlsRule};
 use proveil_core::openai::ApiEndpoint;
 use proveil_core::pin::{Difference, Pin, Software};
 use proveil_core::report::Report;
@@ -23,7 +25,7 @@ use crate::models;
 use crate::notice::{self, Observer};
 use crate::proofs::ProofCache;
 use crate::stream::Stream;
-use crate::transport::Transport;
+use crate::transport::{Outgoing, Transport};
 use crate::verify::{Appraised, ModelListCache, Pace, Verifier};
 
 /// Verifies a provider's endpoints and chats with them. A cheap handle: clones share connections and proofs. Making one opens no
@@ -203,6 +205,26 @@ impl Client {
     pub async fn transcriptions(&self, body: &[u8], content_type: &str) -> Result<String> {
         let request = ApiRequest::new(ApiEndpoint::Transcriptions, Some(content_type), body);
         self.send(&request).await?.document().await
+    }
+
+    /// Asks whether a host answers at all, by the ways that this client would go to it: the HTTP status of a GET without any header, so
+    /// that no key is sent. Whatever the status is, name resolution, connection and TLS work. Fails with `connection_failed` after the
+    /// time for a connection.
+    pub async fn probe(&self, url: &BaseUrl) -> Result<u16> {
+        let verifier = &self.inner()?.verifier;
+        let out = Outgoing {
+            method: Method::Get,
+            url: url.as_str(),
+            headers: Vec::new(),
+            body: &[],
+            tls: &TlsRule::PublicCa,
+            max_response_bytes: usize::MAX,
+        };
+        let longest = Duration::from_secs(verifier.config.timeouts.connect_s);
+        match verifier.transport.open(&out, longest).await {
+            Ok(incoming) => Ok(incoming.head.status()),
+            Err(unopened) => Err(unopened.failure.error(Code::ConnectionFailed, url.as_str())),
+        }
     }
 
     /// What belongs to this process.

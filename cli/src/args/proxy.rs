@@ -155,3 +155,13 @@ pub(crate) struct Compatible {
     #[arg(long = "coordinatorEndpoint", value_name = "HOST:PORT", hide = true)]
     pub(crate) coordinator_endpoint: Option<String>,
 }
+
+impl Connection {
+    /// True when a flag is about one provider only.
+    pub(crate) const fn names_an_address(&self) -> bool {
+        self.base_url.is_some()
+            || self.collateral_url.is_some()
+            || self.nvidia_url.is_some()
+            || self.api_key_file.is_some()
+    }
+}

@@ -1,6 +1,7 @@
 //! `proveil chat`: the answer on standard output, everything about it on standard error.
 
 use std::io::Read;
+use std::path::Path;
 
 use proveil::core::limits::REQUEST_MAX_BYTES;
 use proveil::core::wire::hex;
@@ -10,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::on_network;
 use crate::args;
+use crate::config;
 use crate::failure::{Failure, Stop};
 use crate::inputs;
 use crate::manifest;
@@ -25,8 +27,9 @@ struct Answer {
     usage: Option<Value>,
 }
 
-pub(super) fn run(args: args::Chat, output: &Output) -> Result<u8, Stop> {
+pub(super) fn run(args: args::Chat, file: Option<&Path>, output: &Output) -> Result<u8, Stop> {
     let provider = Provider::parse(&args.provider)?;
+    let settings = config::load(file)?;
     let key_from_stdin = args.connection.api_key_file.as_deref().is_some_and(|path| path.as_os_str() == "-");
     let progress = Progress::new(*output);
     let from_stdin = args.prompt.as_deref().is_none_or(|prompt| prompt == "-");
@@ -35,7 +38,8 @@ pub(super) fn run(args: args::Chat, output: &Output) -> Result<u8, Stop> {
             .context("Standard input cannot hold both the API key and the prompt.")
             .into());
     }
-    let client = inputs::client(provider, &args.connection, Some(&args.rules), progress.observer(), output)?;
+    let observer = progress.observer();
+    let client = inputs::client(provider, &args.connection, Some(&args.rules), &settings, observer, output)?;
     let prompt = match args.prompt {
         Some(prompt) if !from_stdin => Zeroizing::new(prompt),
         _ => prompt_from_stdin()?,

@@ -2,14 +2,18 @@
 
 mod capture;
 mod chat;
+mod config;
 mod demo;
+mod doctor;
 mod explain;
 mod hardware;
+mod man;
 mod models;
 mod pin;
 mod policy;
 mod proxy;
 mod report;
+mod setup;
 mod simulate;
 mod verify;
 
@@ -26,18 +30,23 @@ use crate::progress::Progress;
 
 /// Runs a command; the number is the exit code.
 pub(crate) fn run(cli: Cli, output: &Output) -> Result<u8, Stop> {
+    let file = cli.config.as_deref();
     match cli.command {
-        Command::Models(args) => models::run(&args, output),
-        Command::Verify(args) => verify::run(&args, output),
-        Command::Capture(args) => capture::run(&args, output),
+        Command::Models(args) => models::run(&args, file, output),
+        Command::Verify(args) => verify::run(&args, file, output),
+        Command::Capture(args) => capture::run(&args, file, output),
         Command::Report(args) => report::run(&args, output),
         Command::Policy(args) => policy::run(&args, output),
-        Command::Pin(args) => pin::run(&args, output),
-        Command::Chat(args) => chat::run(args, output),
-        Command::Proxy(args) => proxy::run(*args, &crate::config::Config::default(), output),
+        Command::Pin(args) => pin::run(&args, file, output),
+        Command::Chat(args) => chat::run(args, file, output),
+        Command::Proxy(args) => proxy::run(*args, file, output),
         Command::Demo(args) => demo::run(&args, output),
         Command::Simulate(args) => simulate::run(&args, output),
         Command::Explain(args) => explain::run(args.topic.as_deref(), output),
+        Command::Doctor(args) => doctor::run(&args, file, output),
+        Command::Config(args) => config::run(&args, file, output),
+        Command::Setup(args) => setup::run(&args, file, output),
+        Command::Man(args) => man::run(&args, output),
         Command::Version => version(output),
         Command::Completions(args) => {
             let mut script = Vec::new();

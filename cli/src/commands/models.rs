@@ -1,11 +1,14 @@
 //! `proveil models`: what a provider offers, by its own word.
 
+use std::path::Path;
+
 use proveil::{Code, Error, Provider};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::on_network;
 use crate::args;
+use crate::config;
 use crate::failure::Stop;
 use crate::inputs;
 use crate::output::Output;
@@ -25,10 +28,11 @@ struct Model {
     tasks: Vec<String>,
 }
 
-pub(super) fn run(args: &args::Models, output: &Output) -> Result<u8, Stop> {
+pub(super) fn run(args: &args::Models, file: Option<&Path>, output: &Output) -> Result<u8, Stop> {
     let provider = Provider::parse(&args.provider)?;
+    let settings = config::load(file)?;
     let progress = Progress::new(*output);
-    let client = inputs::client(provider, &args.connection, None, progress.observer(), output)?;
+    let client = inputs::client(provider, &args.connection, None, &settings, progress.observer(), output)?;
     let json = on_network(&progress, async { Ok(client.models_json().await?) })?;
     let malformed = || Error::new(Code::Internal).at("model list");
     if output.is_json() {

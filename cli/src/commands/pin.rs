@@ -1,5 +1,8 @@
 //! `proveil pin`: remembers what an endpoint runs, shows how that changed, and accepts a change only by digest or an explicit yes.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use proveil::core::wire::hex;
 use proveil::core::wire::time::rfc3339;
 use proveil::{Code, Difference, Error, Measured, Pin, PinStore, Provider, Result, Software};
@@ -7,25 +10,27 @@ use serde_json::{Value, json};
 
 use super::on_network;
 use crate::args::{self, PinAction};
+use crate::config::{self, Loaded};
 use crate::failure::{Stop, describe};
 use crate::inputs;
 use crate::manifest;
 use crate::output::Output;
 use crate::progress::Progress;
 
-pub(super) fn run(args: &args::Pin, output: &Output) -> Result<u8, Stop> {
+pub(super) fn run(args: &args::Pin, file: Option<&Path>, output: &Output) -> Result<u8, Stop> {
+    let settings = config::load(file)?;
     match &args.action {
-        Some(PinAction::List { pins }) => list(&*inputs::pins(pins.as_deref())?, output),
-        Some(PinAction::Accept(args)) => accept(args, output),
-        None => pin(&args.endpoint, output),
+        Some(PinAction::List { pins }) => list(&inputs::pin_stores(pins.as_deref(), &settings)?, output),
+        Some(PinAction::Accept(args)) => accept(args, &settings, output),
+        None => pin(&args.endpoint, &settings, output),
     }
 }
 
-fn pin(endpoint: &args::PinEndpoint, output: &Output) -> Result<u8, Stop> {
+fn pin(endpoint: &args::PinEndpoint, settings: &Loaded, output: &Output) -> Result<u8, Stop> {
     let (provider, model) = named(endpoint)?;
     let progress = Progress::new(*output);
-    let client =
-        inputs::client(provider, &endpoint.connection, Some(&endpoint.rules), progress.observer(), output)?;
+    let (connection, rules) = (&endpoint.connection, Some(&endpoint.rules));
+    let client = inputs::client(provider, connection, rules, settings, progress.observer(), output)?;
     let pin = on_network(&progress, async {
         match client.pin(model).await {
             Ok(pin) => Ok(pin),
@@ -51,13 +56,13 @@ fn named(endpoint: &args::PinEndpoint) -> Result<(Provider, &str), Error> {
     Ok((Provider::parse(provider)?, model))
 }
 
-fn accept(args: &args::PinAccept, output: &Output) -> Result<u8, Stop> {
+fn accept(args: &args::PinAccept, settings: &Loaded, output: &Output) -> Result<u8, Stop> {
     let endpoint = &args.endpoint;
     let (provider, model) = named(endpoint)?;
     let wanted = args.sha256.as_deref().map(digest).transpose()?;
     let progress = Progress::new(*output);
-    let client =
-        inputs::client(provider, &endpoint.connection, Some(&endpoint.rules), progress.observer(), output)?;
+    let (connection, rules) = (&endpoint.connection, Some(&endpoint.rules));
+    let client = inputs::client(provider, connection, rules, settings, progress.observer(), output)?;
     let (measured, pinned) = on_network(&progress, async {
         let measured = client.measure(model).await?;
         let found = measured.software.as_ref().map(Software::sha256);
@@ -134,8 +139,11 @@ fn difference_json(difference: &Difference) -> Value {
     json!({ "place": difference.place(), "pinned": difference.pinned(), "found": difference.found() })
 }
 
-fn list(pins: &dyn PinStore, output: &Output) -> Result<u8, Stop> {
-    let pins = pins.list()?;
+fn list(stores: &[Arc<dyn PinStore>], output: &Output) -> Result<u8, Stop> {
+    let mut pins = Vec::new();
+    for store in stores {
+        pins.extend(store.list()?);
+    }
     if output.is_json() {
         let pins: Vec<Value> = pins.iter().map(pin_json).collect();
         output.document(&json!({ "schema": "proveil.pin-list/v1", "pins": pins }))?;

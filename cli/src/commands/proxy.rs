@@ -1,18 +1,22 @@
 //! `proveil proxy`: serves until it is asked to end.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use proveil::{Code, Error};
 use serde_json::json;
 
 use super::interrupted;
 use crate::args;
-use crate::config::Config;
+use crate::config;
 use crate::failure::Stop;
 use crate::output::Output;
 use crate::proxy::{self, Settings, Simulated};
 
-pub(super) fn run(args: args::Proxy, config: &Config, output: &Output) -> Result<u8, Stop> {
+pub(super) fn run(args: args::Proxy, file: Option<&Path>, output: &Output) -> Result<u8, Stop> {
     let demo = args.demo;
-    let mut settings = Settings::new(args, config, output)?;
+    let loaded = Arc::new(config::load(file)?);
+    let mut settings = Settings::new(args, &loaded, output)?;
     let simulated = if demo {
         let failed = |error: std::io::Error| {
             Error::new(Code::Internal).at("simulator").found(error.kind().to_string())

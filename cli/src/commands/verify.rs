@@ -10,13 +10,14 @@ use proveil::{Code, Error, Provider, Report, Result, Verdict};
 use super::{hardware, on_network};
 use crate::args;
 use crate::bundle;
+use crate::config::{self, Loaded};
 use crate::failure::{Stop, describe, describe_bare};
 use crate::inputs::{self, PRIVATEMODE_ONLY};
 use crate::manifest;
 use crate::output::Output;
 use crate::progress::Progress;
 
-pub(super) fn run(args: &args::Verify, output: &Output) -> Result<u8, Stop> {
+pub(super) fn run(args: &args::Verify, file: Option<&Path>, output: &Output) -> Result<u8, Stop> {
     if let Some(place) = &args.offline.evidence {
         hardware::refuse_flags(&args.hardware)?;
         return captured(place, args, output);
@@ -28,8 +29,9 @@ pub(super) fn run(args: &args::Verify, output: &Output) -> Result<u8, Stop> {
     }
     let provider = Provider::parse(subject)?;
     hardware::refuse_flags(&args.hardware)?;
-    if let Some(file) = args.files.first() {
-        let error = Error::new(Code::Usage).at("FILES").found(file.display().to_string());
+    let settings = config::load(file)?;
+    if let Some(first) = args.files.first() {
+        let error = Error::new(Code::Usage).at("FILES").found(first.display().to_string());
         return Err(error.context("Files go with `snp`, `tdx` or `nvidia`.").into());
     }
     let (report, result) = match &args.offline {
@@ -49,7 +51,7 @@ pub(super) fn run(args: &args::Verify, output: &Output) -> Result<u8, Stop> {
             inputs::refuse_privatemode(&args.rules.privatemode, PRIVATEMODE_ONLY)?;
             let limit = u64::try_from(ATTESTATION_RESPONSE_MAX_BYTES).unwrap_or(u64::MAX);
             let nonce = inputs::nonce(nonce)?;
-            let policy = inputs::policy(args.rules.policy.as_deref(), output)?;
+            let policy = inputs::policy_for(provider, &args.rules, &settings, output)?;
             let roots = inputs::trust_roots(args.rules.trust_roots.as_deref(), output)?;
             let input = EvidenceInput {
                 provider,
@@ -68,18 +70,24 @@ pub(super) fn run(args: &args::Verify, output: &Output) -> Result<u8, Stop> {
                     return Err(error.context("It goes with `--response` or `--evidence`.").into());
                 }
             }
-            online(provider, args, output)?
+            online(provider, args, &settings, output)?
         }
     };
     show(&report, result, args.full, true, output)
 }
 
-fn online(provider: Provider, args: &args::Verify, output: &Output) -> Result<(Report, Result<()>), Stop> {
+fn online(
+    provider: Provider,
+    args: &args::Verify,
+    settings: &Loaded,
+    output: &Output,
+) -> Result<(Report, Result<()>), Stop> {
     let model = args.model.as_deref().ok_or_else(|| {
         Error::new(Code::Usage).at("--model").context("Which model? `proveil models` lists them.")
     })?;
     let progress = Progress::new(*output);
-    let client = inputs::client(provider, &args.connection, Some(&args.rules), progress.observer(), output)?;
+    let observer = progress.observer();
+    let client = inputs::client(provider, &args.connection, Some(&args.rules), settings, observer, output)?;
     let capture = on_network(&progress, async { Ok(client.capture(model).await?) })?;
     manifest::show(&capture.bundle, capture.result.as_ref().err(), output);
     Ok((capture.report, capture.result))

@@ -3,8 +3,25 @@
 //! Files are `--config`, `$PROVEIL_CONFIG`, the user's and the system's, never one of the current directory (threats T57). There are no
 //! trust roots here and no secrets: those are named by files only.
 
+mod environment;
+mod file;
+mod keys;
+mod load;
+mod origin;
+mod parse;
+mod values;
+
+pub(crate) use file::candidates;
+pub(crate) use load::{Loaded, load};
+pub(crate) use origin::{Origin, Setting, redacted};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// What a key is for; nothing for an alias of a model.
+pub(crate) fn about(path: &str) -> Option<&'static str> {
+    keys::all().into_iter().find(|key| key.path() == path).map(|key| key.about())
+}
 
 /// Everything that a configuration can say. Absent members are left to flags and defaults.
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proveil::core::wire::nearest;
@@ -11,7 +12,7 @@ use proveil::{Code, Error, Provider, Result};
 use super::compatible;
 use super::upstream::Recipe;
 use crate::args;
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::output::Output;
 
 /// Where callers find it.
@@ -55,8 +56,9 @@ pub(crate) struct TlsFiles {
 
 impl Settings {
     /// Flags win over configuration. Fails with the configuration family, naming what is wrong.
-    pub(crate) fn new(args: args::Proxy, config: &Config, output: &Output) -> Result<Settings> {
+    pub(crate) fn new(args: args::Proxy, loaded: &Arc<Loaded>, output: &Output) -> Result<Settings> {
         let mut args = compatible::apply(args, output)?;
+        let config = &loaded.config;
         let proxy = &config.proxy;
         let container = args.access.container;
         let listen =
@@ -72,7 +74,7 @@ impl Settings {
         origins.append(&mut args.access.origins);
         // Simulated ones are put in by whoever starts them.
         let recipes =
-            if args.demo { Vec::new() } else { recipes(&mut args, config, tokens_file.is_some(), output)? };
+            if args.demo { Vec::new() } else { recipes(&mut args, loaded, tokens_file.is_some(), output)? };
         let aliases = if args.demo { BTreeMap::new() } else { aliases(config, &recipes)? };
         Ok(Settings {
             listen,
@@ -136,12 +138,12 @@ fn tls(access: &args::Access, config: &Config) -> Result<Option<TlsFiles>> {
 /// The providers that were asked for, or those that have a key.
 fn recipes(
     args: &mut args::Proxy,
-    config: &Config,
+    loaded: &Arc<Loaded>,
     has_tokens: bool,
     output: &Output,
 ) -> Result<Vec<Recipe>> {
     let named = if args.providers.is_empty() {
-        config.proxy.providers.clone().unwrap_or_default()
+        loaded.config.proxy.providers.clone().unwrap_or_default()
     } else {
         std::mem::take(&mut args.providers)
     };
@@ -154,15 +156,12 @@ fn recipes(
     }
     let single = providers.len() == 1;
     if providers.is_empty() {
-        providers = Provider::ALL
-            .iter()
-            .copied()
-            .filter(|provider| Recipe::has_key(*provider, args, config))
-            .collect();
+        providers =
+            Provider::ALL.iter().copied().filter(|provider| Recipe::has_key(*provider, loaded)).collect();
     }
     let recipes: Vec<Recipe> = providers
         .iter()
-        .map(|provider| Recipe::new(*provider, args, config, providers.len() == 1))
+        .map(|provider| Recipe::new(*provider, args, loaded, providers.len() == 1))
         .collect::<Result<_>>()?;
     let keyless = recipes.iter().find(|recipe| !recipe.has_own_key());
     match keyless {

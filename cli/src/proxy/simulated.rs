@@ -28,10 +28,10 @@ impl Simulated {
             base_url: Some(self.venice.base_url()),
             collateral_url: Some(self.venice.collateral_url()),
             nvidia_url: Some(self.venice.nvidia_url()),
-            ..Connection::none()
+            ..Connection::default()
         };
-        let privatemode = Connection { base_url: Some(self.privatemode.base_url()), ..Connection::none() };
-        let mut rules = Rules::none();
+        let privatemode = Connection { base_url: Some(self.privatemode.base_url()), ..Connection::default() };
+        let mut rules = Rules::default();
         rules.privatemode.manifest_url = Some(self.privatemode.base_url());
         rules.privatemode.amd_url = Some(self.privatemode.kds_url());
         let roots = |json: String| TrustRoots::from_json(json.as_bytes());
@@ -39,7 +39,7 @@ impl Simulated {
             Recipe::simulated(
                 Provider::Venice,
                 venice,
-                Rules::none(),
+                Rules::default(),
                 roots(self.venice.trust_roots_json())?,
             ),
             Recipe::simulated(

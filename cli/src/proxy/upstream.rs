@@ -15,10 +15,10 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::gate::Caller;
 use crate::args::{self, Connection, Rules};
-use crate::config::Config;
+use crate::config::Loaded;
 use crate::inputs;
 use crate::output::Output;
-use crate::secrets;
+use crate::secrets::{self, KeySource};
 
 /// Clients of callers that bring their own keys; the one that was used longest ago goes first.
 const CALLERS_MAX: usize = 64;
@@ -34,12 +34,13 @@ pub(crate) struct Recipe {
     pub(crate) provider: Provider,
     connection: Connection,
     rules: Rules,
+    loaded: Arc<Loaded>,
     roots: Option<TrustRoots>,
-    key: KeySource,
+    key: Key,
     cache_salt: Option<Arc<SharedSalt>>,
 }
 
-enum KeySource {
+enum Key {
     /// A file or the environment.
     Own,
     /// What a simulator takes.
@@ -55,37 +56,32 @@ impl Recipe {
     pub(super) fn new(
         provider: Provider,
         args: &args::Proxy,
-        config: &Config,
+        loaded: &Arc<Loaded>,
         single: bool,
     ) -> Result<Recipe> {
-        let named = args.connection.names_an_address() || args.rules.trust_roots.is_some();
-        if !single && named {
+        if !single && (args.connection.names_an_address() || args.rules.trust_roots.is_some()) {
             return Err(Error::new(Code::Usage).at("--base-url").context(
-                "Addresses and roots on the command line go with one `--provider`; for several use the configuration file.",
+                "Addresses, keys and roots on the command line go with one `--provider`; for several use the configuration file.",
             ));
         }
-        let configured = config.providers.get(provider.name());
-        let connection = args.connection.over(configured);
-        let rules = args.rules.over(configured, provider);
         let compatible = &args.compatible;
+        let connection = args.connection.clone();
         let literal = compatible.api_key.as_deref().filter(|key| !key.starts_with('@'));
-        let key = match literal {
-            Some(key) if provider == Provider::Privatemode => {
-                KeySource::Fixed(SecretText::new(key.to_owned()))
+        let source = secrets::source(provider, connection.api_key_file.as_deref(), loaded);
+        let key = match (literal, source) {
+            (Some(key), _) if provider == Provider::Privatemode => {
+                Key::Fixed(SecretText::new(key.to_owned()))
             }
-            _ if secrets::has_api_key(provider, connection.api_key_file.as_deref()) => KeySource::Own,
-            _ if provider == Provider::Privatemode && secrets::is_set(PRIVATEMODE_KEY) => {
-                KeySource::Variable(PRIVATEMODE_KEY)
-            }
-            _ => KeySource::Caller,
+            (_, KeySource::None) if has_vendor_variable(provider) => Key::Variable(PRIVATEMODE_KEY),
+            (_, KeySource::None) => Key::Caller,
+            (_, KeySource::File(..) | KeySource::Variable(_)) => Key::Own,
         };
-        let salt = compatible.prompt_cache_salt.as_ref().map(|salt| SecretText::new(salt.clone()));
-        let cache_salt = match salt {
-            None if compatible.shared_prompt_cache == Some(true) => Some(fresh_salt()?),
-            salt => salt,
-        };
-        let cache_salt = cache_salt.map(|salt| SharedSalt::new(salt).map(Arc::new)).transpose()?;
-        Ok(Recipe { provider, connection, rules, roots: None, key, cache_salt })
+        let mut rules = args.rules.clone();
+        if provider != Provider::Privatemode {
+            rules.privatemode = args::Privatemode::default();
+        }
+        let cache_salt = cache_salt(provider, compatible, loaded)?;
+        Ok(Recipe { provider, connection, rules, loaded: loaded.clone(), roots: None, key, cache_salt })
     }
 
     /// A simulated provider.
@@ -95,49 +91,59 @@ impl Recipe {
         rules: Rules,
         roots: TrustRoots,
     ) -> Recipe {
-        let key = KeySource::Fixed(SecretText::new("simulated".to_owned()));
-        Recipe { provider, connection, rules, roots: Some(roots), key, cache_salt: None }
+        let key = Key::Fixed(SecretText::new("simulated".to_owned()));
+        Recipe {
+            provider,
+            connection,
+            rules,
+            loaded: Arc::default(),
+            roots: Some(roots),
+            key,
+            cache_salt: None,
+        }
     }
 
-    /// Whether a provider can be served without being named.
-    pub(super) fn has_key(provider: Provider, args: &args::Proxy, config: &Config) -> bool {
-        let configured = config.providers.get(provider.name()).and_then(|it| it.api_key_file.as_deref());
-        // A file on the command line says nothing about whose key it holds.
-        let file = configured.or(args.connection.api_key_file.as_deref().filter(|_| false));
-        secrets::has_api_key(provider, file)
-            || (provider == Provider::Privatemode && secrets::is_set(PRIVATEMODE_KEY))
+    /// Whether a provider can be served without being named. A file on the command line says nothing about whose key it holds.
+    pub(super) fn has_key(provider: Provider, loaded: &Loaded) -> bool {
+        !matches!(secrets::source(provider, None, loaded), KeySource::None) || has_vendor_variable(provider)
     }
 
     pub(super) fn has_own_key(&self) -> bool {
-        !matches!(self.key, KeySource::Caller)
+        !matches!(self.key, Key::Caller)
     }
 
     /// Files whose change calls for another client.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let policy = self.rules.policy.as_ref().map(PathBuf::from).filter(|path| path.is_file());
+        let configured = self.loaded.provider(self.provider);
+        let key = match secrets::source(self.provider, self.connection.api_key_file.as_deref(), &self.loaded)
+        {
+            KeySource::File(path, _) if path.as_os_str() != "-" => Some(path),
+            _ => None,
+        };
+        let policy = self.rules.policy.clone().or(configured.policy);
         let named = [
-            self.connection.api_key_file.clone().filter(|path| path.as_os_str() != "-"),
-            self.connection.ca_bundle.clone(),
-            self.rules.privatemode.manifest.clone(),
-            secrets::key_file(self.provider),
-            policy,
+            key,
+            self.connection.ca_bundle.clone().or(configured.ca_bundle),
+            self.rules.privatemode.manifest.clone().or(configured.manifest),
+            policy.map(PathBuf::from).filter(|path| path.is_file()),
         ];
         named.into_iter().flatten().collect()
     }
 
     fn own_key(&self, output: &Output) -> Result<Option<SecretText>> {
+        let file = self.connection.api_key_file.as_deref();
         Ok(match &self.key {
-            KeySource::Caller => None,
-            KeySource::Fixed(key) => Some(key.duplicate()),
-            KeySource::Variable(name) => Some(secrets::from_variable(name)?),
-            KeySource::Own => {
-                Some(secrets::api_key(self.provider, self.connection.api_key_file.as_deref(), output)?)
-            }
+            Key::Caller => None,
+            Key::Fixed(key) => Some(key.duplicate()),
+            Key::Variable(name) => Some(secrets::from_variable(name)?),
+            Key::Own => Some(secrets::api_key(self.provider, file, &self.loaded, output)?),
         })
     }
 
     fn config(&self, key: SecretText, output: &Output) -> Result<ClientConfig> {
-        let mut config = inputs::client_config(self.provider, &self.connection, &self.rules, key, output)?;
+        let rules = Some(&self.rules);
+        let mut config =
+            inputs::client_config(self.provider, &self.connection, rules, &self.loaded, key, output)?;
         if let Some(roots) = &self.roots {
             config.roots = roots.clone();
             config.cache_dir = None;
@@ -148,6 +154,30 @@ impl Recipe {
         }
         Ok(config)
     }
+}
+
+fn has_vendor_variable(provider: Provider) -> bool {
+    provider == Provider::Privatemode && secrets::is_set(PRIVATEMODE_KEY)
+}
+
+/// The salt that all callers share, if they share one (T50: each request has its own otherwise).
+fn cache_salt(
+    provider: Provider,
+    flags: &args::Compatible,
+    loaded: &Loaded,
+) -> Result<Option<Arc<SharedSalt>>> {
+    const KEY: &str = "provider.privatemode.prompt_cache_salt_file";
+    let configured = loaded.provider(provider);
+    let shared = flags.shared_prompt_cache.or(configured.shared_prompt_cache) == Some(true);
+    if provider != Provider::Privatemode || !shared {
+        return Ok(None);
+    }
+    let salt = match (&flags.prompt_cache_salt, &configured.prompt_cache_salt_file) {
+        (Some(salt), _) => SecretText::new(salt.clone()),
+        (None, Some(path)) => secrets::one_line(path, &loaded.name_of(KEY))?,
+        (None, None) => fresh_salt()?,
+    };
+    Ok(Some(Arc::new(SharedSalt::new(salt)?)))
 }
 
 /// A salt that nobody knows, the same for all callers of this process.
@@ -218,7 +248,7 @@ impl Upstream {
             callers.push_back(entry);
             return Ok(client);
         }
-        let config = self.recipe.config(key.duplicate(), &self.output)?;
+        let config = self.recipe.config(key.duplicate(), &self.output.silent())?;
         let client = Client::observed(config, observer(self.recipe.provider))?;
         if callers.len() >= CALLERS_MAX {
             callers.pop_front();

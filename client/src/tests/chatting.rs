@@ -1,8 +1,9 @@
 //! Chats: what goes over the wire, how often, and that answers cannot be mixed up.
 
 use proveil_core::Code;
+use proveil_core::http::BaseUrl;
 use proveil_testkit::sim::{
-    ATTESTATION_PATH, CHAT_PATH, Defect, SignatureHash, SimConfig, Simulator, models,
+    ATTESTATION_PATH, CHAT_PATH, Defect, RecordedRequest, SignatureHash, SimConfig, Simulator, models,
 };
 
 use super::{API_KEY, Desk, MODEL, PROMPT, body, config, content, count, expected, simulator};
@@ -21,6 +22,25 @@ async fn a_chat_is_sealed_both_ways() {
     assert_eq!(count(&sim, ATTESTATION_PATH), 1);
     let bodies: Vec<&[u8]> = recorded.to_path(CHAT_PATH).map(|request| request.body.as_slice()).collect();
     assert_ne!(bodies[0], bodies[1], "fresh keys each time");
+}
+
+/// A host that answers is reachable, whatever it says, and is told no key; one that does not is not.
+#[tokio::test]
+async fn probes_send_nothing() {
+    let sim = simulator(&[]);
+    let desk = Desk::new(&sim);
+    let url = |text: &str| BaseUrl::parse(text).unwrap();
+    let status = desk.client.probe(&url(&sim.base_url())).await.unwrap();
+    assert!((200..600).contains(&status), "{status}");
+    let recorded = sim.recorded();
+    assert_eq!(recorded.requests().count(), 1);
+    let names =
+        |request: &RecordedRequest| request.headers.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let sent: Vec<String> = recorded.requests().flat_map(names).collect();
+    assert!(sent.iter().all(|name| ["accept", "host"].contains(&name.to_lowercase().as_str())), "{sent:?}");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = desk.client.probe(&url(&format!("http://127.0.0.1:{port}"))).await.unwrap_err();
+    assert_eq!(error.code(), Code::ConnectionFailed);
 }
 
 /// Threats T47: the key goes to the provider only, and no request says more than it must.
