@@ -135,6 +135,11 @@ impl HttpRequest {
         &self.body
     }
 
+    /// The body given away, for a transport that sends it without a copy; it is empty afterwards.
+    pub fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.body)
+    }
+
     /// What the connection must prove.
     pub const fn tls(&self) -> &TlsRule {
         &self.tls

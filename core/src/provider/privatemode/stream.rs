@@ -274,10 +274,10 @@ fn take_event(
 
 /// An error that a proxy on the way puts into a stream, in clear: the end of the answer, in words that nobody vouches for.
 fn error_in_clear(name: &str, data: &[u8]) -> Option<Error> {
-    let said = parse_error(data)?;
     if name != "error" && !data.starts_with(b"{\"error\":{") {
         return None;
     }
+    let said = parse_error(data)?;
     let error = Error::new(Code::UpstreamError).at("event stream").found(said.message.as_str());
     Some(error.context("The words are not authenticated."))
 }

@@ -97,11 +97,14 @@ impl MessageKey {
         hex::encode_into(iv, text);
         out.extend_from_slice(&digits);
         let start = out.len();
+        let room = text::room_before(plaintext.len().saturating_add(GCM_TAG_LEN));
+        let from = start.saturating_add(room);
+        out.resize(from, 0);
         out.extend_from_slice(plaintext);
-        let place = out.get_mut(start..).ok_or(Code::Internal)?;
+        let place = out.get_mut(from..).ok_or(Code::Internal)?;
         let tag = self.aes.seal(iv, &self.associated(counter), place)?;
         out.extend_from_slice(&tag);
-        text::encode_tail(out, start)?;
+        text::encode_tail(out, start, room)?;
         out.push(b'"');
         Ok(())
     }
@@ -148,8 +151,9 @@ impl MessageKey {
 
     fn associated(&self, counter: u32) -> [u8; NONCE_LEN + 4] {
         let mut data = [0; NONCE_LEN + 4];
-        let bytes = self.nonce.iter().copied().chain(counter.to_le_bytes());
-        data.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        let (nonce, count) = data.split_at_mut(NONCE_LEN);
+        nonce.copy_from_slice(&self.nonce);
+        count.copy_from_slice(&counter.to_le_bytes());
         data
     }
 }
