@@ -375,7 +375,7 @@ const fn special_bits(word: u64) -> u64 {
 const SINGLE_WORDS: usize = 4;
 
 /// Length of the run of plain text at the start of `bytes`.
-fn plain_len(bytes: &[u8]) -> usize {
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
     let (start, rest) = bytes.split_at_checked(SINGLE_WORDS * 8).unwrap_or((bytes, &[]));
     let first = plain_words(start);
     if first < start.len() || rest.is_empty() {

@@ -55,11 +55,11 @@ pub struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    /// Starts at the first value. At most `left` values are read.
-    pub fn new(text: &'a str, left: usize) -> Walker<'a> {
+    /// Starts at the first value, which stands inside `outer` containers. At most `left` values are read.
+    pub fn inside(outer: usize, text: &'a str, left: usize) -> Walker<'a> {
         let mut scanner = Scanner::new(text, 0);
         scanner.skip_space();
-        Walker { text, scanner, depth: 0, left, names: Vec::new() }
+        Walker { text, scanner, depth: outer, left, names: Vec::new() }
     }
 
     /// First byte of the value that is next.
@@ -234,7 +234,7 @@ mod tests {
     use crate::limits::JSON_MAX_VALUES;
 
     fn walk(text: &str) -> Result<usize, JsonError> {
-        let mut walker = Walker::new(text, JSON_MAX_VALUES);
+        let mut walker = Walker::inside(0, text, JSON_MAX_VALUES);
         walker.skip()?;
         walker.end()
     }
@@ -294,7 +294,7 @@ mod tests {
     fn values_are_handed_out() {
         let text = " {\"a\":\"x\\n\",\"b\":7,\"c\":[\"y\",1.0,-1,{}],\"d\":18446744073709551616} ";
         let (mut texts, mut integers) = (Vec::new(), Vec::new());
-        let mut walker = Walker::new(text, 100);
+        let mut walker = Walker::inside(0, text, 100);
         let read = walker.object(|walker, name| {
             match name {
                 "a" => texts.push(walker.text()?.unwrap().decode().into_owned()),

@@ -1,7 +1,7 @@
 //! What an opened document says (protocols/privatemode.md 6.4): texts and ends of choices, and whether the answer is complete. The end mark
 //! of a stream is in clear and proves nothing, so an answer is complete only when its sealed parts say so (threats T31).
 
-use super::answer::{OpenedDocument, is_same_model};
+use super::answer::{AnswerPart, OpenedDocument, is_same_model};
 use crate::endpoint::{Event, TextField};
 use crate::error::{Code, Error, Result, cleaned};
 use crate::limits::{ANSWER_MAX_CHOICES, JSON_MAX_VALUES};
@@ -66,7 +66,9 @@ impl Progress {
         out: &mut Vec<Event>,
     ) -> Result<()> {
         let malformed = || Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse });
-        let read = Known::read(&document).map_err(|_| malformed())?;
+        let part = if streamed { AnswerPart::Event } else { AnswerPart::Whole };
+        let read = document.check_read(Known::read(&document), &self.endpoint, part)?;
+        let read = read.map_err(|_| malformed())?;
         if let Some(error) = read.error.as_ref().filter(|error| !error.is_null()) {
             let message = error.get("message").and_then(Json::as_str).unwrap_or_default();
             return Err(Error::new(Code::UpstreamError).at("answer").found(message));
@@ -244,18 +246,18 @@ type Read<T> = std::result::Result<T, JsonError>;
 
 impl<'d> Known<'d> {
     /// Reads an opened document by the rules of [`Json::parse`]: no name twice in any object, no half of a surrogate pair, no number
-    /// that is out of range, bounded numbers of values. Grammar, depth and the names of the top level were checked when it was opened,
-    /// members in clear by their own rules; so what is a plain scalar needs no second look.
+    /// that is out of range, bounded numbers of values. Each opened value is one JSON value by itself: only then does the text around it
+    /// mean what it meant before. Members in clear were checked by their own rules, and names of the top level.
     fn read(document: &'d OpenedDocument<'_>) -> Read<Known<'d>> {
         // What is shorter cannot have more values in all its members together.
         let counted = document.text().len() > JSON_MAX_VALUES;
         let mut left = JSON_MAX_VALUES.saturating_sub(1);
         let mut known = Known::default();
         for (name, raw, sealed) in document.members() {
-            if !counted && !is_known(name) && (!sealed || is_plain_scalar(raw)) {
+            if !counted && !sealed && !is_known(name) {
                 continue;
             }
-            let mut walker = Walker::new(raw, left);
+            let mut walker = Walker::inside(1, raw, left);
             known.member(name, raw, &mut walker)?;
             left = walker.end()?;
         }
@@ -347,20 +349,9 @@ impl<'d> Part<'d> {
     }
 }
 
-/// True for a checked raw value that no further rule can refuse.
-fn is_plain_scalar(raw: &str) -> bool {
-    let is_small_integer = raw.len() <= 18 && raw.bytes().all(|byte| byte.is_ascii_digit());
-    let is_plain_string = || {
-        raw.strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
-            .is_some_and(|text| memchr::memchr(b'\\', text.as_bytes()).is_none())
-    };
-    matches!(raw, "null" | "true" | "false") || is_small_integer || is_plain_string()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::answer::{AnswerPart, open_document};
+    use super::super::answer::{AnswerPart, open_members};
     use super::super::plan::MessageSize;
     use super::*;
 
@@ -390,7 +381,7 @@ mod tests {
                     Ok(())
                 };
                 let (endpoint, size) = (ApiEndpoint::ChatCompletions, MessageSize { id_bytes: 44 });
-                let document = open_document(&text, &endpoint, AnswerPart::Event, size, open).unwrap();
+                let document = open_members(&text, &endpoint, AnswerPart::Event, size, open).unwrap();
                 assert_eq!(Known::read(&document).is_ok(), accepted, "{name}: {value}");
             }
         }
