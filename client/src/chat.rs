@@ -88,12 +88,8 @@ async fn attempt(
     // Privatemode closes idle lines while requests are under way, and its own clients send such a request anew (privatemode.md 4.5).
     let resend = |reset: bool| reset && verifier.config.provider == Provider::Privatemode;
     let mut incoming = sent.map_err(|unopened| match unopened.failure {
-        failure if resend(unopened.reset) => {
-            Setback::Busy(failure.error(Code::ConnectionFailed, purpose), 0)
-        }
-        failure @ TransportFailure::TlsRule => {
-            Setback::Proof(failure.error(Code::ConnectionFailed, purpose))
-        }
+        failure if resend(unopened.reset) => Setback::Busy(failure.error(Code::ConnectionFailed, purpose), 0),
+        failure @ TransportFailure::TlsRule => Setback::Proof(failure.error(Code::ConnectionFailed, purpose)),
         // The request did not get out. After anything else it may have been taken and charged for.
         failure @ TransportFailure::Connect => {
             Setback::Busy(failure.error(Code::ConnectionFailed, purpose), RETRY_PAUSE_S)

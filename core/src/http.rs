@@ -360,6 +360,18 @@ mod tests {
         assert!(!format!("{request:?}").contains("canary"));
     }
 
+    /// A file of many megabytes is in memory once.
+    #[test]
+    fn bodies_are_given_away_without_a_copy() {
+        let body = vec![7; 1000];
+        let place = body.as_ptr();
+        let mut request =
+            HttpRequest::new(Method::Post, "https://x.example/".to_owned(), "test", 1).with_body(body);
+        let taken = request.take_body();
+        assert_eq!((taken.as_ptr(), taken.len()), (place, 1000));
+        assert!(request.body().is_empty());
+    }
+
     #[test]
     fn queries_are_encoded() {
         assert_eq!(encode_query("a b&c=\u{e4}/~"), "a%20b%26c%3D%C3%A4%2F~");

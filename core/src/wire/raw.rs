@@ -63,7 +63,8 @@ pub fn decode_string(text: &str) -> Result<Zeroizing<String>, JsonError> {
     let mut out = Zeroizing::new(String::with_capacity(inner.len()));
     let mut rest = inner;
     loop {
-        let (plain, escape) = rest.split_at_checked(plain_len(rest.as_bytes())).ok_or(JsonError::Malformed)?;
+        let (plain, escape) =
+            rest.split_at_checked(plain_len(rest.as_bytes())).ok_or(JsonError::Malformed)?;
         out.push_str(plain);
         if escape.is_empty() {
             return Ok(out);

@@ -21,8 +21,6 @@ const SMALL_NUMBER_DIGITS: usize = 300;
 /// A string that was read: valid, with whole surrogate pairs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Text<'a> {
-    /// Without the quotes.
-    inner: &'a str,
     quoted: &'a str,
     escaped: bool,
 }
@@ -30,13 +28,14 @@ pub struct Text<'a> {
 impl<'a> Text<'a> {
     /// True for a string of no characters.
     pub const fn is_empty(self) -> bool {
-        self.inner.is_empty()
+        self.quoted.len() <= 2
     }
 
     /// What it stands for; borrowed without escapes.
     pub fn decode(self) -> Cow<'a, str> {
         if !self.escaped {
-            return Cow::Borrowed(self.inner);
+            let inner = self.quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            return Cow::Borrowed(inner.unwrap_or_default());
         }
         // It was checked; half a pair is not in it.
         Cow::Owned(decode_string(self.quoted).map(|mut text| std::mem::take(&mut *text)).unwrap_or_default())
@@ -183,11 +182,10 @@ impl<'a> Walker<'a> {
         let start = self.scanner.at();
         let escapes = self.scanner.string_escapes()?;
         let quoted = self.slice(start..self.scanner.at())?;
-        let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         if escapes.surrogates {
             decode_pieces(quoted, |_| {})?;
         }
-        Ok(Text { inner: inner.ok_or(JsonError::Malformed)?, quoted, escaped: escapes.any })
+        Ok(Text { quoted, escaped: escapes.any })
     }
 
     /// Reads any value; gives it if it is a non-negative integer of 64 bits without fraction and exponent.

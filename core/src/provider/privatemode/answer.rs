@@ -119,9 +119,11 @@ pub(super) fn open_members<'a>(
     // Not collected, which would cut the memory of the first list to size: that costs more than this list.
     let mut members: Vec<OpenedMember<'a>> = Vec::with_capacity(rewritten.spans().len());
     let places = rewritten.spans().zip(rewritten.replacements());
-    members.extend(
-        document.into_names().zip(places).map(|(name, (span, sealed))| OpenedMember { name, span, sealed }),
-    );
+    members.extend(document.into_names().zip(places).map(|(name, (span, sealed))| OpenedMember {
+        name,
+        span,
+        sealed,
+    }));
     Ok(OpenedDocument { text: to_text(bytes, &members)?, members })
 }
 

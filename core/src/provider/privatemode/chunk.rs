@@ -142,12 +142,7 @@ impl Progress {
         }
     }
 
-    fn choices(
-        &mut self,
-        choices: Option<&Choices<'_>>,
-        streamed: bool,
-        out: &mut Vec<Event>,
-    ) -> Result<()> {
+    fn choices(&mut self, choices: Option<&Choices<'_>>, streamed: bool, out: &mut Vec<Event>) -> Result<()> {
         let malformed = || {
             Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse }).at("choices")
         };
@@ -156,9 +151,7 @@ impl Progress {
         for choice in choices.first.iter().chain(&choices.more) {
             let index = match choice.index {
                 None if !streamed && is_only => 0,
-                index => {
-                    index.flatten().and_then(|index| u32::try_from(index).ok()).ok_or_else(malformed)?
-                }
+                index => index.flatten().and_then(|index| u32::try_from(index).ok()).ok_or_else(malformed)?,
             };
             let part = if streamed { &choice.delta } else { &choice.message };
             let reasoning = part.reasoning_content.or(part.reasoning);

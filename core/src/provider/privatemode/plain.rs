@@ -267,7 +267,8 @@ fn is_usage_object(text: &str, is_transcription: bool, depth: usize) -> bool {
 
 /// An integer of 64 bits; minus zero is a number with a fraction for everybody who reads it.
 fn is_integer(number: &str) -> bool {
-    let is_short = number.len() <= 18 && number.bytes().all(|byte| byte.is_ascii_digit()) && !number.is_empty();
+    let is_short =
+        number.len() <= 18 && number.bytes().all(|byte| byte.is_ascii_digit()) && !number.is_empty();
     is_short || (number != "-0" && (number.parse::<u64>().is_ok() || number.parse::<i64>().is_ok()))
 }
 

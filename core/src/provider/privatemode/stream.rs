@@ -314,3 +314,45 @@ impl Answer for AnswerOpener {
         AnswerOpener::finish(self, out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SecureRandom;
+    use crate::secret::Secret;
+
+    struct Ones;
+
+    impl SecureRandom for Ones {
+        fn fill(&mut self, out: &mut [u8]) -> Result<()> {
+            out.fill(1);
+            Ok(())
+        }
+    }
+
+    /// Threats T44: a length in clear is a promise; room is made for no more than a multiple of what came.
+    #[test]
+    fn room_for_a_body_follows_what_came() {
+        for (announced, came, room) in [
+            ("8000", 100, 800),
+            ("8000", 999, 7992),
+            ("8000", 1000, 8000),
+            ("8000", 9000, 18_000),
+            ("67108864", 1000, 8000),
+            ("67108865", 1000, 8000),
+            ("99999999999999999999", 1000, 8000),
+            ("-1", 1000, 8000),
+        ] {
+            let cipher = FieldCipher::new(&Secret::take(&mut [7; 32]), "id", &mut Ones).unwrap();
+            let mut opener =
+                AnswerOpener::new(cipher, ApiEndpoint::ChatCompletions, Output::Texts, None, [0; 32]);
+            let headers = [("Content-Length".to_owned(), announced.to_owned())];
+            opener.head(&ResponseHead::new(200, headers)).unwrap();
+            for piece in vec![b' '; came].chunks(100) {
+                opener.push(piece, &mut Vec::new()).unwrap();
+            }
+            assert_eq!(opener.body.len(), came);
+            assert!(opener.body.capacity() <= room, "{announced}: {}", opener.body.capacity());
+        }
+    }
+}
