@@ -80,27 +80,24 @@ async fn attempt(
             Code::ProofExpired => Setback::Proof(error),
             _ => Setback::End(error),
         })?;
-    let request = sealed.request();
-    (verifier.observer)(&Notice::Sending(request.purpose()));
+    let mut request = sealed.into_request();
+    let purpose = request.purpose();
+    (verifier.observer)(&Notice::Sending(purpose));
     let first_byte = Duration::from_secs(verifier.config.timeouts.first_byte_s);
-    let sent = verifier.transport.open(&Outgoing::from(request), first_byte).await;
+    let sent = verifier.transport.open(&Outgoing::moving(&mut request), first_byte).await;
     // Privatemode closes idle lines while requests are under way, and its own clients send such a request anew (privatemode.md 4.5).
     let resend = |reset: bool| reset && verifier.config.provider == Provider::Privatemode;
     let mut incoming = sent.map_err(|unopened| match unopened.failure {
-        failure if resend(unopened.reset) => {
-            Setback::Busy(failure.error(Code::ConnectionFailed, request.purpose()), 0)
-        }
-        failure @ TransportFailure::TlsRule => {
-            Setback::Proof(failure.error(Code::ConnectionFailed, request.purpose()))
-        }
+        failure if resend(unopened.reset) => Setback::Busy(failure.error(Code::ConnectionFailed, purpose), 0),
+        failure @ TransportFailure::TlsRule => Setback::Proof(failure.error(Code::ConnectionFailed, purpose)),
         // The request did not get out. After anything else it may have been taken and charged for.
         failure @ TransportFailure::Connect => {
-            Setback::Busy(failure.error(Code::ConnectionFailed, request.purpose()), RETRY_PAUSE_S)
+            Setback::Busy(failure.error(Code::ConnectionFailed, purpose), RETRY_PAUSE_S)
         }
         TransportFailure::Timeout => {
-            Setback::End(Error::new(Code::Timeout).at(request.purpose()).expected(format!("{first_byte:?}")))
+            Setback::End(Error::new(Code::Timeout).at(purpose).expected(format!("{first_byte:?}")))
         }
-        failure => Setback::End(failure.error(Code::ConnectionFailed, request.purpose())),
+        failure => Setback::End(failure.error(Code::ConnectionFailed, purpose)),
     })?;
     opener.head(&incoming.head).map_err(Setback::End)?;
     if (200..300).contains(&incoming.head.status()) {

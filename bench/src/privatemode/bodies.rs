@@ -136,7 +136,10 @@ fn whole_answer(name: &'static str, bytes: usize, size: &str) -> Row {
     let (secret, answer) = (secret(), answer(bytes));
     let mut fields = Fields::new();
     let text = fields.seal(&answer);
-    let headers = [("content-type".to_owned(), "application/json".to_owned())];
+    let headers = [
+        ("content-type".to_owned(), "application/json".to_owned()),
+        ("content-length".to_owned(), text.len().to_string()),
+    ];
     let head = ResponseHead::new(200, headers);
     let taking = || {
         let model = Some(MODEL.to_owned());

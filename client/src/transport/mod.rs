@@ -38,7 +38,7 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) url: &'a str,
     /// Name, value, whether the value is secret.
     pub(crate) headers: Vec<(&'a str, &'a str, bool)>,
-    pub(crate) body: &'a [u8],
+    pub(crate) body: Bytes,
     pub(crate) tls: &'a TlsRule,
     pub(crate) max_response_bytes: usize,
 }
@@ -50,10 +50,18 @@ impl<'a> From<&'a HttpRequest> for Outgoing<'a> {
             method: request.method(),
             url: request.url(),
             headers: headers.map(|header| (header.name(), header.value(), header.is_sensitive())).collect(),
-            body: request.body(),
+            body: Bytes::copy_from_slice(request.body()),
             tls: request.tls(),
             max_response_bytes: request.max_response_bytes(),
         }
+    }
+}
+
+impl<'a> Outgoing<'a> {
+    /// A request whose body is not needed any more: it is sent without a copy, which counts for a file of 100 MiB in hex.
+    pub(crate) fn moving(request: &'a mut HttpRequest) -> Outgoing<'a> {
+        let body = request.take_body().into();
+        Outgoing { body, ..Outgoing::from(&*request) }
     }
 }
 
@@ -227,7 +235,7 @@ fn build(out: &Outgoing<'_>) -> Result<reqwest::Request, TransportFailure> {
     let mut request = reqwest::Request::new(method, url);
     *request.headers_mut() = headers(&out.headers).ok_or(TransportFailure::Connect)?;
     if !out.body.is_empty() {
-        *request.body_mut() = Some(out.body.to_vec().into());
+        *request.body_mut() = Some(out.body.clone().into());
     }
     Ok(request)
 }

@@ -1,5 +1,7 @@
 //! Back ends in C and assembly: ring for AES-GCM and hashing, secp256k1 for its curve, aws-lc-rs for NIST curves.
 
+use std::sync::OnceLock;
+
 use ring::{aead, digest, hkdf, hmac};
 use zeroize::Zeroize;
 
@@ -136,9 +138,10 @@ impl Drop for AesGcm256 {
 }
 
 fn overwrite(key: &mut aead::LessSafeKey) {
-    let algorithm = key.algorithm();
-    if let Some(Ok(zeros)) = [0; 32].get(..algorithm.key_len()).map(|zeros| expand(algorithm, zeros)) {
-        *key = zeros;
+    // Expanded once: for a short message that costs as much as encrypting it. A key is one block of memory without pointers.
+    static ZEROS: OnceLock<Option<aead::LessSafeKey>> = OnceLock::new();
+    if let Some(zeros) = ZEROS.get_or_init(|| expand(&aead::AES_256_GCM, &[0; 32]).ok()) {
+        *key = zeros.clone();
         zeroize::optimization_barrier(key);
     }
 }

@@ -5,8 +5,9 @@
 //! is sent; the enclave checks again.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use crate::error::{Code, Error, Result};
 use crate::wire::scan;
@@ -42,10 +43,12 @@ pub fn check_media(messages: &str, sources: bool) -> Result<MediaFound> {
 /// False when no member name of interest can be there: most conversations have none, and searching is much faster than walking. A name
 /// can also be written with escapes.
 fn may_have_media(messages: &str, sources: bool) -> bool {
-    let text = messages.as_bytes();
-    memmem::find(text, b"_url").is_some()
-        || (sources && memmem::find(text, b"source").is_some())
-        || memmem::find(text, b"\\u00").is_some()
+    // Made once: for a short conversation that takes longer than the search.
+    static NAMES: OnceLock<[Finder<'static>; 3]> = OnceLock::new();
+    let [url, escape, source] =
+        NAMES.get_or_init(|| ["_url", "\\u00", "source"].map(|name| Finder::new(name)));
+    let has = |name: &Finder<'_>| name.find(messages.as_bytes()).is_some();
+    has(url) || has(escape) || (sources && has(source))
 }
 
 fn check_content(

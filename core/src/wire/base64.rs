@@ -13,6 +13,11 @@ pub fn encode(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
+/// The same, appended to a text.
+pub fn append(bytes: &[u8], out: &mut String) {
+    STANDARD.encode_string(bytes, out);
+}
+
 /// URL-safe alphabet without padding, as JOSE writes it (RFC 7515).
 pub fn encode_url(bytes: &[u8]) -> String {
     ::base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)

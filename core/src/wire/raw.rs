@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::json::{JsonError, raw_members, write_string};
+use super::scan::plain_len;
 use crate::limits::JSON_MAX_DEPTH;
 
 /// Checks that `text` is one JSON value without duplicate members and not nested too deeply, at any level. Nothing is copied.
@@ -61,13 +62,16 @@ pub fn decode_string(text: &str) -> Result<Zeroizing<String>, JsonError> {
     // A decoded text is never longer than its JSON form, so the buffer does not move.
     let mut out = Zeroizing::new(String::with_capacity(inner.len()));
     let mut rest = inner;
-    while let Some(at) = memchr::memchr2(b'\\', b'"', rest.as_bytes()) {
-        let (plain, escape) = rest.split_at_checked(at).ok_or(JsonError::Malformed)?;
-        push_plain(plain, &mut out)?;
+    loop {
+        let (plain, escape) =
+            rest.split_at_checked(plain_len(rest.as_bytes())).ok_or(JsonError::Malformed)?;
+        out.push_str(plain);
+        if escape.is_empty() {
+            return Ok(out);
+        }
+        // A quote or a control character is no escape.
         rest = decode_escape(escape, &mut out).ok_or(JsonError::Malformed)?;
     }
-    push_plain(rest, &mut out)?;
-    Ok(out)
 }
 
 /// Gives the text that a JSON string stands for in pieces, without putting it together. Lone surrogates are refused.
@@ -86,27 +90,19 @@ pub fn decode_pieces(text: &str, mut piece: impl FnMut(&str)) -> Result<(), Json
     Ok(())
 }
 
-fn push_plain(text: &str, out: &mut String) -> Result<(), JsonError> {
-    if text.bytes().any(|byte| byte < 0x20) {
-        return Err(JsonError::Malformed);
-    }
-    out.push_str(text);
-    Ok(())
-}
-
 /// Decodes the escape at the start of `text`; gives what follows it.
 fn decode_escape<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
-    let rest = text.strip_prefix('\\')?;
-    let kind = rest.chars().next()?;
-    let after = rest.get(kind.len_utf8()..)?;
+    let [b'\\', kind, ..] = text.as_bytes() else { return None };
+    // `None` inside a character of several bytes, which is no escape.
+    let after = text.get(2..)?;
     let simple = match kind {
-        '"' | '\\' | '/' => kind,
-        'b' => '\u{8}',
-        'f' => '\u{c}',
-        'n' => '\n',
-        'r' => '\r',
-        't' => '\t',
-        'u' => {
+        b'"' | b'\\' | b'/' => char::from(*kind),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => {
             let (unit, after) = code_unit(after)?;
             if !(0xd800..0xe000).contains(&unit) {
                 out.push(char::from_u32(u32::from(unit))?);

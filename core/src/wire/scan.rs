@@ -126,15 +126,29 @@ impl Open {
     }
 }
 
-struct Scanner<'a> {
+/// Escapes in a string.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Escapes {
+    /// There are some.
+    pub any: bool,
+    /// One may be half a surrogate pair.
+    pub surrogates: bool,
+}
+
+pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     /// Only ever grows.
     at: usize,
 }
 
 impl<'a> Scanner<'a> {
-    fn new(text: &'a str, at: usize) -> Scanner<'a> {
+    pub(super) fn new(text: &'a str, at: usize) -> Scanner<'a> {
         Scanner { bytes: text.as_bytes(), at }
+    }
+
+    /// Bytes that were read.
+    pub(super) const fn at(&self) -> usize {
+        self.at
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -142,7 +156,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
@@ -152,7 +166,7 @@ impl<'a> Scanner<'a> {
         self.at = self.at.saturating_add(count);
     }
 
-    fn take(&mut self, byte: u8) -> Result<(), ScanError> {
+    pub(super) fn take(&mut self, byte: u8) -> Result<(), ScanError> {
         if self.peek() != Some(byte) {
             return Err(ScanError::Malformed);
         }
@@ -161,19 +175,19 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn skip_space(&mut self) {
+    pub(super) fn skip_space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.step(1);
         }
     }
 
-    fn end(&mut self) -> Result<(), ScanError> {
+    pub(super) fn end(&mut self) -> Result<(), ScanError> {
         self.skip_space();
         if self.peek().is_none() { Ok(()) } else { Err(ScanError::Malformed) }
     }
 
     /// Skips a member's name, the colon after it and the space around that; gives the name with its quotes.
-    fn name(&mut self) -> Result<Range<usize>, ScanError> {
+    pub(super) fn name(&mut self) -> Result<Range<usize>, ScanError> {
         let start = self.at;
         self.string()?;
         let name = start..self.at;
@@ -184,7 +198,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips one value that stands inside `outer` containers.
-    fn value(&mut self, outer: usize) -> Result<Range<usize>, ScanError> {
+    pub(super) fn value(&mut self, outer: usize) -> Result<Range<usize>, ScanError> {
         let start = self.at;
         let mut open = Open::default();
         loop {
@@ -273,6 +287,27 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Skips a string; says what escapes it has.
+    pub(super) fn string_escapes(&mut self) -> Result<Escapes, ScanError> {
+        let mut escapes = Escapes::default();
+        self.take(b'"')?;
+        loop {
+            self.step(plain_len(self.rest()));
+            match self.rest() {
+                [b'"', ..] => {
+                    self.step(1);
+                    return Ok(escapes);
+                }
+                [b'\\', rest @ ..] => {
+                    escapes.any = true;
+                    escapes.surrogates |= matches!(rest, [b'u', b'd' | b'D', ..]);
+                    self.escape()?;
+                }
+                _ => return Err(ScanError::Malformed),
+            }
+        }
+    }
+
     fn escape(&mut self) -> Result<(), ScanError> {
         match self.rest() {
             [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.step(2),
@@ -340,7 +375,7 @@ const fn special_bits(word: u64) -> u64 {
 const SINGLE_WORDS: usize = 4;
 
 /// Length of the run of plain text at the start of `bytes`.
-fn plain_len(bytes: &[u8]) -> usize {
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
     let (start, rest) = bytes.split_at_checked(SINGLE_WORDS * 8).unwrap_or((bytes, &[]));
     let first = plain_words(start);
     if first < start.len() || rest.is_empty() {

@@ -35,14 +35,15 @@ impl Document<'_> {
         mut replace: impl FnMut(&str, &str, &mut Vec<u8>) -> Result<()>,
         out: &mut Vec<u8>,
     ) -> Result<Rewritten> {
-        let mut places: Vec<Place> = vec![Place::AsWritten; self.members.len()];
+        let mut slots: Vec<Slot> = Vec::with_capacity(self.members.len());
+        slots.resize_with(self.members.len(), Slot::default);
         let mut total = self.text.len();
         for place in &order {
-            let Some(member) = self.members.get(*place) else { continue };
-            if let Some(kept) = places.get_mut(*place) {
-                *kept = Place::Awaited(size(self.value(member).len()));
+            let bytes = size(self.len_at(*place));
+            if let Some(slot) = slots.get_mut(*place) {
+                slot.place = Place::Awaited(bytes);
             }
-            total = total.saturating_add(size(self.value(member).len()));
+            total = total.saturating_add(bytes);
         }
         for member in self.members.iter().skip(self.written) {
             // A name with its quotes, a colon and a comma.
@@ -51,19 +52,14 @@ impl Document<'_> {
         }
         out.reserve(total.saturating_sub(self.replaced_bytes(&order)).saturating_add(SLACK));
 
-        let mut work = Rewrite {
-            document: self,
-            out,
-            places,
-            spans: vec![0..0; self.members.len()],
-            gaps: Vec::new(),
-            buffer: Buffer::default(),
-        };
+        let mut work = Rewrite { document: self, out, slots, has_gaps: false, buffer: Buffer::default() };
         let largest =
             order.iter().enumerate().max_by_key(|(_, place)| self.len_at(**place)).map(|(at, _)| at);
         let early = order.iter().enumerate().filter(|(at, _)| Some(*at) != largest);
         let room = early.fold(0, |sum: usize, (_, place)| sum.saturating_add(size(self.len_at(*place))));
-        work.buffer.0.reserve_exact(room.saturating_add(SLACK));
+        if order.len() > 1 {
+            work.buffer.0.reserve_exact(room.saturating_add(SLACK));
+        }
         let (before, rest) = order.split_at_checked(largest.unwrap_or(0)).unwrap_or_default();
         for place in before {
             work.make_early(*place, &mut replace)?;
@@ -80,7 +76,7 @@ impl Document<'_> {
         work.write_up_to(next, self.members.len())?;
         work.fill_gaps()?;
         work.write_end();
-        Ok(Rewritten { replaced: order, spans: work.spans })
+        Ok(Rewritten { replaced: order, slots: work.slots })
     }
 
     fn len_at(&self, place: usize) -> usize {
@@ -100,8 +96,7 @@ impl Document<'_> {
 #[derive(Debug)]
 pub struct Rewritten {
     replaced: Vec<usize>,
-    /// Of each member's value in the output, from the start of the buffer.
-    spans: Vec<Range<usize>>,
+    slots: Vec<Slot>,
 }
 
 impl Rewritten {
@@ -112,19 +107,35 @@ impl Rewritten {
 
     /// Where each replaced value now is in the output, with its place among the members, in the order of the counters.
     pub fn replaced_spans(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
-        self.replaced.iter().filter_map(|place| Some((*place, self.spans.get(*place)?.clone())))
+        self.replaced.iter().filter_map(|place| Some((*place, self.slots.get(*place)?.span.clone())))
     }
 
     /// Where each member's value now is in the output, in the order of the text.
-    pub fn spans(&self) -> &[Range<usize>] {
-        &self.spans
+    pub fn spans(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
+        self.slots.iter().map(|slot| slot.span.clone())
+    }
+
+    /// Whether each member's value was replaced, in the order of the text.
+    pub fn replacements(&self) -> impl Iterator<Item = bool> {
+        self.slots.iter().map(|slot| !matches!(slot.place, Place::AsWritten))
     }
 }
 
+/// A member on its way.
+#[derive(Debug, Default)]
+struct Slot {
+    place: Place,
+    /// Of its value in the output, from the start of the buffer.
+    span: Range<usize>,
+    /// Its space was left free.
+    is_gap: bool,
+}
+
 /// Where the new value of a member is.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 enum Place {
     /// It is not replaced.
+    #[default]
     AsWritten,
     /// Not made yet; the bytes that it will have.
     Awaited(usize),
@@ -145,10 +156,8 @@ impl Drop for Buffer {
 struct Rewrite<'w, 'a> {
     document: &'w Document<'a>,
     out: &'w mut Vec<u8>,
-    places: Vec<Place>,
-    spans: Vec<Range<usize>>,
-    /// Members whose space was left free.
-    gaps: Vec<usize>,
+    slots: Vec<Slot>,
+    has_gaps: bool,
     buffer: Buffer,
 }
 
@@ -164,13 +173,13 @@ impl<'w> Rewrite<'w, '_> {
         replace: &mut impl FnMut(&str, &str, &mut Vec<u8>) -> Result<()>,
     ) -> Result<()> {
         let Some((name, value)) = self.member(place) else { return Ok(()) };
-        let Some(slot) = self.places.get_mut(place) else { return Ok(()) };
+        let Some(slot) = self.slots.get_mut(place) else { return Ok(()) };
         // All at once: growing would leave pieces behind that are not wiped.
-        let wanted = if let Place::Awaited(bytes) = slot { *bytes } else { 0 };
+        let wanted = if let Place::Awaited(bytes) = slot.place { bytes } else { 0 };
         grow(&mut self.buffer.0, wanted.saturating_add(SLACK));
         let start = self.buffer.0.len();
         replace(name, value, &mut self.buffer.0)?;
-        *slot = Place::Buffered(start..self.buffer.0.len());
+        slot.place = Place::Buffered(start..self.buffer.0.len());
         Ok(())
     }
 
@@ -192,12 +201,13 @@ impl<'w> Rewrite<'w, '_> {
         for place in next..end {
             self.write_lead(place);
             let start = self.out.len();
-            match self.places.get(place) {
-                Some(Place::Buffered(range)) => {
+            match self.slots.get_mut(place) {
+                Some(Slot { place: Place::Buffered(range), .. }) => {
                     self.out.extend_from_slice(self.buffer.0.get(range.clone()).unwrap_or_default());
                 }
-                Some(Place::Awaited(bytes)) => {
-                    self.gaps.push(place);
+                Some(Slot { place: Place::Awaited(bytes), is_gap, .. }) => {
+                    *is_gap = true;
+                    self.has_gaps = true;
                     self.out.resize(start.saturating_add(*bytes), 0);
                 }
                 _ => {
@@ -212,8 +222,8 @@ impl<'w> Rewrite<'w, '_> {
 
     fn note(&mut self, place: usize, start: usize) {
         let end = self.out.len();
-        if let Some(span) = self.spans.get_mut(place) {
-            *span = start..end;
+        if let Some(slot) = self.slots.get_mut(place) {
+            slot.span = start..end;
         }
     }
 
@@ -237,10 +247,11 @@ impl<'w> Rewrite<'w, '_> {
     }
 
     fn fill_gaps(&mut self) -> Result<()> {
-        for place in &self.gaps {
-            let (Some(Place::Buffered(range)), Some(span)) =
-                (self.places.get(*place), self.spans.get(*place))
-            else {
+        if !self.has_gaps {
+            return Ok(());
+        }
+        for Slot { place, span, .. } in self.slots.iter().filter(|slot| slot.is_gap) {
+            let Place::Buffered(range) = place else {
                 return Err(Error::new(Code::Internal).at("order of members"));
             };
             let value = self.buffer.0.get(range.clone()).unwrap_or_default();

@@ -20,7 +20,8 @@ fn marked(text: &str, plain: &[&str]) -> Result<String> {
     assert_eq!(rewritten.replaced(), counter);
     for (place, span) in rewritten.replaced_spans() {
         assert!(out[span.clone()].starts_with(b"<") && out[span.clone()].ends_with(b">"));
-        assert_eq!(rewritten.spans()[place], span);
+        assert_eq!(rewritten.spans().nth(place), Some(span.clone()));
+        assert_eq!(rewritten.replacements().nth(place), Some(true));
     }
     Ok(String::from_utf8(out).unwrap().split_off(4))
 }

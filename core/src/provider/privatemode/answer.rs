@@ -79,6 +79,19 @@ pub fn open_document<'a>(
     endpoint: &ApiEndpoint,
     part: AnswerPart,
     size: MessageSize,
+    open: impl FnMut(&str, &mut Vec<u8>) -> Result<()>,
+) -> Result<OpenedDocument<'a>> {
+    let opened = open_members(text, endpoint, part, size, open)?;
+    opened.check(endpoint, part)?;
+    Ok(opened)
+}
+
+/// The same without [`OpenedDocument::check`], for a caller that reads what was opened by stricter rules.
+pub(super) fn open_members<'a>(
+    text: &'a str,
+    endpoint: &ApiEndpoint,
+    part: AnswerPart,
+    size: MessageSize,
     mut open: impl FnMut(&str, &mut Vec<u8>) -> Result<()>,
 ) -> Result<OpenedDocument<'a>> {
     let Some(plain) = plain_members(endpoint, Direction::Response) else {
@@ -103,21 +116,15 @@ pub fn open_document<'a>(
             return Err(error);
         }
     };
-    let spans = rewritten.spans().iter().cloned();
-    let mut members: Vec<OpenedMember<'a>> = document
-        .into_names()
-        .zip(spans)
-        .map(|(name, span)| OpenedMember { name, span, sealed: false })
-        .collect();
-    for (place, _) in rewritten.replaced_spans() {
-        if let Some(member) = members.get_mut(place) {
-            member.sealed = true;
-        }
-    }
-    let opened = OpenedDocument { text: to_text(bytes, &members)?, members };
-    opened.check_texts(part)?;
-    opened.check_sealed(endpoint, part)?;
-    Ok(opened)
+    // Not collected, which would cut the memory of the first list to size: that costs more than this list.
+    let mut members: Vec<OpenedMember<'a>> = Vec::with_capacity(rewritten.spans().len());
+    let places = rewritten.spans().zip(rewritten.replacements());
+    members.extend(document.into_names().zip(places).map(|(name, (span, sealed))| OpenedMember {
+        name,
+        span,
+        sealed,
+    }));
+    Ok(OpenedDocument { text: to_text(bytes, &members)?, members })
 }
 
 fn fault(error: BodyError, part: AnswerPart) -> Error {
@@ -186,6 +193,26 @@ pub struct OpenedDocument<'a> {
 }
 
 impl OpenedDocument<'_> {
+    /// What must hold of the whole: see [`open_document`].
+    fn check(&self, endpoint: &ApiEndpoint, part: AnswerPart) -> Result<()> {
+        self.check_texts(part)?;
+        self.check_sealed(endpoint, part)
+    }
+
+    /// Says why a stricter reading failed, if that is known better than that it did.
+    pub(super) fn check_read<T, E>(
+        &self,
+        read: std::result::Result<T, E>,
+        endpoint: &ApiEndpoint,
+        part: AnswerPart,
+    ) -> Result<std::result::Result<T, E>> {
+        if read.is_err() {
+            self.check_texts(part)?;
+        }
+        self.check_sealed(endpoint, part)?;
+        Ok(read)
+    }
+
     /// Every opened value must be one JSON value by itself: only then does the text around it mean what it meant before.
     fn check_texts(&self, part: AnswerPart) -> Result<()> {
         for member in self.members.iter().filter(|member| member.sealed) {

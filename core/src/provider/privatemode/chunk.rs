@@ -1,12 +1,13 @@
 //! What an opened document says (protocols/privatemode.md 6.4): texts and ends of choices, and whether the answer is complete. The end mark
 //! of a stream is in clear and proves nothing, so an answer is complete only when its sealed parts say so (threats T31).
 
-use super::answer::{OpenedDocument, is_same_model};
+use super::answer::{AnswerPart, OpenedDocument, is_same_model};
 use crate::endpoint::{Event, TextField};
 use crate::error::{Code, Error, Result, cleaned};
 use crate::limits::{ANSWER_MAX_CHOICES, JSON_MAX_VALUES};
 use crate::openai::ApiEndpoint;
 use crate::wire::json::{Json, JsonError};
+use crate::wire::walk::{Text, Walker};
 
 /// Longest finish reason that is repeated.
 const FINISH_REASON_MAX_BYTES: usize = 64;
@@ -65,7 +66,9 @@ impl Progress {
         out: &mut Vec<Event>,
     ) -> Result<()> {
         let malformed = || Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse });
-        let mut read = Known::read(&document).map_err(|_| malformed())?;
+        let part = if streamed { AnswerPart::Event } else { AnswerPart::Whole };
+        let read = document.check_read(Known::read(&document), &self.endpoint, part)?;
+        let read = read.map_err(|_| malformed())?;
         if let Some(error) = read.error.as_ref().filter(|error| !error.is_null()) {
             let message = error.get("message").and_then(Json::as_str).unwrap_or_default();
             return Err(Error::new(Code::UpstreamError).at("answer").found(message));
@@ -79,8 +82,7 @@ impl Progress {
                 Err(malformed().at("choices"))
             }
             ApiEndpoint::ChatCompletions | ApiEndpoint::Completions => {
-                let choices = read.choices.take();
-                self.choices(choices, streamed, out)
+                self.choices(read.choices.as_ref(), streamed, out)
             }
             ApiEndpoint::Messages if streamed => {
                 self.message_event(&read);
@@ -94,7 +96,6 @@ impl Progress {
         }
         match self.output {
             Output::Documents => {
-                out.truncate(before);
                 out.push(Event::Document { name: cleaned(name, 64), json: document.into_text() });
             }
             Output::Texts => {
@@ -120,10 +121,10 @@ impl Progress {
 
     /// The model is sealed, so another one was really used: the gateway can route a request anywhere (privatemode.md 5.3).
     fn check_model(&self, read: &Known<'_>) -> Result<()> {
-        let (Some(asked), Some(served)) = (&self.model, read.model.as_ref().and_then(Value::as_str)) else {
+        let (Some(asked), Some(served)) = (&self.model, read.model.map(Text::decode)) else {
             return Ok(());
         };
-        if is_same_model(asked, served) {
+        if is_same_model(asked, &served) {
             return Ok(());
         }
         Err(Error::new(Code::AnswerMixed).at("model").expected(asked.as_str()).found(served))
@@ -131,46 +132,45 @@ impl Progress {
 
     /// One answer has one id (threats T32, T38). It is in clear, so this keeps mistakes apart, not attackers.
     fn check_id(&mut self, read: &Known<'_>) -> Result<()> {
-        match (read.id.as_ref().and_then(Value::as_str), &self.id) {
-            (Some(id), Some(known)) if id != known => Err(Error::new(Code::AnswerMixed).at("id")),
+        match (read.id.map(Text::decode), &self.id) {
+            (Some(id), Some(known)) if id != *known => Err(Error::new(Code::AnswerMixed).at("id")),
             (Some(id), None) => {
-                self.id = Some(id.to_owned());
+                self.id = Some(id.into_owned());
                 Ok(())
             }
             _ => Ok(()),
         }
     }
 
-    fn choices(&mut self, choices: Option<Value<'_>>, streamed: bool, out: &mut Vec<Event>) -> Result<()> {
+    fn choices(&mut self, choices: Option<&Choices<'_>>, streamed: bool, out: &mut Vec<Event>) -> Result<()> {
         let malformed = || {
             Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse }).at("choices")
         };
-        let Some(Value::Other(Json::Array(choices))) = choices else { return Err(malformed()) };
-        let is_only = choices.len() == 1;
-        for mut choice in choices {
-            let index = match choice.get("index") {
+        let choices = choices.ok_or_else(malformed)?;
+        let is_only = choices.more.is_empty();
+        for choice in choices.first.iter().chain(&choices.more) {
+            let index = match choice.index {
                 None if !streamed && is_only => 0,
-                index => index
-                    .and_then(Json::as_u64)
-                    .and_then(|index| u32::try_from(index).ok())
-                    .ok_or_else(malformed)?,
+                index => index.flatten().and_then(|index| u32::try_from(index).ok()).ok_or_else(malformed)?,
             };
-            let mut part = member_mut(&mut choice, if streamed { "delta" } else { "message" });
-            let mut text_of = |name: &str| part.as_mut().and_then(|part| take_text(part, name));
-            let reasoning = text_of("reasoning_content").or_else(|| text_of("reasoning"));
-            let content = text_of("content");
-            let content = content.or_else(|| take_text(&mut choice, "text"));
+            let part = if streamed { &choice.delta } else { &choice.message };
+            let reasoning = part.reasoning_content.or(part.reasoning);
+            let content = part.content.or(choice.text);
             let ended = self.ended(index)?;
             for (field, text) in [(TextField::Reasoning, reasoning), (TextField::Content, content)] {
                 let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
                 if ended {
                     return Err(Error::new(Code::MalformedEvent).at("text after finish_reason"));
                 }
-                out.push(Event::Text { choice: index, field, text });
+                if self.output == Output::Texts {
+                    out.push(Event::Text { choice: index, field, text: text.decode().into_owned() });
+                }
             }
-            if let Some(reason) = choice.get("finish_reason").and_then(Json::as_str).filter(|_| !ended) {
-                let reason = cleaned(reason, FINISH_REASON_MAX_BYTES);
-                out.push(Event::Finish { choice: index, reason });
+            if let Some(reason) = choice.finish_reason.filter(|_| !ended) {
+                if self.output == Output::Texts {
+                    let reason = cleaned(&reason.decode(), FINISH_REASON_MAX_BYTES);
+                    out.push(Event::Finish { choice: index, reason });
+                }
                 if let Some((_, ended)) = self.choices.iter_mut().find(|(known, _)| *known == index) {
                     *ended = true;
                 }
@@ -192,132 +192,159 @@ impl Progress {
 
     /// An event of the messages API. The `type` is in clear: an end counts only after the sealed reason for it.
     fn message_event(&mut self, read: &Known<'_>) {
-        let reason = read.delta.as_ref().and_then(|delta| delta.get("stop_reason")).and_then(Json::as_str);
-        self.stopped |= reason.is_some();
-        self.end_sign |= read.kind.as_ref().and_then(Value::as_str) == Some("message_stop");
+        self.stopped |= read.stops;
+        self.end_sign |= read.kind.is_some_and(|kind| kind.decode() == "message_stop");
     }
 }
 
 /// The members of a document that are looked into. All others are checked in the same way and not kept.
 #[derive(Default)]
 struct Known<'d> {
-    error: Option<Value<'d>>,
-    model: Option<Value<'d>>,
-    id: Option<Value<'d>>,
-    choices: Option<Value<'d>>,
-    delta: Option<Value<'d>>,
-    kind: Option<Value<'d>>,
+    error: Option<Json>,
+    model: Option<Text<'d>>,
+    id: Option<Text<'d>>,
+    kind: Option<Text<'d>>,
+    /// When it is an array.
+    choices: Option<Choices<'d>>,
+    /// `delta` has a reason to stop.
+    stops: bool,
 }
 
-/// A value; a text without escapes stays where it is.
-enum Value<'d> {
-    Text(&'d str),
-    Other(Json),
+/// Elements of `choices`, without an allocation for a single one.
+#[derive(Default)]
+struct Choices<'d> {
+    first: Option<Choice<'d>>,
+    more: Vec<Choice<'d>>,
 }
 
-impl Value<'_> {
-    fn as_str(&self) -> Option<&str> {
-        match self {
-            Value::Text(text) => Some(text),
-            Value::Other(json) => json.as_str(),
-        }
-    }
-
-    fn get(&self, name: &str) -> Option<&Json> {
-        match self {
-            Value::Text(_) => None,
-            Value::Other(json) => json.get(name),
-        }
-    }
-
-    const fn is_null(&self) -> bool {
-        matches!(self, Value::Other(Json::Null))
-    }
+#[derive(Default)]
+struct Choice<'d> {
+    /// Whether it is there; its value if that is an integer.
+    index: Option<Option<u64>>,
+    delta: Part<'d>,
+    message: Part<'d>,
+    text: Option<Text<'d>>,
+    finish_reason: Option<Text<'d>>,
 }
+
+/// Texts of a `delta` or `message`.
+#[derive(Default)]
+struct Part<'d> {
+    reasoning_content: Option<Text<'d>>,
+    reasoning: Option<Text<'d>>,
+    content: Option<Text<'d>>,
+}
+
+type Read<T> = std::result::Result<T, JsonError>;
 
 impl<'d> Known<'d> {
     /// Reads an opened document by the rules of [`Json::parse`]: no name twice in any object, no half of a surrogate pair, no number
-    /// that is out of range, bounded numbers of values. Grammar, depth and the names of the top level were checked when it was opened,
-    /// members in clear by their own rules; so what is a plain scalar needs no parser.
-    fn read(document: &'d OpenedDocument<'_>) -> std::result::Result<Known<'d>, JsonError> {
+    /// that is out of range, bounded numbers of values. Each opened value is one JSON value by itself: only then does the text around it
+    /// mean what it meant before. Members in clear were checked by their own rules, and names of the top level.
+    fn read(document: &'d OpenedDocument<'_>) -> Read<Known<'d>> {
         // What is shorter cannot have more values in all its members together.
-        if document.text().len() > JSON_MAX_VALUES {
-            return Ok(Known::of_object(Json::parse(document.text().as_bytes())?));
-        }
+        let counted = document.text().len() > JSON_MAX_VALUES;
+        let mut left = JSON_MAX_VALUES.saturating_sub(1);
         let mut known = Known::default();
         for (name, raw, sealed) in document.members() {
-            let place = known.place(name);
-            if place.is_none() && (!sealed || is_plain_scalar(raw)) {
+            if !counted && !sealed && !is_known(name) {
                 continue;
             }
-            let value = match plain_string(raw) {
-                Some(text) => Value::Text(text),
-                None => Value::Other(Json::parse(raw.as_bytes())?),
-            };
-            if let Some(place) = place {
-                *place = Some(value);
-            }
+            let mut walker = Walker::inside(1, raw, left);
+            known.member(name, raw, &mut walker)?;
+            left = walker.end()?;
         }
         Ok(known)
     }
 
-    fn of_object(json: Json) -> Known<'d> {
-        let mut known = Known::default();
-        if let Json::Object(members) = json {
-            for (name, value) in members {
-                if let Some(place) = known.place(&name) {
-                    *place = Some(Value::Other(value));
-                }
-            }
-        }
-        known
-    }
-
-    fn place(&mut self, name: &str) -> Option<&mut Option<Value<'d>>> {
+    fn member(&mut self, name: &str, raw: &'d str, walker: &mut Walker<'d>) -> Read<()> {
         match name {
-            "error" => Some(&mut self.error),
-            "model" => Some(&mut self.model),
-            "id" => Some(&mut self.id),
-            "choices" => Some(&mut self.choices),
-            "delta" => Some(&mut self.delta),
-            "type" => Some(&mut self.kind),
-            _ => None,
+            "model" => self.model = walker.text()?,
+            "id" => self.id = walker.text()?,
+            "type" => self.kind = walker.text()?,
+            "choices" if walker.peek() == Some(b'[') => self.choices = Some(Choices::read(walker)?),
+            "delta" if walker.peek() == Some(b'{') => walker.object(|walker, name| {
+                match name {
+                    "stop_reason" => self.stops = walker.text()?.is_some(),
+                    _ => walker.skip()?,
+                }
+                Ok(())
+            })?,
+            "error" => {
+                walker.skip()?;
+                self.error = Some(Json::parse(raw.as_bytes())?);
+            }
+            _ => walker.skip()?,
         }
+        Ok(())
     }
 }
 
-/// The text of a string without escapes, given by its checked raw form.
-fn plain_string(raw: &str) -> Option<&str> {
-    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
-    memchr::memchr(b'\\', text.as_bytes()).is_none().then_some(text)
+fn is_known(name: &str) -> bool {
+    matches!(name, "model" | "id" | "type" | "choices" | "delta" | "error")
 }
 
-/// True for a checked raw value that no further rule can refuse.
-fn is_plain_scalar(raw: &str) -> bool {
-    let is_small_integer = raw.len() <= 18 && raw.bytes().all(|byte| byte.is_ascii_digit());
-    matches!(raw, "null" | "true" | "false") || is_small_integer || plain_string(raw).is_some()
-}
-
-fn member_mut<'j>(object: &'j mut Json, name: &str) -> Option<&'j mut Json> {
-    match object {
-        Json::Object(members) => {
-            members.iter_mut().find(|(member, _)| member == name).map(|(_, value)| value)
-        }
-        _ => None,
+impl<'d> Choices<'d> {
+    fn read(walker: &mut Walker<'d>) -> Read<Choices<'d>> {
+        let mut choices = Choices::default();
+        walker.array(|walker| {
+            let choice = Choice::read(walker)?;
+            if choices.first.is_none() {
+                choices.first = Some(choice);
+            } else {
+                choices.more.push(choice);
+            }
+            Ok(())
+        })?;
+        Ok(choices)
     }
 }
 
-/// Takes a text out of an object: an answer can be large.
-fn take_text(object: &mut Json, name: &str) -> Option<String> {
-    match member_mut(object, name) {
-        Some(Json::String(text)) => Some(std::mem::take(text)),
-        _ => None,
+impl<'d> Choice<'d> {
+    fn read(walker: &mut Walker<'d>) -> Read<Choice<'d>> {
+        let mut choice = Choice::default();
+        if walker.peek() != Some(b'{') {
+            walker.skip()?;
+            return Ok(choice);
+        }
+        walker.object(|walker, name| {
+            match name {
+                "index" => choice.index = Some(walker.integer()?),
+                "delta" => choice.delta = Part::read(walker)?,
+                "message" => choice.message = Part::read(walker)?,
+                "text" => choice.text = walker.text()?,
+                "finish_reason" => choice.finish_reason = walker.text()?,
+                _ => walker.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(choice)
+    }
+}
+
+impl<'d> Part<'d> {
+    fn read(walker: &mut Walker<'d>) -> Read<Part<'d>> {
+        let mut part = Part::default();
+        if walker.peek() != Some(b'{') {
+            walker.skip()?;
+            return Ok(part);
+        }
+        walker.object(|walker, name| {
+            match name {
+                "reasoning_content" => part.reasoning_content = walker.text()?,
+                "reasoning" => part.reasoning = walker.text()?,
+                "content" => part.content = walker.text()?,
+                _ => walker.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(part)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::{AnswerPart, open_document};
+    use super::super::answer::{AnswerPart, open_members};
     use super::super::plan::MessageSize;
     use super::*;
 
@@ -347,7 +374,7 @@ mod tests {
                     Ok(())
                 };
                 let (endpoint, size) = (ApiEndpoint::ChatCompletions, MessageSize { id_bytes: 44 });
-                let document = open_document(&text, &endpoint, AnswerPart::Event, size, open).unwrap();
+                let document = open_members(&text, &endpoint, AnswerPart::Event, size, open).unwrap();
                 assert_eq!(Known::read(&document).is_ok(), accepted, "{name}: {value}");
             }
         }

@@ -1,6 +1,8 @@
 //! One request before sealing (protocols/privatemode.md 7.1): checked, salted, with the headers that depend on the body, and a way to write
 //! the sealed body. Borrows the body: what is written is the only copy.
 
+use std::borrow::Cow;
+
 use crate::crypto::SecureRandom;
 use crate::error::{Code, Error, Result};
 use crate::http::Method;
@@ -111,7 +113,7 @@ pub struct RequestPlan<'a> {
     endpoint: ApiEndpoint,
     body: Body<'a>,
     clear: Option<ClearRequest>,
-    content_type: Option<String>,
+    content_type: Option<Cow<'a, str>>,
     shard_key: Option<String>,
     remote_images: usize,
 }
@@ -141,7 +143,7 @@ pub fn plan<'a>(
         (BodyKind::Form, Content::Form(form)) => plan.take_form(form, options, random)?,
         (BodyKind::Raw, Content::Raw { content_type, body }) => {
             check_size(body.len())?;
-            plan.content_type = Some(content_type.to_owned());
+            plan.content_type = Some(Cow::Borrowed(content_type));
             plan.body = Body::Raw(body);
         }
         (BodyKind::None, Content::None) => {}
@@ -181,7 +183,7 @@ impl<'a> RequestPlan<'a> {
             self.shard_key = shard_key_before_salt(&document, options.shared_salt)?;
             inject_salt(&mut document, options.shared_salt, random)?;
         }
-        self.content_type = Some("application/json".to_owned());
+        self.content_type = Some(Cow::Borrowed("application/json"));
         self.body = Body::Json(document);
         Ok(())
     }
@@ -195,7 +197,7 @@ impl<'a> RequestPlan<'a> {
         check_size(form.parts().iter().fold(0, |sum: usize, part| sum.saturating_add(part.data.len())))?;
         self.clear = Some(check_clear_form(&form)?);
         let boundary = fresh_boundary(random)?;
-        self.content_type = Some(FormWriter::content_type(&boundary));
+        self.content_type = Some(Cow::Owned(FormWriter::content_type(&boundary)));
         self.body = Body::Form { form, boundary, file_names: options.file_names };
         Ok(())
     }

@@ -61,18 +61,27 @@ pub fn inject_salt(
     if let Some(salt) = caller_salt(document)? {
         return if salt.len() < MIN_BYTES { Err(refuse()) } else { Ok(()) };
     }
-    let salt = match shared {
-        Some(shared) => Zeroizing::new(shared.expose().to_owned()),
+    let value = match shared {
+        Some(shared) => {
+            let salt = shared.expose();
+            let mut value =
+                Zeroizing::new(String::with_capacity(salt.len().saturating_mul(6).saturating_add(2)));
+            write_string(salt, &mut value);
+            value
+        }
         None => fresh(random)?,
     };
-    let mut value = Zeroizing::new(String::with_capacity(salt.len().saturating_mul(6).saturating_add(2)));
-    write_string(&salt, &mut value);
     document.set(MEMBER, value);
     Ok(())
 }
 
+/// Random bytes in base64 with quotes: no character of it needs an escape.
 fn fresh(random: &mut dyn SecureRandom) -> Result<Zeroizing<String>> {
     let mut bytes = Zeroizing::new([0; FRESH_BYTES]);
     random.fill(bytes.as_mut_slice())?;
-    Ok(Zeroizing::new(base64::encode(bytes.as_slice())))
+    let mut value = Zeroizing::new(String::with_capacity(FRESH_BYTES.saturating_mul(2)));
+    value.push('"');
+    base64::append(bytes.as_slice(), &mut value);
+    value.push('"');
+    Ok(value)
 }

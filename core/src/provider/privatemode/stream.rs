@@ -1,7 +1,7 @@
 //! Opens one answer, whole or streamed (protocols/privatemode.md 6.4): every member that must be sealed opens under this exchange's secret,
 //! in its place, or the answer dies.
 
-use super::answer::{AnswerForm, AnswerPart, answer_form, open_document};
+use super::answer::{AnswerForm, AnswerPart, answer_form, open_document, open_members};
 use super::chunk::{Output, Progress};
 use super::failure::FailedResponse;
 use super::plan::MessageSize;
@@ -16,6 +16,9 @@ use crate::seal::gcm_stream::FieldCipher;
 use crate::stream::parse_error;
 use crate::stream::sse::{self, Framer};
 
+/// How many times what came of a body may be kept free for the rest of it.
+const BODY_GROWTH_MAX: usize = 8;
+
 /// Opens one answer. Owns the exchange's cipher, which is wiped at the end, on an error and on drop.
 pub struct AnswerOpener {
     stage: Stage,
@@ -25,6 +28,8 @@ pub struct AnswerOpener {
     progress: Progress,
     /// A whole answer, as far as it came.
     body: Vec<u8>,
+    /// Length of the body by its head; 0 when it is not known.
+    announced: usize,
     framer: Framer,
     hash: Sha256,
     request_sha256: [u8; 32],
@@ -62,6 +67,7 @@ impl AnswerOpener {
             progress: Progress::new(endpoint.clone(), output, model),
             endpoint,
             body: Vec::new(),
+            announced: 0,
             framer: Framer::new(),
             hash: Sha256::new(),
             request_sha256,
@@ -87,7 +93,11 @@ impl AnswerOpener {
         };
         self.stage = match form {
             AnswerForm::Stream => Stage::Stream,
-            AnswerForm::Document => Stage::Document,
+            AnswerForm::Document => {
+                let length = head.header("content-length").and_then(|length| length.parse().ok());
+                self.announced = length.filter(|length| *length <= ANSWER_MAX_BYTES).unwrap_or(0);
+                Stage::Document
+            }
             AnswerForm::Failure | AnswerForm::Untrusted => Stage::Failed(FailedResponse::new(head), form),
             AnswerForm::Clear => return Err(self.die(Error::new(Code::PlaintextDowngrade))),
         };
@@ -116,7 +126,7 @@ impl AnswerOpener {
             return Err(self.die(Error::new(Code::LimitExceeded).at("answer")));
         }
         if matches!(self.stage, Stage::Document) {
-            self.body.extend_from_slice(bytes);
+            self.keep(bytes);
             return Ok(());
         }
         if self.progress.has_ended() {
@@ -124,6 +134,15 @@ impl AnswerOpener {
             return Ok(());
         }
         self.push_events(bytes, out).map_err(|error| self.die(error))
+    }
+
+    /// A body that grows by pieces is copied over and over: room for all of it is made as soon as a part came that vouches for its length.
+    fn keep(&mut self, bytes: &[u8]) {
+        let length = self.body.len().saturating_add(bytes.len());
+        if length > self.body.capacity() && self.announced <= length.saturating_mul(BODY_GROWTH_MAX) {
+            self.body.reserve_exact(self.announced.saturating_sub(self.body.len()));
+        }
+        self.body.extend_from_slice(bytes);
     }
 
     fn push_events(&mut self, bytes: &[u8], out: &mut Vec<Event>) -> Result<()> {
@@ -173,7 +192,7 @@ impl AnswerOpener {
                 let cipher = cipher.as_mut().ok_or_else(|| Error::new(Code::Internal))?;
                 let text = std::str::from_utf8(body).map_err(|_| Code::MalformedResponse)?;
                 let open = |raw: &str, out: &mut Vec<u8>| cipher.open_into(raw.as_bytes(), out);
-                let document = open_document(text, endpoint, AnswerPart::Whole, *size, open)?;
+                let document = open_members(text, endpoint, AnswerPart::Whole, *size, open)?;
                 progress.take("", document, false, out)?;
                 progress.check_complete(false)
             }
@@ -268,16 +287,16 @@ fn take_event(
         return Err(error);
     }
     let open = |raw: &str, out: &mut Vec<u8>| cipher.open_into(raw.as_bytes(), out);
-    let document = open_document(text, endpoint, AnswerPart::Event, size, open)?;
+    let document = open_members(text, endpoint, AnswerPart::Event, size, open)?;
     progress.take(name, document, true, out)
 }
 
 /// An error that a proxy on the way puts into a stream, in clear: the end of the answer, in words that nobody vouches for.
 fn error_in_clear(name: &str, data: &[u8]) -> Option<Error> {
-    let said = parse_error(data)?;
     if name != "error" && !data.starts_with(b"{\"error\":{") {
         return None;
     }
+    let said = parse_error(data)?;
     let error = Error::new(Code::UpstreamError).at("event stream").found(said.message.as_str());
     Some(error.context("The words are not authenticated."))
 }
@@ -293,5 +312,47 @@ impl Answer for AnswerOpener {
 
     fn finish(&mut self, out: &mut Vec<Event>) -> Result<Receipt> {
         AnswerOpener::finish(self, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SecureRandom;
+    use crate::secret::Secret;
+
+    struct Ones;
+
+    impl SecureRandom for Ones {
+        fn fill(&mut self, out: &mut [u8]) -> Result<()> {
+            out.fill(1);
+            Ok(())
+        }
+    }
+
+    /// Threats T44: a length in clear is a promise; room is made for no more than a multiple of what came.
+    #[test]
+    fn room_for_a_body_follows_what_came() {
+        for (announced, came, room) in [
+            ("8000", 100, 800),
+            ("8000", 999, 7992),
+            ("8000", 1000, 8000),
+            ("8000", 9000, 18_000),
+            ("67108864", 1000, 8000),
+            ("67108865", 1000, 8000),
+            ("99999999999999999999", 1000, 8000),
+            ("-1", 1000, 8000),
+        ] {
+            let cipher = FieldCipher::new(&Secret::take(&mut [7; 32]), "id", &mut Ones).unwrap();
+            let mut opener =
+                AnswerOpener::new(cipher, ApiEndpoint::ChatCompletions, Output::Texts, None, [0; 32]);
+            let headers = [("Content-Length".to_owned(), announced.to_owned())];
+            opener.head(&ResponseHead::new(200, headers)).unwrap();
+            for piece in vec![b' '; came].chunks(100) {
+                opener.push(piece, &mut Vec::new()).unwrap();
+            }
+            assert_eq!(opener.body.len(), came);
+            assert!(opener.body.capacity() <= room, "{announced}: {}", opener.body.capacity());
+        }
     }
 }

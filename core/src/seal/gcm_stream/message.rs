@@ -26,7 +26,7 @@ pub struct MessageKey {
     aes: AesGcm,
     nonce: [u8; NONCE_LEN],
     /// What every text begins with: quote, id, colon, nonce in hex, colon.
-    head: String,
+    head: Vec<u8>,
     id_len: usize,
 }
 
@@ -38,12 +38,18 @@ impl MessageKey {
         if id.is_empty() || id.len() > ID_MAX_CHARS || !id.bytes().all(plain) {
             return Err(Error::new(Code::InvalidArgument).at("secret id"));
         }
-        let head = format!("\"{id}:{}:", hex::encode(&nonce));
+        let mut digits = [0; NONCE_LEN * 2];
+        hex::encode_into(&nonce, &mut digits);
+        let head = [b"\"".as_slice(), id.as_bytes(), b":", &digits, b":"].concat();
         Ok(MessageKey { aes: AesGcm::new(secret)?, nonce, head, id_len: id.len() })
     }
 
     /// The secret's id.
     pub fn secret_id(&self) -> &str {
+        std::str::from_utf8(self.id()).unwrap_or_default()
+    }
+
+    fn id(&self) -> &[u8] {
         self.head.get(1..self.id_len.saturating_add(1)).unwrap_or_default()
     }
 
@@ -91,17 +97,20 @@ impl MessageKey {
     fn write(&self, counter: u32, iv: &Iv, plaintext: &[u8], out: &mut Vec<u8>) -> Result<()> {
         // In one piece, so that the buffer does not move while it holds the plaintext. One more for an odd length, see `encode_tail`.
         out.reserve(self.sealed_len(plaintext.len()).saturating_add(1));
-        out.extend_from_slice(self.head.as_bytes());
+        out.extend_from_slice(&self.head);
         let mut digits = [b':'; GCM_NONCE_LEN * 2 + 1];
         let (text, _) = digits.split_last_chunk_mut::<1>().ok_or(Code::Internal)?;
         hex::encode_into(iv, text);
         out.extend_from_slice(&digits);
         let start = out.len();
+        let room = text::room_before(plaintext.len().saturating_add(GCM_TAG_LEN));
+        let from = start.saturating_add(room);
+        out.resize(from, 0);
         out.extend_from_slice(plaintext);
-        let place = out.get_mut(start..).ok_or(Code::Internal)?;
+        let place = out.get_mut(from..).ok_or(Code::Internal)?;
         let tag = self.aes.seal(iv, &self.associated(counter), place)?;
         out.extend_from_slice(&tag);
-        text::encode_tail(out, start)?;
+        text::encode_tail(out, start, room)?;
         out.push(b'"');
         Ok(())
     }
@@ -126,10 +135,10 @@ impl MessageKey {
         if message.len() > ANSWER_MAX_BYTES {
             return Err(Error::new(Code::LimitExceeded).at("sealed field"));
         }
-        let message = Parts::split(message).ok_or(Code::NotCiphertext)?;
+        let message = self.split(message).ok_or(Code::NotCiphertext)?;
         let start = out.len();
         let opened = text::append_decoded(message.sealed, out).and_then(|()| {
-            if message.id != self.secret_id().as_bytes() || message.nonce != self.nonce {
+            if !message.is_ours {
                 return Err(Error::new(Code::ForeignField));
             }
             if is_own(&message.iv) {
@@ -146,33 +155,47 @@ impl MessageKey {
         opened.map(|_| ())
     }
 
+    /// Most messages begin as this exchange's do; what does not is looked at part by part.
+    fn split<'a>(&self, message: &'a [u8]) -> Option<Parts<'a>> {
+        let Some(rest) = message.strip_prefix(self.head.as_slice()) else {
+            return Parts::split(message, |id, nonce| id == self.id() && nonce == self.nonce);
+        };
+        Parts::of_rest(rest.strip_suffix(b"\"")?, true)
+    }
+
     fn associated(&self, counter: u32) -> [u8; NONCE_LEN + 4] {
         let mut data = [0; NONCE_LEN + 4];
-        let bytes = self.nonce.iter().copied().chain(counter.to_le_bytes());
-        data.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        let (nonce, count) = data.split_at_mut(NONCE_LEN);
+        nonce.copy_from_slice(&self.nonce);
+        count.copy_from_slice(&counter.to_le_bytes());
         data
     }
 }
 
 /// The parts of a field that has the right form, as far as that shows without decoding the ciphertext.
 struct Parts<'a> {
-    id: &'a [u8],
-    nonce: [u8; NONCE_LEN],
+    /// Of this exchange by its id and nonce.
+    is_ours: bool,
     iv: Iv,
     /// Hex, not checked; a fourth colon in it fails there.
     sealed: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
-    fn split(message: &'a [u8]) -> Option<Parts<'a>> {
+    fn split(message: &'a [u8], is_ours: impl Fn(&[u8], [u8; NONCE_LEN]) -> bool) -> Option<Parts<'a>> {
         let rest = message.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
         let (id, rest) = part(rest)?;
         let (nonce, rest) = part(rest)?;
+        Parts::of_rest(rest, is_ours(id, twelve(nonce)?))
+    }
+
+    /// From the iv on, without the quote at the end.
+    fn of_rest(rest: &'a [u8], is_ours: bool) -> Option<Parts<'a>> {
         let (iv, sealed) = part(rest)?;
         if sealed.len() < GCM_TAG_LEN * 2 || sealed.len() % 2 != 0 {
             return None;
         }
-        Some(Parts { id, nonce: twelve(nonce)?, iv: twelve(iv)?, sealed })
+        Some(Parts { is_ours, iv: twelve(iv)?, sealed })
     }
 }
 

@@ -5,26 +5,47 @@
 use crate::error::{Code, Error, Result};
 use crate::wire::hex;
 
-/// Bytes converted at a time. Short fields take a smaller block: setting up a large one would cost as much as encrypting them.
+/// Bytes converted at a time of what is long.
 const BLOCK: usize = 2048;
 const BLOCK_HEX: usize = BLOCK * 2;
+/// Bytes converted at a time of what is short: setting up larger blocks would cost as much as encrypting it did.
 const SMALL: usize = 256;
-const SMALL_HEX: usize = SMALL * 2;
+/// Longest text made by [`encode_back`] out of [`room_before`].
+const SHORT: usize = 4096;
 
-/// Replaces the bytes of `buffer` from `start` on by their lowercase hex. Allocates nothing if the capacity is there.
-///
-/// The second half of the bytes is converted to behind their end, which needs no room that is not written anyway; then the first half
-/// is converted backwards into the room of both.
-pub(super) fn encode_tail(buffer: &mut Vec<u8>, start: usize) -> Result<()> {
-    if buffer.len().saturating_sub(start) <= SMALL_HEX {
-        encode_by(&mut [0; SMALL], &mut [0; SMALL_HEX], buffer, start)
-    } else {
-        encode_by(&mut [0; BLOCK], &mut [0; BLOCK_HEX], buffer, start)
-    }
+/// Bytes to leave free in front of so many bytes that [`encode_tail`] is to turn into hex: with them short ones need one pass.
+pub(super) const fn room_before(bytes: usize) -> usize {
+    if bytes <= SHORT { bytes } else { 0 }
 }
 
-fn encode_by(block: &mut [u8], digits: &mut [u8], buffer: &mut Vec<u8>, start: usize) -> Result<()> {
-    let size = block.len();
+/// Replaces the bytes of `buffer` from `start` on, with [`room_before`] them, by their lowercase hex. Allocates nothing if the capacity
+/// is there.
+pub(super) fn encode_tail(buffer: &mut Vec<u8>, start: usize, room: usize) -> Result<()> {
+    if room > 0 { encode_back(buffer, start, room) } else { encode_halves(buffer, start) }
+}
+
+/// The room and the bytes are of one size. Each block is written from the start of the room on, and what is written never passes what was
+/// read.
+fn encode_back(buffer: &mut [u8], start: usize, room: usize) -> Result<()> {
+    let mut block = [0; SMALL];
+    let tail = buffer.get_mut(start..).ok_or(Code::Internal)?;
+    let mut at = 0;
+    while at < room {
+        let next = at.saturating_add(SMALL).min(room);
+        let block = block.get_mut(..next.saturating_sub(at)).ok_or(Code::Internal)?;
+        let bytes = tail.get(room.saturating_add(at)..room.saturating_add(next)).ok_or(Code::Internal)?;
+        block.copy_from_slice(bytes);
+        let text = tail.get_mut(at.saturating_mul(2)..next.saturating_mul(2)).ok_or(Code::Internal)?;
+        encode(block, text)?;
+        at = next;
+    }
+    Ok(())
+}
+
+/// The second half of the bytes is converted to behind their end, which needs no room that is not written anyway; then the first half
+/// is converted backwards into the room of both.
+fn encode_halves(buffer: &mut Vec<u8>, start: usize) -> Result<()> {
+    let (mut block, mut digits) = ([0; BLOCK], [0; BLOCK_HEX]);
     let length = buffer.len().saturating_sub(start);
     if length % 2 == 1 {
         buffer.push(0); // room for the first half's last digits
@@ -35,7 +56,7 @@ fn encode_by(block: &mut [u8], digits: &mut [u8], buffer: &mut Vec<u8>, start: u
 
     let mut at = middle;
     while at < end {
-        let next = at.saturating_add(size).min(end);
+        let next = at.saturating_add(BLOCK).min(end);
         let bytes = buffer.get(at..next).ok_or(Code::Internal)?;
         let text = digits.get_mut(..bytes.len().saturating_mul(2)).ok_or(Code::Internal)?;
         encode(bytes, text)?;
@@ -45,7 +66,7 @@ fn encode_by(block: &mut [u8], digits: &mut [u8], buffer: &mut Vec<u8>, start: u
 
     let mut at = half;
     while at > 0 {
-        let from = at.saturating_sub(size);
+        let from = at.saturating_sub(BLOCK);
         let block = block.get_mut(..at.saturating_sub(from)).ok_or(Code::Internal)?;
         let tail = buffer.get_mut(start..).ok_or(Code::Internal)?;
         block.copy_from_slice(tail.get(from..at).ok_or(Code::Internal)?);
@@ -62,21 +83,14 @@ fn encode(bytes: &[u8], text: &mut [u8]) -> Result<()> {
 
 /// Appends the bytes of a hex text in either case to `buffer`. On failure, `not_ciphertext`, some of them may be there.
 pub(super) fn append_decoded(text: &[u8], buffer: &mut Vec<u8>) -> Result<()> {
-    if text.len() <= SMALL_HEX * 2 {
-        decode_by(&mut [0; SMALL], text, buffer)
-    } else {
-        decode_by(&mut [0; BLOCK], text, buffer)
-    }
-}
-
-fn decode_by(block: &mut [u8], text: &[u8], buffer: &mut Vec<u8>) -> Result<()> {
     buffer.reserve(text.len().div_ceil(2));
-    for digits in text.chunks(block.len().saturating_mul(2)) {
-        let bytes = block.get_mut(..digits.len() / 2).ok_or(Code::Internal)?;
+    for digits in text.chunks(BLOCK_HEX) {
+        let start = buffer.len();
+        buffer.resize(start.saturating_add(digits.len() / 2), 0);
+        let bytes = buffer.get_mut(start..).ok_or(Code::Internal)?;
         if !hex::decode_into(digits, bytes) {
             return Err(Error::new(Code::NotCiphertext));
         }
-        buffer.extend_from_slice(bytes);
     }
     Ok(())
 }
@@ -90,9 +104,10 @@ mod tests {
         let lengths = (0..70).chain([
             SMALL - 1,
             SMALL,
-            2 * SMALL - 1,
+            SMALL + 1,
             2 * SMALL,
-            2 * SMALL + 1,
+            SHORT,
+            SHORT + 1,
             BLOCK - 1,
             BLOCK,
             BLOCK + 1,
@@ -102,8 +117,9 @@ mod tests {
         ]);
         for length in lengths {
             let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
-            let mut buffer = [b"before", bytes.as_slice()].concat();
-            encode_tail(&mut buffer, 6).unwrap();
+            let room = room_before(length);
+            let mut buffer = [b"before", vec![0; room].as_slice(), bytes.as_slice()].concat();
+            encode_tail(&mut buffer, 6, room).unwrap();
             let text = buffer.strip_prefix(b"before").unwrap();
             assert_eq!(text, hex::encode(&bytes).as_bytes(), "{length}");
 
