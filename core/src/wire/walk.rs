@@ -137,7 +137,7 @@ impl<'a> Walker<'a> {
             loop {
                 let span = self.scanner.name()?;
                 let name = string_text(self.slice(span)?).ok_or(JsonError::Malformed)?;
-                self.note(base, &name)?;
+                self.note(base, name.clone())?;
                 member(self, &name)?;
                 if !self.follows() {
                     break;
@@ -149,15 +149,15 @@ impl<'a> Walker<'a> {
         self.leave(b'}')
     }
 
-    fn note(&mut self, base: usize, name: &Cow<'a, str>) -> Result<(), JsonError> {
+    fn note(&mut self, base: usize, name: Cow<'a, str>) -> Result<(), JsonError> {
         let others = self.names.get(base..).unwrap_or_default();
         if others.len() >= JSON_MAX_MEMBERS {
             return Err(JsonError::Malformed);
         }
-        if others.len() < FEW_MEMBERS && others.contains(name) {
+        if others.len() < FEW_MEMBERS && others.contains(&name) {
             return Err(JsonError::DuplicateMember);
         }
-        self.names.push(name.clone());
+        self.names.push(name);
         Ok(())
     }
 
