@@ -44,6 +44,7 @@ pub(crate) async fn serve(
     end: impl Future<Output = ()>,
 ) -> Result<()> {
     log::start(settings.log_level, settings.log_json);
+    allow_many_files();
     let (listen, drain) = (settings.listen, settings.drain);
     let acceptor = settings.tls.clone().map(Acceptor::new).transpose()?.map(Arc::new);
     let scheme = if acceptor.is_some() { "https" } else { "http" };
@@ -58,4 +59,14 @@ pub(crate) async fn serve(
     watching.abort();
     reloading.abort();
     Ok(())
+}
+
+/// Every connection is a file, on both sides. Best effort: with fewer files, fewer connections are accepted.
+fn allow_many_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
 }

@@ -267,10 +267,11 @@ fn head(response: &reqwest::Response) -> ResponseHead {
 fn failure(error: &reqwest::Error) -> TransportFailure {
     if tls::is_pin_mismatch(error) {
         TransportFailure::TlsRule
+    } else if error.is_connect() {
+        // Also when it took too long: nothing was sent, so another try does no harm.
+        TransportFailure::Connect
     } else if error.is_timeout() {
         TransportFailure::Timeout
-    } else if error.is_connect() {
-        TransportFailure::Connect
     } else {
         TransportFailure::Broken
     }

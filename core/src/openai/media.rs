@@ -45,8 +45,7 @@ pub fn check_media(messages: &str, sources: bool) -> Result<MediaFound> {
 fn may_have_media(messages: &str, sources: bool) -> bool {
     // Made once: for a short conversation that takes longer than the search.
     static NAMES: OnceLock<[Finder<'static>; 3]> = OnceLock::new();
-    let [url, escape, source] =
-        NAMES.get_or_init(|| ["_url", "\\u00", "source"].map(Finder::new));
+    let [url, escape, source] = NAMES.get_or_init(|| ["_url", "\\u00", "source"].map(Finder::new));
     let has = |name: &Finder<'_>| name.find(messages.as_bytes()).is_some();
     has(url) || has(escape) || (sources && has(source))
 }

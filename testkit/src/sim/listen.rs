@@ -12,8 +12,11 @@ use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
+
+/// Connections that may wait to be taken: a thousand callers come at once in tests.
+const BACKLOG: u32 = 2048;
 
 /// A server that runs until it is dropped. It can be started inside or outside an asynchronous runtime.
 pub(super) struct Server {
@@ -24,14 +27,15 @@ pub(super) struct Server {
 impl Server {
     /// Binds a port on 127.0.0.1 (0 takes a free one) and serves.
     pub(super) fn start(port: u16, app: Router) -> Result<Server> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let lines = {
             let _context = runtime.enter();
-            Lines(TcpListener::from_std(listener)?)
+            let socket = TcpSocket::new_v4()?;
+            socket.set_reuseaddr(true)?;
+            socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+            Lines(socket.listen(BACKLOG)?)
         };
+        let address = lines.0.local_addr()?;
         let service = app.into_make_service_with_connect_info::<Line>();
         runtime.spawn(async move { axum::serve(lines, service).await });
         Ok(Server { address, runtime: Some(runtime) })

@@ -1,0 +1,160 @@
+//! Sockets that do not play by the rules (threats T54, T55).
+
+use std::io::{Read, Write};
+
+use crate::stage::{both, chat, parse};
+
+/// Every one is answered with a 4xx or cut off, and the proxy goes on.
+#[test]
+fn t54_heads_that_are_refused() {
+    let body = chat("venice/e2ee-sim-27b", false).to_string();
+    let length = body.len();
+    let post = |extra: &str, body: &str| {
+        format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n{extra}\r\n{body}"
+        )
+    };
+    let many: String = (0..120).map(|number| format!("x-{number}: a\r\n")).collect();
+    let long = format!("x-long: {}\r\n", "a".repeat(70_000));
+    let length_header = format!("content-length: {length}\r\n");
+    let chunked = format!("{length:x}\r\n{body}\r\n0\r\n\r\n");
+    let cases: Vec<(&str, String, &[u16])> = vec![
+        (
+            "length and chunks",
+            post(&format!("{length_header}transfer-encoding: chunked\r\n"), &chunked),
+            &[400],
+        ),
+        (
+            "chunks and length",
+            post(&format!("transfer-encoding: chunked\r\n{length_header}"), &chunked),
+            &[400],
+        ),
+        ("two lengths", post(&format!("{length_header}content-length: 1\r\n"), &body), &[400]),
+        ("two equal lengths", post(&format!("{length_header}{length_header}"), &body), &[400]),
+        ("no length of a number", post("content-length: -1\r\n", &body), &[400]),
+        ("another coding", post("transfer-encoding: gzip\r\n", &body), &[400]),
+        ("a folded line", post("x-a: b\r\n c\r\ncontent-length: 0\r\n", ""), &[400]),
+        ("a space before the colon", post("x-a : b\r\ncontent-length: 0\r\n", ""), &[400]),
+        ("a NUL", post("x-a: \0\r\ncontent-length: 0\r\n", ""), &[400]),
+        ("too many fields", post(&many, ""), &[400, 431]),
+        ("a field too long", post(&long, ""), &[400, 431]),
+        (
+            "a path too long",
+            format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "a".repeat(70_000)),
+            &[400, 414, 431],
+        ),
+        ("another protocol", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), &[400, 505]),
+        ("no protocol", "hello\r\n\r\n".to_owned(), &[400]),
+        ("TLS", "\u{16}\u{3}\u{1}\0\u{1}".to_owned() + "\r\n\r\n", &[400]),
+        ("a body beyond every bound", post("content-length: 99999999999\r\n", "{"), &[413]),
+        ("a compressed body", post(&format!("content-encoding: gzip\r\n{length_header}"), &body), &[415]),
+        ("a body that is cut off", post("content-length: 10\r\n", "{"), &[400]),
+        ("a broken chunk", post("transfer-encoding: chunked\r\n", "zz\r\n"), &[400]),
+    ];
+    for (what, request, statuses) in cases {
+        let mut socket = both().connect();
+        let _ = socket.write_all(request.as_bytes());
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        let text = String::from_utf8_lossy(&answer);
+        // A connection that is closed without a word is an answer to what is no HTTP.
+        let refused = text.is_empty() || statuses.contains(&parse(&text).status);
+        assert!(refused, "{what}: {text}");
+        assert!(!text.contains(" 200 "), "{what}");
+    }
+    assert_eq!(both().get("/healthz").status, 200);
+}
+
+/// More than the most that may be sent, without saying so first.
+#[test]
+fn t54_a_body_that_does_not_end() {
+    let mut socket = both().connect();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    socket.write_all(head.as_bytes()).unwrap();
+    let piece = [format!("{:x}\r\n", 1 << 20).into_bytes(), vec![b' '; 1 << 20], b"\r\n".to_vec()].concat();
+    // The proxy answers and closes somewhere behind the 50th mebibyte.
+    let sent = (0..200).take_while(|_| socket.write_all(&piece).is_ok()).count();
+    assert!((50..200).contains(&sent), "{sent}");
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer);
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.is_empty() || parse(&text).code() == "PV-601", "{text}");
+}
+
+/// A head that never ends is cut off; a body has its own time.
+#[test]
+fn t54_slow_heads() {
+    let mut sockets: Vec<_> = (0..20).map(|_| both().connect()).collect();
+    for socket in &mut sockets {
+        socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: loc").unwrap();
+    }
+    assert_eq!(both().get("/healthz").status, 200);
+    for mut socket in sockets {
+        let mut answer = Vec::new();
+        // Ends by the proxy's own limit; the socket's is six times as long.
+        let _ = socket.read_to_end(&mut answer);
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{answer:?}");
+    }
+}
+
+/// Beyond the number of connections one is told so, and those that are open go on.
+#[cfg(target_os = "linux")]
+#[test]
+fn t54_idle_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).unwrap();
+    let proxy = crate::stage::Proxy::start(tempfile::tempdir().unwrap(), &["--demo"], &[]);
+    let mut held: Vec<_> = (0..1024).map(|_| proxy.connect()).collect();
+    let mut turned_away = 0;
+    for _ in 0..8 {
+        let mut answer = String::new();
+        let _ = proxy.connect().read_to_string(&mut answer);
+        turned_away += usize::from(answer.starts_with("HTTP/1.1 503"));
+    }
+    assert!(turned_away > 0);
+    let first = held.first_mut().unwrap();
+    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).unwrap();
+    assert_eq!(parse(&answer).status, 200);
+}
+
+/// T55: names that callers or providers make up are never markup, paths or lines of a log.
+#[test]
+fn t55_injection() {
+    for model in [
+        "<script>alert(1)</script>",
+        "a\r\nx-evil: 1",
+        "\u{1b}[2J",
+        "../../etc/passwd",
+        "{{7*7}}",
+        "%0d%0aSet-Cookie:a",
+    ] {
+        let answer = both().chat(model, false);
+        assert_eq!(answer.status, 400, "{model}");
+        assert_eq!(answer.headers["content-type"], "application/json");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+        assert!(!answer.headers.contains_key("x-evil") && !answer.body.contains('\u{1b}'));
+    }
+    for path in [
+        "/report/../../etc/passwd",
+        "/report/%2e%2e%2f",
+        "/report/<svg onload=alert(1)>",
+        "/report/",
+        "/page.css/../index.html",
+    ] {
+        let answer = both().get(&path.replace(' ', "%20"));
+        assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
+        assert!(!answer.body.contains("<svg"), "{path}");
+    }
+    let log = both().log();
+    assert!(
+        !log.contains('\u{1b}')
+            && !log.contains("<script>")
+            && !log.lines().any(|line| line.starts_with("x-evil"))
+    );
+    let page = both().get("/");
+    assert!(page.headers["content-security-policy"].starts_with("default-src 'none'"));
+}
