@@ -62,6 +62,10 @@ impl Dialect {
                 "param": null,
                 "code": code.text(),
                 "slug": code.slug(),
+                "hint": error.hint(),
+                "details": {
+                    "check": error.check(), "expected": error.expected_value(), "found": error.found_value(),
+                },
             }}),
             Dialect::Anthropic => json!({ "type": "error", "error": {
                 "type": anthropic_kind(code.row().http),
