@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// For one answer of the browser, and for one state of a page.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A browser with one page.
 pub(super) struct Devtools {
@@ -102,7 +102,11 @@ impl Devtools {
     pub(super) fn call(&mut self, method: &str, parameters: Value) -> Result<Value, String> {
         self.last_id = self.last_id.wrapping_add(1);
         let mut message = json!({ "id": self.last_id, "method": method, "params": parameters });
-        if let Some(session) = self.session.as_ref().filter(|_| !method.starts_with("Target.")) {
+        if let Some(session) = self
+            .session
+            .as_ref()
+            .filter(|_| !method.starts_with("Target.") && !method.starts_with("Browser."))
+        {
             message["sessionId"] = json!(session);
         }
         let mut bytes = message.to_string().into_bytes();

@@ -54,6 +54,9 @@ pub(super) fn test(browser: &str, proveil: &Path, work: &Path) -> Result<(), Str
         case(&stage, &mut tools, &url).map_err(|error| format!("page of the proxy, {name}: {error}"))?;
         println!("ok      page of the proxy: {name}");
     }
+    let mut tools = Devtools::start(browser, &work.join("page-profile"))?;
+    stage.gone(&mut tools, cut).map_err(|error| format!("page of the proxy, proofs that ended: {error}"))?;
+    println!("ok      page of the proxy: proofs that ended, and a proxy that is gone");
     Ok(())
 }
 
@@ -107,10 +110,10 @@ impl Stage {
                 "[...document.querySelectorAll('.endpoint')].find((it) => it.dataset.key.startsWith('{provider}/'))"
             );
             for words in [
-                "Verified, L2",
+                "Verified against CUSTOM roots, L2",
                 "not proven",
                 "Valid until",
-                "CUSTOM roots",
+                "given to this proxy",
                 "Who can read your prompt",
                 "Not proven",
             ] {
@@ -138,7 +141,7 @@ impl Stage {
             tools.wait(ENDED)?;
             tools.expect(&format!("{LAST}.querySelector('.text').textContent.length > 80"))?;
             tools.expect(&format!("{LAST}.querySelector('.thoughts, details').hidden === false"))?;
-            for words in ["Verified, L2", "not proven", "CUSTOM roots", "Complete"] {
+            for words in ["Verified against CUSTOM roots, L2", "not proven", "Complete"] {
                 tools
                     .expect(&format!("{LAST}.querySelector('.seal').innerText.includes({})", json!(words)))?;
             }
@@ -151,7 +154,7 @@ impl Stage {
         tools.evaluate(&format!("{LAST}.querySelector('.seal a').focus()"))?;
         tools.press("Enter")?;
         tools.switch_to("/report/")?;
-        tools.wait("document.title.includes('Verified') && document.title.includes('privatemode')")?;
+        tools.wait("document.title.includes('VERIFIED') && document.title.includes('privatemode')")?;
         quiet(tools, &[])
     }
 
@@ -277,6 +280,18 @@ impl Stage {
         ))?;
         tools.expect("document.querySelector('#prompt').value === 'Is anybody there?'")?;
         self.picture(tools, "refusal", false)?;
+        // A page of its own would need the token, so the report is saved.
+        let saved = self.work.join("saved");
+        let allowed = json!({ "behavior": "allow", "downloadPath": saved.display().to_string() });
+        tools.call("Browser.setDownloadBehavior", allowed)?;
+        tools.evaluate(&format!("{LAST}.querySelector('a').focus()"))?;
+        tools.press("Enter")?;
+        until("a saved report", || {
+            let files = std::fs::read_dir(&saved).into_iter().flatten().flatten();
+            files
+                .into_iter()
+                .any(|file| std::fs::read_to_string(file.path()).is_ok_and(|text| text.contains("PV-202</")))
+        })?;
         // The token is in no store, so it is gone with the page.
         tools.expect("localStorage.length + sessionStorage.length === 0 && document.cookie === ''")?;
         tools.expect(&format!("!document.documentElement.outerHTML.includes({})", json!(TOKEN)))?;
@@ -304,7 +319,7 @@ impl Stage {
         tools.evaluate("document.querySelector('#stop').focus()")?;
         tools.press("Enter")?;
         tools.wait(ENDED)?;
-        for words in ["Incomplete: stopped", "Verified, L2"] {
+        for words in ["Incomplete: stopped", "Verified against CUSTOM roots, L2"] {
             tools.expect(&format!("{LAST}.innerText.includes({})", json!(words)))?;
         }
         tools.expect("document.querySelector('#stop').hidden && document.activeElement.id === 'prompt'")?;
@@ -321,6 +336,28 @@ impl Stage {
         tools.expect(&format!("{LAST}.querySelector('.end').textContent === 'Incomplete'"))?;
         self.picture(tools, "incomplete", false)?;
         quiet(tools, &[])
+    }
+
+    /// What was proven once is not drawn as proven for ever.
+    fn gone(&self, tools: &mut Devtools, proxy: Program) -> Result<(), String> {
+        ready(tools, &proxy.announced("url")?, 1)?;
+        let shown = "document.querySelector('.endpoint.indeterminate:not(.verified)')?.innerText";
+        tools.evaluate("((now) => { Date.now = () => now() + 3600000; })(Date.now)")?;
+        tools
+            .wait(&format!("{shown}?.includes('Its proof ended') && {shown}.includes('Could not check')"))?;
+        tools.open(&proxy.announced("url")?)?;
+        tools.wait("document.querySelector('.endpoint.verified')")?;
+        quiet(tools, &[])?;
+        drop(proxy);
+        tools.evaluate("document.dispatchEvent(new Event('visibilitychange'))")?;
+        tools.wait(&format!(
+            "{shown}?.includes('may no longer hold') && {shown}.includes('Could not check')"
+        ))?;
+        tools.expect("document.querySelector('#state').textContent.includes('cannot be reached')")?;
+        send(tools, "Hello?")?;
+        tools.wait(&format!("{LAST} && {ENDED}"))?;
+        tools.expect(&format!("{LAST}.querySelector('.why').innerText.includes('cannot be reached')"))?;
+        quiet(tools, &["ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET"])
     }
 
     fn looks(&self, tools: &mut Devtools, url: &str) -> Result<(), String> {
@@ -407,6 +444,18 @@ fn send(tools: &mut Devtools, question: &str) -> Result<(), String> {
     tools.press("Enter")?;
     tools
         .wait(&format!("[...document.querySelectorAll('.said')].at(-1)?.textContent === {}", json!(question)))
+}
+
+/// Waits for something outside the browser.
+fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), String> {
+    let start = std::time::Instant::now();
+    while !holds() {
+        if start.elapsed().as_secs() > 30 {
+            return Err(format!("never came: {what}"));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// Nothing that came as text has become anything else.

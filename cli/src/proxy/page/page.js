@@ -8,9 +8,9 @@
   const WORDS = { verified: 'Verified', refused: 'Refused', indeterminate: 'Could not check' };
   const SIGNS = { verified: 'tick', refused: 'cross', indeterminate: 'question' };
   const STANDINGS = { proven: 'proven', asserted: 'asserted by the provider', unknown: 'unknown' };
+  const CUSTOM = 'CUSTOM roots: signatures are compared with roots that were given to this proxy, not with the hardware vendors’.';
   const LOOK_MS = 15000;
   const LOOK_AGAIN_MS = 2500;
-  const CLOCK_MS = 5000;
 
   /** What the proxy said last. */
   const seen = { status: null, trouble: null, models: [], reports: new Map(), drawn: '' };
@@ -52,6 +52,12 @@
     const element = make(tag, name);
     element.append(sign(symbol), make('span', '', text));
     return element;
+  }
+
+  /** A verdict in words: whose roots it rests on is never left out. */
+  function words(state, level, custom) {
+    if (state !== 'verified') return WORDS[state];
+    return `${WORDS.verified}${custom ? ' against CUSTOM roots' : ''}${level ? `, ${level}` : ''}`;
   }
 
   const list = (value) => (Array.isArray(value) ? value : []);
@@ -136,7 +142,7 @@
 
   function noteTrouble(error) {
     seen.trouble = error instanceof Problem ? error : new Problem('The proxy gave an answer that this page cannot read.');
-    if (seen.trouble.status === 401) askForToken(seen.trouble);
+    if (error.status === 401) askForToken(error);
   }
 
   function askForToken(problem) {
@@ -161,7 +167,7 @@
 
   /** A proof holds until it ends, whatever was said when it was made; and nothing is known of a proxy that does not answer. */
   function outcomeOf(endpoint) {
-    if (seen.trouble || !(endpoint.outcome in WORDS)) return 'indeterminate';
+    if (seen.trouble || !Object.hasOwn(WORDS, endpoint.outcome)) return 'indeterminate';
     const ended = endpoint.outcome === 'verified' && !(Date.now() < endpoint.not_after * 1000);
     return ended ? 'indeterminate' : endpoint.outcome;
   }
@@ -185,8 +191,7 @@
       const focused = document.activeElement?.closest?.('.endpoint')?.dataset.key;
       const items = endpoints.map((endpoint, index) => card(endpoint, states[index]));
       byId('endpoints').replaceChildren(...(items.length ? items : [nothingYet()]));
-      const again = items.find((item) => item.dataset.key === focused);
-      again?.querySelector('a, button')?.focus();
+      items.find((item) => item.dataset.key === focused)?.querySelector('a')?.focus();
       drawState(endpoints, states);
     }
     endpoints.forEach((endpoint, index) => {
@@ -198,16 +203,15 @@
 
   function drawState(endpoints, states) {
     const proven = states.filter((state) => state === 'verified').length;
-    let text = `${proven} of ${count(endpoints.length, 'endpoint', 'endpoints')} verified now`;
-    if (seen.trouble) text = seen.trouble.message;
-    else if (endpoints.length === 0) text = 'No endpoint is verified yet';
-    byId('state').textContent = text;
+    const text = endpoints.length ? `${proven} of ${count(endpoints.length, 'endpoint', 'endpoints')} verified now` : 'No endpoint is verified yet';
+    byId('state').textContent = seen.trouble ? seen.trouble.message : text;
   }
 
   function nothingYet() {
     const item = make('li', 'endpoint indeterminate');
-    const text = seen.trouble ? seen.trouble.message : 'No endpoint was verified yet. The proxy looks for proofs now, or when the first message is sent.';
-    item.append(make('p', '', text));
+    const open = 'Nothing is known of any endpoint yet.';
+    const looking = 'No endpoint was verified yet. The proxy looks for proofs now, or when the first message is sent.';
+    item.append(make('p', '', seen.trouble ? open : looking));
     return item;
   }
 
@@ -217,12 +221,10 @@
     item.dataset.key = named(endpoint);
     item.append(claims(state, report), subject(endpoint), foreign('p', lineOf(endpoint, state), 'line'));
     if (endpoint.outcome === 'verified') item.append(make('p', 'until', untilOf(endpoint)));
-    if (report?.roots === 'custom') {
-      item.append(make('p', 'notice', 'CUSTOM roots: the signatures lead to roots that were given to this proxy, not to the hardware vendors’.'));
-    }
+    if (state !== 'verified') item.append(reasons(endpoint, state, report));
+    if (report?.roots === 'custom') item.append(make('p', 'notice', CUSTOM));
     const relaxed = list(report?.policy?.relaxations);
     if (relaxed.length) item.append(foreign('p', `The policy accepts more than usual: ${relaxed.join('; ')}`, 'notice'));
-    if (state !== 'verified') item.append(reasons(endpoint, state, report));
     if (report && endpoint.outcome === 'verified') item.append(parts(report));
     const path = place(endpoint.report);
     if (path) item.append(links(path, `Full report for ${named(endpoint)}`));
@@ -237,8 +239,7 @@
   /** What is proven and what is not, in letters of one size. */
   function claims(state, report) {
     const element = make('h2', 'claims');
-    const level = state === 'verified' && report?.level ? `, ${report.level}` : '';
-    element.append(marked('span', 'word', SIGNS[state], WORDS[state] + level));
+    element.append(marked('span', 'word', SIGNS[state], words(state, report?.level, report?.roots === 'custom')));
     if (state === 'verified') element.append(marked('span', 'unproven', 'open', report ? unproven(report) : 'what is not proven: unknown'));
     return element;
   }
@@ -253,7 +254,7 @@
     const element = make('div', 'parts');
     const readers = make('ul');
     for (const hop of list(report.who_can_read)) {
-      const standing = hop.standing in STANDINGS ? hop.standing : 'unknown';
+      const standing = Object.hasOwn(STANDINGS, hop.standing) ? hop.standing : 'unknown';
       const item = make('li', standing);
       const text = make('div');
       text.append(foreign('span', hop.name), ' ', make('span', 'tag', STANDINGS[standing]), foreign('span', hop.note, 'remark'));
@@ -279,11 +280,10 @@
   function reasons(endpoint, state, report) {
     const failed = list(report?.checks).filter((check) => check.outcome === 'fail' && check.enforcement === 'enforced');
     const why = failed.map((check) => [check.title, check.expected && `expected ${check.expected}`, check.found && `found ${check.found}`]);
-    const next = endpoint.hint || (seen.trouble?.next ?? 'The proxy tries again by itself.');
     return whyBox(state === 'refused' ? 'Nothing is sent to it' : 'Nothing is sent until it is verified', {
       code: state === endpoint.outcome ? endpoint.code : '',
       why: why.map((parts) => parts.filter(Boolean).join(', ')).join('; '),
-      next,
+      next: seen.trouble?.next || endpoint.hint || 'The proxy tries again by itself.',
       open: state !== 'refused',
     });
   }
@@ -309,11 +309,8 @@
   /** A report opens as a page; a page cannot show a token, so with one the report is saved instead. */
   function links(path, label) {
     const element = make('p', 'links');
-    const link = make('a', '', 'Full report');
+    const link = Object.assign(make('a', '', 'Full report'), { href: path, target: '_blank', rel: 'noopener' });
     link.setAttribute('aria-label', label);
-    link.href = path;
-    link.target = '_blank';
-    link.rel = 'noopener';
     link.addEventListener('click', (event) => {
       if (!chat.token) return;
       event.preventDefault();
@@ -324,12 +321,9 @@
   }
 
   async function save(path) {
-    const url = URL.createObjectURL(await (await ask(path)).blob());
-    const link = make('a');
-    link.href = url;
-    link.download = `proveil-report-${path.split('/').pop()}.html`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 10000);
+    const href = URL.createObjectURL(await (await ask(path)).blob());
+    Object.assign(make('a'), { href, download: `proveil-report-${path.split('/').pop()}.html` }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 10000);
   }
 
   // ---- Models
@@ -352,8 +346,7 @@
     const first = seen.models.find((model) => proven && (model.id === named(proven) || model.id === proven.model)) ?? seen.models[0];
     select.replaceChildren(...groups.values());
     select.disabled = seen.models.length === 0;
-    const kept = seen.models.some((model) => model.id === chat.model);
-    if (!kept) chat.model = first?.id ?? '';
+    if (!seen.models.some((model) => model.id === chat.model)) chat.model = first?.id ?? '';
     select.value = chat.model;
   }
 
@@ -363,8 +356,8 @@
     const state = known ? outcomeOf(known) : '';
     let text = chat.model ? 'It is verified when you send; if that fails, nothing is sent.' : 'The list of models comes from the endpoints.';
     if (state) {
-      const level = state === 'verified' && known.document?.level ? `, ${known.document.level}` : '';
-      text = `${WORDS[state]}${level}. ${state === 'verified' ? `${unproven(known.document)}; see the endpoint.` : 'Nothing is sent until it is verified.'}`;
+      const report = known.document;
+      text = `${words(state, report?.level, report?.roots === 'custom')}. ${state === 'verified' ? `${unproven(report)}; see the endpoint.` : 'Nothing is sent until it is verified.'}`;
     }
     if (note.textContent === text && note.className === `note ${state}`) return;
     note.className = `note ${state}`;
@@ -413,13 +406,12 @@
   }
 
   async function showVerdict(view, headers) {
-    const words = (headers.get('x-proveil-verdict') ?? '').split(' ');
-    const state = words[0] in WORDS ? words[0] : 'indeterminate';
+    const said = (headers.get('x-proveil-verdict') ?? '').split(' ');
+    const state = Object.hasOwn(WORDS, said[0]) ? said[0] : 'indeterminate';
     const path = place(headers.get('x-proveil-report'));
-    const level = words[1]?.startsWith('L') ? `, ${words[1]}` : '';
+    const level = /^L\d$/.test(said[1]) ? said[1] : '';
     view.seal.classList.add(state);
-    view.seal.prepend(marked('span', 'word', SIGNS[state], WORDS[state] + level));
-    if (words.includes('CUSTOM')) view.end.before(marked('span', 'custom', 'open', 'CUSTOM roots'));
+    view.seal.prepend(marked('span', 'word', SIGNS[state], words(state, level, said.includes('CUSTOM'))));
     view.end.textContent = 'Answering';
     if (!path) return;
     const link = links(path, `Full report on which the answer of ${chat.model} relies`).firstChild;
@@ -601,7 +593,7 @@
     look();
   });
 
-  setInterval(draw, CLOCK_MS);
+  setInterval(draw, 5000);
   document.addEventListener('visibilitychange', () => { if (!document.hidden && seen.trouble?.status !== 401) look(); });
   look();
 })();
