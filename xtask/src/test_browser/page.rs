@@ -266,6 +266,8 @@ impl Stage {
             ))?;
         }
         tools.expect("document.querySelector('#state').textContent === '0 of 1 endpoint verified now'")?;
+        // Links that would need the token are not offered.
+        tools.expect("document.querySelector('#elsewhere').hidden")?;
         choose(tools, "e2ee-sim-27b")?;
         send(tools, "Is anybody there?")?;
         tools.wait(&format!("{LAST} && {ENDED}"))?;

@@ -18,7 +18,6 @@
   const chat = { token: '', model: '', messages: [], running: null };
 
   // ---- Elements
-
   function make(tag, name, text) {
     const element = document.createElement(tag);
     if (name) element.className = name;
@@ -65,7 +64,6 @@
   const unproven = (report) => count(list(report?.not_proven).length, 'thing', 'things') + ' not proven';
 
   // ---- The proxy
-
   /** Why there is no answer: what happened, why, and what to do next. */
   class Problem extends Error {
     constructor(what, { why = '', next = '', code = '', kind = '', report = '', status = 0 } = {}) {
@@ -82,7 +80,6 @@
       return new Problem(what, { why: why.filter(Boolean).join(', '), next: error?.hint ?? '', code, kind: error?.type ?? '', ...more });
     }
 
-    /** Words and sign for its heading. */
     get verdict() {
       if (this.kind === 'verification_error') return 'refused';
       return this.kind === 'verification_unavailable' ? 'indeterminate' : '';
@@ -113,6 +110,9 @@
     if (!seen.reports.has(path)) {
       const report = await (await ask(`${path}.json`)).json().catch(() => null);
       seen.reports.set(path, report);
+      // A refused endpoint is asked again and again, with a report each time.
+      if (seen.reports.size > 64) seen.reports.delete(seen.reports.keys().next().value);
+      return report;
     }
     return seen.reports.get(path);
   }
@@ -156,12 +156,14 @@
   async function loadModels() {
     const document = await (await ask('/v1/models')).json();
     const chats = (model) => !Array.isArray(model.tasks) || model.tasks.some((task) => task === 'generate' || task === 'chat');
-    seen.models = list(document.data).filter((model) => typeof model?.id === 'string' && chats(model));
+    const models = list(document.data).filter((model) => typeof model?.id === 'string' && chats(model));
+    // A list that somebody has open stays as it is.
+    if (JSON.stringify(models) === JSON.stringify(seen.models)) return;
+    seen.models = models;
     drawModels();
   }
 
   // ---- Endpoints
-
   const named = (endpoint) => `${endpoint.provider}/${endpoint.model}`;
   const offered = (endpoint) => seen.models.some((model) => model.id === named(endpoint) || model.id === endpoint.model);
 
@@ -185,6 +187,7 @@
     const endpoints = seen.status?.endpoints ?? [];
     const states = endpoints.map(outcomeOf);
     const wanted = JSON.stringify([seen.trouble?.message, endpoints, states]);
+    byId('elsewhere').hidden = Boolean(chat.token) || seen.trouble?.status === 401;
     byId('endpoints').setAttribute('aria-busy', String(endpoints.length === 0 && !seen.trouble));
     if (wanted !== seen.drawn) {
       seen.drawn = wanted;
@@ -327,7 +330,6 @@
   }
 
   // ---- Models
-
   function drawModels() {
     const select = byId('model');
     const groups = new Map();
@@ -365,7 +367,6 @@
   }
 
   // ---- Chat
-
   function follow(change) {
     const talk = byId('talk');
     const atEnd = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
@@ -546,7 +547,6 @@
   }
 
   // ---- What a person does
-
   byId('ask').addEventListener('submit', (event) => {
     event.preventDefault();
     const prompt = byId('prompt');
