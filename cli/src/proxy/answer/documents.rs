@@ -76,8 +76,8 @@ mod tests {
         let mut documents = Documents::new(Dialect::Anthropic);
         let mut out = Vec::new();
         let event = |name: &str, json: &str| Event::Document { name: name.to_owned(), json: json.to_owned() };
-        Chunks::event(&mut documents, &event("message_start", "{\"a\":1}"), &mut out);
-        Chunks::event(&mut documents, &event("", "{\n\"a\":1\r}"), &mut out);
+        documents.event(&event("message_start", "{\"a\":1}"), &mut out);
+        documents.event(&event("", "{\n\"a\":1\r}"), &mut out);
         Chunks::end(&mut documents, &mut out);
         let expected = "event: message_start\ndata: {\"a\":1}\n\ndata: {\ndata: \"a\":1\ndata: }\n\n";
         assert_eq!(std::str::from_utf8(&out).unwrap(), expected);
