@@ -62,6 +62,10 @@ impl Dialect {
                 "param": null,
                 "code": code.text(),
                 "slug": code.slug(),
+                "hint": error.hint(),
+                "details": {
+                    "check": error.check(), "expected": error.expected_value(), "found": error.found_value(),
+                },
             }}),
             Dialect::Anthropic => json!({ "type": "error", "error": {
                 "type": anthropic_kind(code.row().http),
@@ -114,5 +118,28 @@ fn anthropic_kind(status: u16) -> &'static str {
         503 => "overloaded_error",
         400..=499 => "invalid_request_error",
         _ => "api_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proveil::Code;
+
+    use super::*;
+
+    #[test]
+    fn what_why_and_next_stand_apart() {
+        let error = Error::new(Code::UnknownModel).at("model").expected("a listed one").found("\"x\"");
+        let document = Dialect::OpenAi.document(&error);
+        let error = &document["error"];
+        assert_eq!(error["code"], "PV-105");
+        assert_eq!(error["hint"], Code::UnknownModel.row().hint);
+        assert_eq!(
+            error["details"],
+            json!({ "check": "model", "expected": "a listed one", "found": "\"x\"" })
+        );
+        let message = error["message"].as_str().unwrap();
+        let (what, rest) = message.split_once(" [PV-105]").unwrap();
+        assert!(!what.is_empty() && rest.ends_with(Code::UnknownModel.row().hint), "{message}");
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Standing {
     /// One line of the report, or of the error.
     pub(super) line: String,
     pub(super) code: Option<String>,
+    /// What to do next.
+    pub(super) hint: Option<&'static str>,
     pub(super) report: Option<String>,
 }
 
@@ -61,6 +63,7 @@ impl Health {
             .map(|((provider, _), standing)| {
                 json!({ "provider": provider, "model": standing.model, "outcome": standing.outcome,
                         "not_after": standing.not_after, "line": standing.line, "code": standing.code,
+                        "hint": standing.hint,
                         "report": standing.report.map(|id| format!("/report/{id}")) })
             })
             .collect();
@@ -98,6 +101,7 @@ async fn look(proxy: &Arc<Proxy>, catalog: &Catalog) {
                     not_after: Some(endpoint.not_after()),
                     line: endpoint.report().headline().to_owned(),
                     code: None,
+                    hint: None,
                     report: Some(proxy.reports.add(endpoint.report().to_json())),
                 },
                 Err(error) => failed(proxy, model, error),
@@ -119,6 +123,7 @@ fn failed(proxy: &Arc<Proxy>, model: String, error: &Error) -> Standing {
         not_after: None,
         line: error.message(),
         code: Some(error.code().text()),
+        hint: Some(error.hint()),
         report: error.report_json().map(|json| proxy.reports.add(json.to_owned())),
     }
 }

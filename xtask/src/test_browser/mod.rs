@@ -1,8 +1,12 @@
-//! The HTML report in a real browser without network: `cargo xtask test browser`.
+//! The HTML report and the proxy's page in a real browser without network: `cargo xtask test browser`. The page has its own module.
 //!
 //! Saved reports of every verdict, one with markup in every place where a stranger has a say, are rendered by `proveil report` and
 //! opened in headless Chromium. Its copy of the page must say the verdict, and nothing may have run, been asked for or been complained
 //! about. A page that breaks the rules on purpose shows that this test would see it.
+
+mod devtools;
+mod page;
+mod programs;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -42,7 +46,7 @@ pub fn test(root: &Path) -> Result<(), String> {
         }
         println!("ok      {name}, dark and light");
     }
-    Ok(())
+    page::test(browser.program, &browser.proveil, &browser.work)
 }
 
 fn fresh_folder(path: &Path) -> Result<PathBuf, String> {
