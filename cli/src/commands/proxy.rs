@@ -10,7 +10,13 @@ use crate::failure::Stop;
 use crate::output::Output;
 use crate::proxy::{self, Settings, Simulated};
 
+/// Exit code of a probe without success: could not be checked now.
+const NOT_WELL: u8 = 4;
+
 pub(super) fn run(args: args::Proxy, config: &Config, output: &Output) -> Result<u8, Stop> {
+    if let Some(url) = &args.probe {
+        return ask(url, output);
+    }
     let demo = args.demo;
     let mut settings = Settings::new(args, config, output)?;
     let simulated = if demo {
@@ -38,6 +44,15 @@ pub(super) fn run(args: args::Proxy, config: &Config, output: &Output) -> Result
     drop(simulated);
     served?;
     Ok(0)
+}
+
+/// Asks another process how it is.
+fn ask(url: &str, output: &Output) -> Result<u8, Stop> {
+    let well = proxy::probe(url)?;
+    if !well {
+        output.message(&format!("{url} does not answer with success"));
+    }
+    Ok(if well { 0 } else { NOT_WELL })
 }
 
 /// Somebody who does not want to wait for answers under way.
