@@ -10,9 +10,6 @@ use crate::failure::Stop;
 use crate::output::Output;
 use crate::proxy::{self, Settings, Simulated};
 
-/// Exit code of a probe without success: could not be checked now.
-const NOT_WELL: u8 = 4;
-
 pub(super) fn run(args: args::Proxy, config: &Config, output: &Output) -> Result<u8, Stop> {
     if let Some(url) = &args.probe {
         return ask(url, output);
@@ -45,6 +42,9 @@ pub(super) fn run(args: args::Proxy, config: &Config, output: &Output) -> Result
     served?;
     Ok(0)
 }
+
+/// Exit code of a probe without success: could not be checked now.
+const NOT_WELL: u8 = 4;
 
 /// Asks another process how it is.
 fn ask(url: &str, output: &Output) -> Result<u8, Stop> {
