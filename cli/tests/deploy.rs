@@ -21,6 +21,7 @@ use serde_json::Value;
 const DOCKERFILE: &str = "docker/Dockerfile";
 const COMPOSE: &str = "docker/compose.yaml";
 const CHART: &str = "helm/proveil-proxy/templates/deployment.yaml";
+const SCALING: &str = "helm/proveil-proxy/templates/horizontalpodautoscaler.yaml";
 const UNIT: &str = "systemd/proveil-proxy.service";
 
 fn read(file: &str) -> String {
@@ -131,13 +132,19 @@ impl Drop for Running {
     }
 }
 
-/// The status of GET with this `Host`.
-fn status(port: u16, host: &str, path: &str) -> u16 {
+/// The status of a request with this `Host`, and the whole answer.
+fn ask(port: u16, host: &str, line: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    answer[9..12].parse().unwrap()
+    (answer[9..12].parse().unwrap(), answer)
 }
 
 /// The image's entry point, with the arguments that the chart adds for its names and probes.
@@ -170,8 +177,15 @@ fn the_entry_point_serves() {
         ("10.1.2.4", 403),
         ("evil.example", 403),
     ] {
-        assert_eq!(status(port, host, "/healthz"), expected, "{host}");
+        assert_eq!(ask(port, host, "GET /healthz", "").0, expected, "{host}");
     }
+    // By the name of the service, and then what the chart scales by.
+    let body = r#"{"model":"venice/e2ee-sim-27b","messages":[{"role":"user","content":"Hello"}]}"#;
+    let (status, answer) = ask(port, "proxy:8080", "POST /v1/chat/completions", body);
+    assert_eq!(status, 200, "{answer}");
+    let (_, metrics) = ask(port, "10.1.2.3:8080", "GET /metrics", "");
+    assert!(read(SCALING).contains("name: proveil_answers_open\n"));
+    assert!(metrics.contains("\nproveil_answers_open 0\n"), "{metrics}");
     let probe = |path: &str| {
         let url = format!("http://127.0.0.1:{port}{path}");
         proveil(home.path()).args(["proxy", "--probe", &url]).output().unwrap().status.code()
