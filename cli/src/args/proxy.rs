@@ -77,7 +77,7 @@ pub(crate) struct Access {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_client_ca: Option<PathBuf>,
 
-    /// Inside a container: listen on its network, serve private addresses only, and accept host names without a dot
+    /// Inside a container: listen on its network, accept host names without a dot; without tokens serve private addresses only
     #[arg(long)]
     pub(crate) container: bool,
 }

@@ -67,9 +67,7 @@ impl Settings {
         let listen = listen(args.listen.as_deref().or(configured), port, container)?;
         let tls = tls(&args.access, config)?;
         let tokens_file = args.access.client_tokens_file.take().or_else(|| proxy.client_tokens_file.clone());
-        let has_access_control =
-            tokens_file.is_some() || tls.as_ref().is_some_and(|files| files.client_ca.is_some());
-        refuse_exposure(listen, container, has_access_control)?;
+        refuse_exposure(listen, container, has_access_control(tokens_file.as_ref(), tls.as_ref()))?;
         let mut hosts = proxy.hosts.clone();
         hosts.append(&mut args.access.hosts);
         let mut origins = proxy.origins.clone();
@@ -100,6 +98,16 @@ impl Settings {
             log_json: log_json(args.operation.log_format.as_deref().or(proxy.log_format.as_deref()))?,
         })
     }
+
+    /// Whether callers must show a token or a certificate.
+    pub(super) fn has_access_control(&self) -> bool {
+        has_access_control(self.tokens_file.as_ref(), self.tls.as_ref())
+    }
+}
+
+/// Whether callers must show a token or a certificate.
+fn has_access_control(tokens_file: Option<&PathBuf>, tls: Option<&TlsFiles>) -> bool {
+    tokens_file.is_some() || tls.is_some_and(|files| files.client_ca.is_some())
 }
 
 fn invalid(flag: &str) -> Error {
