@@ -29,6 +29,10 @@ pub(crate) struct Proxy {
     #[arg(long)]
     pub(crate) emulate_tools: bool,
 
+    /// Start nothing; ask a proxy on this machine, and exit with 0 if it answers with success, else 4
+    #[arg(long, value_name = "URL", exclusive = true)]
+    pub(crate) probe: Option<String>,
+
     #[command(flatten)]
     pub(crate) access: Access,
 
@@ -73,7 +77,7 @@ pub(crate) struct Access {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_client_ca: Option<PathBuf>,
 
-    /// Inside a container: listen on its network, serve private addresses only, and accept host names without a dot
+    /// Inside a container: listen on its network, accept host names without a dot; without tokens serve private addresses only
     #[arg(long)]
     pub(crate) container: bool,
 }
@@ -107,7 +111,7 @@ pub(crate) struct Compatible {
     #[arg(long = "apiKey", value_name = "@FILE")]
     pub(crate) api_key: Option<String>,
 
-    /// Port, on a loopback address unless `--container` is given
+    /// Port, on a loopback address unless `--container` is given, where it is 8080 by default
     #[arg(long, value_name = "PORT", conflicts_with = "listen")]
     pub(crate) port: Option<u16>,
 

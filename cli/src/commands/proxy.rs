@@ -14,6 +14,9 @@ use crate::output::Output;
 use crate::proxy::{self, Settings, Simulated};
 
 pub(super) fn run(args: args::Proxy, file: Option<&Path>, output: &Output) -> Result<u8, Stop> {
+    if let Some(url) = &args.probe {
+        return ask(url, output);
+    }
     let demo = args.demo;
     let loaded = Arc::new(config::load(file)?);
     let mut settings = Settings::new(args, &loaded, output)?;
@@ -42,6 +45,18 @@ pub(super) fn run(args: args::Proxy, file: Option<&Path>, output: &Output) -> Re
     drop(simulated);
     served?;
     Ok(0)
+}
+
+/// Exit code of a probe without success: could not be checked now.
+const NOT_WELL: u8 = 4;
+
+/// Asks another process how it is.
+fn ask(url: &str, output: &Output) -> Result<u8, Stop> {
+    let well = proxy::probe(url)?;
+    if !well {
+        output.message(&format!("{url} does not answer with success"));
+    }
+    Ok(if well { 0 } else { NOT_WELL })
 }
 
 /// Somebody who does not want to wait for answers under way.

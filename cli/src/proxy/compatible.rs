@@ -15,6 +15,7 @@ const SALT_MIN: usize = 32;
 /// Moves what the flags say to where the proxy reads it. Fails for what Proveil does not offer.
 pub(super) fn apply(mut args: args::Proxy, output: &Output) -> Result<args::Proxy> {
     let given = &args.compatible;
+    let is_theirs = given.is_used();
     if given.dump_requests == Some(true) {
         return Err(refused("--dumpRequests", "Prompts and answers are never written to files."));
     }
@@ -55,8 +56,7 @@ pub(super) fn apply(mut args: args::Proxy, output: &Output) -> Result<args::Prox
             }
         }
     }
-    let used = args.compatible.is_used();
-    if used && args.providers.is_empty() && !args.demo {
+    if is_theirs && args.providers.is_empty() && !args.demo {
         args.providers.push(Provider::Privatemode.name().to_owned());
     }
     Ok(args)
@@ -70,10 +70,66 @@ impl args::Compatible {
     /// True when a flag says that Privatemode is meant.
     fn is_used(&self) -> bool {
         self.api_key.is_some()
+            || self.api_endpoint.is_some()
+            || self.manifest_path.is_some()
+            || self.cdn_base_url.is_some()
             || self.ocsp_allow_unknown.is_some()
             || self.ocsp_grace.is_some()
             || self.shared_prompt_cache.is_some()
             || self.ss_endpoint.is_some()
             || self.coordinator_endpoint.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn applied(flags: &[&str]) -> Result<args::Proxy> {
+        let line = ["proveil", "proxy", "--container"].iter().chain(flags);
+        let args::Command::Proxy(args) = args::Cli::try_parse_from(line).unwrap().command else {
+            panic!("{flags:?} is another command");
+        };
+        apply(*args, &Output::new(false, true))
+    }
+
+    #[test]
+    fn their_flags_mean_their_provider() {
+        for (flags, providers) in [
+            (&["--port", "8080"][..], &[][..]),
+            (&["--apiKey", "@/key", "--port", "8080"], &["privatemode"]),
+            (&["--apiEndpoint", "api.privatemode.ai:443"], &["privatemode"]),
+            (&["--manifestPath", "/manifest.json"], &["privatemode"]),
+            (&["--cdnBaseURL", "https://cdn.example"], &["privatemode"]),
+            (&["--nvidiaOCSPAllowUnknown=true", "--nvidiaOCSPRevokedGracePeriod", "48"], &["privatemode"]),
+            (&["--sharedPromptCache", "--log-format", "json", "-l", "debug"], &["privatemode"]),
+            (&["--ssEndpoint", "a:1", "--coordinatorEndpoint", "b:2"], &["privatemode"]),
+            (&["--dumpRequests=false", "--tlsCertPath", "/c", "--tlsKeyPath", "/k"], &[]),
+            (&["--apiKey", "@/key", "--provider", "venice"], &["venice"]),
+        ] {
+            assert_eq!(applied(flags).unwrap().providers, providers, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn translated_and_refused() {
+        let args =
+            applied(&["--apiKey", "@/key", "--apiEndpoint", "host:1", "--manifestPath", "/m"]).unwrap();
+        assert_eq!(args.connection.api_key_file, Some(PathBuf::from("/key")));
+        assert_eq!(args.connection.base_url.as_deref(), Some("https://host:1"));
+        assert_eq!(args.rules.privatemode.manifest, Some(PathBuf::from("/m")));
+        for (flags, code) in [
+            (&["--dumpRequests"][..], Code::Usage),
+            (&["--insecureAPIConnection"], Code::Usage),
+            (&["--sharedPromptCache", "--promptCacheSalt", "short"], Code::CacheSalt),
+            (
+                &["--sharedPromptCache=false", "--promptCacheSalt", "0123456789abcdef0123456789abcdef"],
+                Code::Usage,
+            ),
+        ] {
+            assert_eq!(applied(flags).unwrap_err().code(), code, "{flags:?}");
+        }
     }
 }

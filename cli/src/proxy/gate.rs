@@ -38,6 +38,8 @@ pub(super) struct Gate {
     origins: Vec<String>,
     scheme: &'static str,
     container: bool,
+    /// Nothing says who may call, so addresses of private networks alone are served.
+    private_only: bool,
     tokens_file: Option<PathBuf>,
     tokens: ArcSwapOption<Vec<SecretText>>,
     callers_bring_keys: bool,
@@ -51,6 +53,7 @@ impl Gate {
             origins: settings.origins.clone(),
             scheme: if settings.tls.is_some() { "https" } else { "http" },
             container: settings.container,
+            private_only: settings.container && !settings.has_access_control(),
             tokens_file: settings.tokens_file.clone(),
             tokens: ArcSwapOption::empty(),
             callers_bring_keys: settings.recipes.iter().any(|recipe| !recipe.has_own_key()),
@@ -74,7 +77,7 @@ impl Gate {
 
     /// Whether the head of a request may be looked at any further: by whom it was sent and through which name.
     pub(super) fn admit(&self, headers: &HeaderMap, uri: &Uri, peer: IpAddr) -> Result<()> {
-        if self.container && !is_private(peer) {
+        if self.private_only && !is_private(peer) {
             return Err(Error::new(Code::HostNotAllowed).found("a public address"));
         }
         let host = self.host(headers, uri)?;
@@ -234,4 +237,45 @@ fn read_tokens(path: &Path) -> Result<Vec<SecretText>> {
         return Err(unusable("no token".to_owned()));
     }
     Ok(tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(private_only: bool) -> Gate {
+        Gate {
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            scheme: "http",
+            container: true,
+            private_only,
+            tokens_file: None,
+            tokens: ArcSwapOption::empty(),
+            callers_bring_keys: false,
+        }
+    }
+
+    /// T53: in a container without tokens, whoever has a public address is a stranger.
+    #[test]
+    fn t53_strangers() {
+        let headers = HeaderMap::from_iter([(HOST, "localhost:8080".parse().unwrap())]);
+        for (peer, private) in [
+            ("127.0.0.1", true),
+            ("10.1.2.3", true),
+            ("172.17.0.1", true),
+            ("192.168.0.9", true),
+            ("::ffff:10.1.2.3", true),
+            ("fd00::1", true),
+            ("fe80::1", true),
+            ("8.8.8.8", false),
+            ("100.64.0.1", false),
+            ("::ffff:8.8.8.8", false),
+            ("2001:db8::1", false),
+        ] {
+            let admitted = |gate: Gate| gate.admit(&headers, &Uri::from_static("/"), peer.parse().unwrap());
+            assert_eq!(admitted(gate(true)).is_ok(), private, "{peer}");
+            assert!(admitted(gate(false)).is_ok(), "{peer}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod health;
 mod log;
 mod metrics;
 mod page;
+mod probe;
 mod reload;
 mod reports;
 mod request;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use proveil::Result;
 
+pub(crate) use probe::probe;
 pub(crate) use settings::Settings;
 pub(crate) use simulated::Simulated;
 

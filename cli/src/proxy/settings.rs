@@ -17,6 +17,8 @@ use crate::output::Output;
 
 /// Where callers find it.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9876);
+/// The port of Privatemode's own proxy, which set-ups of containers publish.
+const CONTAINER_PORT: u16 = 8080;
 /// Answers that one caller may have open at once (threats section 5).
 const STREAMS_PER_CLIENT: usize = 64;
 /// More than a machine has memory for.
@@ -61,13 +63,13 @@ impl Settings {
         let config = &loaded.config;
         let proxy = &config.proxy;
         let container = args.access.container;
-        let listen =
-            listen(args.listen.as_deref().or(proxy.listen.as_deref()), args.compatible.port, container)?;
+        let port = args.compatible.port;
+        // A port on the command line wins over an address in a file.
+        let configured = proxy.listen.as_deref().filter(|_| port.is_none());
+        let listen = listen(args.listen.as_deref().or(configured), port, container)?;
         let tls = tls(&args.access, config)?;
         let tokens_file = args.access.client_tokens_file.take().or_else(|| proxy.client_tokens_file.clone());
-        let has_access_control =
-            tokens_file.is_some() || tls.as_ref().is_some_and(|files| files.client_ca.is_some());
-        refuse_exposure(listen, container, has_access_control)?;
+        refuse_exposure(listen, container, has_access_control(tokens_file.as_ref(), tls.as_ref()))?;
         let mut hosts = proxy.hosts.clone();
         hosts.append(&mut args.access.hosts);
         let mut origins = proxy.origins.clone();
@@ -98,6 +100,16 @@ impl Settings {
             log_json: log_json(args.operation.log_format.as_deref().or(proxy.log_format.as_deref()))?,
         })
     }
+
+    /// Whether callers must show a token or a certificate.
+    pub(super) fn has_access_control(&self) -> bool {
+        has_access_control(self.tokens_file.as_ref(), self.tls.as_ref())
+    }
+}
+
+/// Whether callers must show a token or a certificate.
+fn has_access_control(tokens_file: Option<&PathBuf>, tls: Option<&TlsFiles>) -> bool {
+    tokens_file.is_some() || tls.is_some_and(|files| files.client_ca.is_some())
 }
 
 fn invalid(flag: &str) -> Error {
@@ -107,7 +119,8 @@ fn invalid(flag: &str) -> Error {
 fn listen(named: Option<&str>, port: Option<u16>, container: bool) -> Result<SocketAddr> {
     let fallback_ip = if container { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { DEFAULT_LISTEN.ip() };
     let Some(named) = named else {
-        return Ok(SocketAddr::new(fallback_ip, port.unwrap_or(DEFAULT_LISTEN.port())));
+        let fallback_port = if container { CONTAINER_PORT } else { DEFAULT_LISTEN.port() };
+        return Ok(SocketAddr::new(fallback_ip, port.unwrap_or(fallback_port)));
     };
     let spelled = named.replace("localhost:", "127.0.0.1:");
     spelled.parse().map_err(|_| {
@@ -290,7 +303,14 @@ mod tests {
     #[test]
     fn addresses() {
         assert_eq!(listen(None, None, false).unwrap(), DEFAULT_LISTEN);
-        assert_eq!(listen(None, Some(8080), true).unwrap().to_string(), "0.0.0.0:8080");
+        for (port, container, address) in [
+            (None, true, "0.0.0.0:8080"),
+            (Some(8080), true, "0.0.0.0:8080"),
+            (Some(9000), true, "0.0.0.0:9000"),
+            (Some(8080), false, "127.0.0.1:8080"),
+        ] {
+            assert_eq!(listen(None, port, container).unwrap().to_string(), address);
+        }
         assert_eq!(listen(Some("localhost:1"), None, false).unwrap().to_string(), "127.0.0.1:1");
         for text in ["", "9876", "example.com:1", "127.0.0.1", "127.0.0.1:99999"] {
             assert_eq!(listen(Some(text), None, false).unwrap_err().code(), Code::ConfigInvalid, "{text}");

@@ -21,7 +21,9 @@ pub fn violations(root: &Path, workspace: &Workspace) -> Result<Vec<String>, Str
         actual.insert(package.name.clone(), outer.map(|dependency| dependency.name.clone()).collect());
     }
     actual.insert("node/package.json".to_owned(), npm(&read(root, "node/package.json")?)?);
-    for file in ["python/requirements-build.txt", "python/requirements-test.txt"] {
+    for file in
+        ["python/requirements-build.txt", "python/requirements-test.txt", "tests/deploy/requirements.txt"]
+    {
         actual.insert(file.to_owned(), requirements(&read(root, file)?));
     }
     // A crate with crates of the repository only has nothing to explain.

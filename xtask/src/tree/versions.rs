@@ -26,6 +26,7 @@ pub fn violations(root: &Path, workspace: &Workspace) -> Result<Vec<String>, Str
     let lock = read(root, "node/package-lock.json")?;
     stated.push(("node/package-lock.json".to_owned(), npm_version(&lock, &[])?));
     stated.push(("node/package-lock.json, packages".to_owned(), npm_version(&lock, &["packages", ""])?));
+    stated.extend(chart_versions(&read(root, "deploy/helm/proveil-proxy/Chart.yaml")?));
     let mut found = differences(version, &stated);
     // The wheel takes it from its crate.
     if !wheel_follows(&read(root, "python/pyproject.toml")?)? {
@@ -75,6 +76,15 @@ fn evaluate(expression: &str, macros: &BTreeMap<&str, &str>) -> Option<u64> {
     })
 }
 
+/// Both versions of the Helm chart: its own and that of what it starts.
+fn chart_versions(chart: &str) -> Vec<(String, String)> {
+    let value = |name: &str| {
+        let line = chart.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        line.unwrap_or("missing").trim_matches('"').to_owned()
+    };
+    ["version", "appVersion"].map(|name| (format!("Chart.yaml, {name}"), value(name))).into()
+}
+
 fn npm_version(text: &str, path: &[&str]) -> Result<String, String> {
     let file: Value = serde_json::from_str(text).map_err(|error| format!("node: {error}"))?;
     let place = path.iter().fold(&file, |value, name| &value[*name]);
@@ -111,6 +121,18 @@ mod tests {
             assert_eq!(differences("1.22.3", &header_versions(&header)).len(), 1, "{from} to {to}");
         }
         assert_eq!(differences("1.22.4", &header_versions(HEADER)).len(), 3);
+    }
+
+    #[test]
+    fn charts() {
+        for (chart, wrong) in [
+            ("apiVersion: v2\nversion: 1.2.3\nappVersion: \"1.2.3\"\n", 0),
+            ("version: 1.2.4\nappVersion: 1.2.3\n", 1),
+            ("version: 1.2.3\n", 1),
+            ("", 2),
+        ] {
+            assert_eq!(differences("1.2.3", &chart_versions(chart)).len(), wrong, "{chart}");
+        }
     }
 
     #[test]
