@@ -16,6 +16,7 @@ pub mod sweep;
 pub mod test;
 pub mod test_browser;
 pub mod test_c;
+pub mod test_clients;
 pub mod test_deploy;
 pub mod test_node;
 pub mod test_python;

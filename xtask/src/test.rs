@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::process::{cargo, output, run};
 use crate::{
-    check, conformance, evidence, r#gen, layers, surface, test_browser, test_c, test_deploy, test_node,
-    test_python, test_uniffi, tinfoil, tree, vectors,
+    check, conformance, evidence, r#gen, layers, surface, test_browser, test_c, test_clients, test_deploy,
+    test_node, test_python, test_uniffi, tinfoil, tree, vectors,
 };
 
 /// Crates that are built and tested as their language's package or measured, not by `cargo test`.
@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
     Step { name: "node", missing: no_node, run: |root| test_node::test(root, false) },
     Step { name: "uniffi", missing: no_python, run: |root| test_uniffi::test(root, "python3") },
     Step { name: "conformance", missing: no_python, run: |root| conformance::test(root, None) },
+    Step { name: "clients", missing: test_clients::missing, run: test_clients::test },
     Step { name: "deploy", missing: test_deploy::missing, run: test_deploy::test },
     Step { name: "browser", missing: |_| test_browser::missing(), run: test_browser::test },
 ];

@@ -87,7 +87,7 @@ pub fn prepare(root: &Path, build: Build) -> Result<(), String> {
 }
 
 /// True when `node_modules` is what the lock file asks for: npm keeps a copy of the lock there.
-fn is_installed(package: &Path) -> bool {
+pub(crate) fn is_installed(package: &Path) -> bool {
     let time = |path: &str| std::fs::metadata(package.join(path)).and_then(|data| data.modified()).ok();
     match (time("node_modules/.package-lock.json"), time("package-lock.json")) {
         (Some(installed), Some(locked)) => installed >= locked,
@@ -137,6 +137,6 @@ fn link_examples(root: &Path) -> Result<(), String> {
     linked.map_err(fail)
 }
 
-fn npm() -> &'static str {
+pub(crate) fn npm() -> &'static str {
     if cfg!(windows) { "npm.cmd" } else { "npm" }
 }

@@ -64,7 +64,7 @@ pub fn environment(root: &Path, python: &str, release: bool) -> Result<PathBuf, 
 fn tools(root: &Path, python: &str) -> Result<PathBuf, String> {
     let venv = home(root).join("build-venv");
     fresh(python, &venv, false)?;
-    requirements(root, &venv, "requirements-build.txt")?;
+    requirements(&venv, &root.join("python/requirements-build.txt"))?;
     Ok(venv)
 }
 
@@ -99,7 +99,7 @@ fn install(
     // Without other tools the environment is cheap, and a new one shows that nothing else is needed.
     fresh(python, &venv, tools.is_none())?;
     if let Some(file) = tools {
-        requirements(root, &venv, file)?;
+        requirements(&venv, &root.join("python").join(file))?;
     }
     pip(
         &venv,
@@ -113,9 +113,9 @@ fn install(
     Ok(venv)
 }
 
-fn requirements(root: &Path, venv: &Path, file: &str) -> Result<(), String> {
-    let path = root.join("python").join(file);
-    let wanted = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+/// Installs what a requirements file pins, unless the environment has it.
+pub(crate) fn requirements(venv: &Path, path: &Path) -> Result<(), String> {
+    let wanted = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let stamp = venv.join("requirements.stamp");
     if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(());
@@ -130,7 +130,8 @@ fn pip(venv: &Path, arguments: &[&OsStr]) -> Result<(), String> {
     run(&mut command)
 }
 
-fn fresh(python: &str, venv: &Path, anew: bool) -> Result<(), String> {
+/// Makes an environment, or with `anew` a new one.
+pub(crate) fn fresh(python: &str, venv: &Path, anew: bool) -> Result<(), String> {
     if anew {
         let _ = fs::remove_dir_all(venv);
     }

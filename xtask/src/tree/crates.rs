@@ -15,6 +15,9 @@ const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// The only registry of npm packages.
 const NPM: &str = "https://registry.npmjs.org/";
 
+/// Lock files of npm.
+const NPM_LOCKS: [&str; 2] = ["node/package-lock.json", "tests/clients/package-lock.json"];
+
 /// Crates whose second version in an artefact would be a second implementation to keep safe.
 const CRYPTO: &[&str] = &[
     "aes",
@@ -57,9 +60,11 @@ const ARTEFACTS: &[&str] =
 /// Lock files that name another source than the public registries.
 pub fn sources(root: &Path, _: &Workspace) -> Result<Vec<String>, String> {
     let mut found = foreign_crates(&read(root, "Cargo.lock")?);
-    let lock: Value = serde_json::from_str(&read(root, "node/package-lock.json")?)
-        .map_err(|error| format!("node/package-lock.json: {error}"))?;
-    found.extend(foreign_npm(&lock));
+    for path in NPM_LOCKS {
+        let lock: Value =
+            serde_json::from_str(&read(root, path)?).map_err(|error| format!("{path}: {error}"))?;
+        found.extend(foreign_npm(path, &lock));
+    }
     Ok(found)
 }
 
@@ -71,12 +76,12 @@ fn foreign_crates(lock: &str) -> Vec<String> {
         .collect()
 }
 
-fn foreign_npm(lock: &Value) -> Vec<String> {
+fn foreign_npm(path: &str, lock: &Value) -> Vec<String> {
     let packages = lock["packages"].as_object().into_iter().flatten();
     packages
         .filter_map(|(name, package)| Some((name, package["resolved"].as_str()?)))
         .filter(|(_, source)| !source.starts_with(NPM))
-        .map(|(name, source)| format!("node/package-lock.json: {name} comes from {source}"))
+        .map(|(name, source)| format!("{path}: {name} comes from {source}"))
         .collect()
 }
 
@@ -147,7 +152,7 @@ mod tests {
         assert_eq!(foreign_crates(&lock).len(), 1);
         let lock = serde_json::json!({"packages": {"": {}, "a": {"resolved": format!("{NPM}a.tgz")},
             "b": {"resolved": "https://example.invalid/b.tgz"}}});
-        assert_eq!(foreign_npm(&lock).len(), 1);
+        assert_eq!(foreign_npm("package-lock.json", &lock).len(), 1);
     }
 
     #[test]
