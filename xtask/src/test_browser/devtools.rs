@@ -247,9 +247,7 @@ impl Devtools {
 
     /// Saves a picture of the window, or of the whole page.
     pub(super) fn picture(&mut self, file: &Path, whole: bool) -> Result<(), String> {
-        self.call("Emulation.setScrollbarsHidden", json!({ "hidden": whole }))?;
         let taken = self.call("Page.captureScreenshot", json!({ "captureBeyondViewport": whole }))?;
-        self.call("Emulation.setScrollbarsHidden", json!({ "hidden": false }))?;
         let text = taken["data"].as_str().unwrap_or_default();
         let bytes = proveil_core::wire::base64::decode(text).ok_or("the picture is no base64")?;
         std::fs::write(file, bytes).map_err(|error| format!("cannot write {}: {error}", file.display()))
