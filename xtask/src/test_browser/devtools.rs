@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// For one answer of the browser, and for one state of a page.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
 pub(super) struct Devtools {
@@ -247,9 +247,7 @@ impl Devtools {
 
     /// Saves a picture of the window, or of the whole page.
     pub(super) fn picture(&mut self, file: &Path, whole: bool) -> Result<(), String> {
-        self.call("Emulation.setScrollbarsHidden", json!({ "hidden": whole }))?;
         let taken = self.call("Page.captureScreenshot", json!({ "captureBeyondViewport": whole }))?;
-        self.call("Emulation.setScrollbarsHidden", json!({ "hidden": false }))?;
         let text = taken["data"].as_str().unwrap_or_default();
         let bytes = proveil_core::wire::base64::decode(text).ok_or("the picture is no base64")?;
         std::fs::write(file, bytes).map_err(|error| format!("cannot write {}: {error}", file.display()))
