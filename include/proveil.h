@@ -154,6 +154,8 @@
 #define PV_ERR_MALFORMED_FORM 123
 /** PV-124: The provider has no such sealed endpoint. */
 #define PV_ERR_UNSUPPORTED_ENDPOINT 124
+/** PV-125: Several providers offer this model. */
+#define PV_ERR_AMBIGUOUS_MODEL 125
 /** PV-130: The configuration is not valid. */
 #define PV_ERR_CONFIG_INVALID 130
 /** PV-131: The policy is not valid. */
@@ -412,6 +414,8 @@
 #define PV_ERR_ANSWER_MIXED 514
 /** PV-515: The provider has no signature for this answer. */
 #define PV_ERR_SIGNATURE_UNAVAILABLE 515
+/** PV-516: The model's tool call does not have the form that the tool asks for. */
+#define PV_ERR_TOOL_CALL_INVALID 516
 /** PV-601: A size limit was exceeded. */
 #define PV_ERR_LIMIT_EXCEEDED 601
 /** PV-602: An operation took too long. */
@@ -438,6 +442,20 @@
 #define PV_ERR_INVALID_LENGTH 710
 /** PV-801: The request names a host that is not allowed. */
 #define PV_ERR_HOST_NOT_ALLOWED 801
+/** PV-802: A web page of another origin made the request. */
+#define PV_ERR_ORIGIN_NOT_ALLOWED 802
+/** PV-803: The local proxy does not know the caller. */
+#define PV_ERR_CLIENT_UNAUTHORIZED 803
+/** PV-804: The content type of the request is not accepted. */
+#define PV_ERR_CONTENT_TYPE_NOT_ALLOWED 804
+/** PV-805: The path does not have this method. */
+#define PV_ERR_METHOD_NOT_ALLOWED 805
+/** PV-806: The caller has too many answers open at once. */
+#define PV_ERR_TOO_MANY_STREAMS 806
+/** PV-807: The proxy would be open to everybody who can reach this machine. */
+#define PV_ERR_LISTENER_EXPOSED 807
+/** PV-808: The proxy is about to end. */
+#define PV_ERR_SHUTTING_DOWN 808
 /** PV-901: Something went wrong inside Proveil. */
 #define PV_ERR_INTERNAL 901
 /** PV-902: A defect inside Proveil was caught. */

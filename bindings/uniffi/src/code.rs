@@ -54,6 +54,8 @@ pub enum Code {
     MalformedForm,
     /// PV-124: The provider has no such sealed endpoint.
     UnsupportedEndpoint,
+    /// PV-125: Several providers offer this model.
+    AmbiguousModel,
     /// PV-130: The configuration is not valid.
     ConfigInvalid,
     /// PV-131: The policy is not valid.
@@ -312,6 +314,8 @@ pub enum Code {
     AnswerMixed,
     /// PV-515: The provider has no signature for this answer.
     SignatureUnavailable,
+    /// PV-516: The model's tool call does not have the form that the tool asks for.
+    ToolCallInvalid,
     /// PV-601: A size limit was exceeded.
     LimitExceeded,
     /// PV-602: An operation took too long.
@@ -338,6 +342,20 @@ pub enum Code {
     InvalidLength,
     /// PV-801: The request names a host that is not allowed.
     HostNotAllowed,
+    /// PV-802: A web page of another origin made the request.
+    OriginNotAllowed,
+    /// PV-803: The local proxy does not know the caller.
+    ClientUnauthorized,
+    /// PV-804: The content type of the request is not accepted.
+    ContentTypeNotAllowed,
+    /// PV-805: The path does not have this method.
+    MethodNotAllowed,
+    /// PV-806: The caller has too many answers open at once.
+    TooManyStreams,
+    /// PV-807: The proxy would be open to everybody who can reach this machine.
+    ListenerExposed,
+    /// PV-808: The proxy is about to end.
+    ShuttingDown,
     /// PV-901: Something went wrong inside Proveil.
     Internal,
     /// PV-902: A defect inside Proveil was caught.
@@ -373,6 +391,7 @@ impl From<core::Code> for Code {
             core::Code::MediaUrl => Code::MediaUrl,
             core::Code::MalformedForm => Code::MalformedForm,
             core::Code::UnsupportedEndpoint => Code::UnsupportedEndpoint,
+            core::Code::AmbiguousModel => Code::AmbiguousModel,
             core::Code::ConfigInvalid => Code::ConfigInvalid,
             core::Code::PolicyInvalid => Code::PolicyInvalid,
             core::Code::TrustRootsInvalid => Code::TrustRootsInvalid,
@@ -502,6 +521,7 @@ impl From<core::Code> for Code {
             core::Code::StaleKey => Code::StaleKey,
             core::Code::AnswerMixed => Code::AnswerMixed,
             core::Code::SignatureUnavailable => Code::SignatureUnavailable,
+            core::Code::ToolCallInvalid => Code::ToolCallInvalid,
             core::Code::LimitExceeded => Code::LimitExceeded,
             core::Code::Timeout => Code::Timeout,
             core::Code::NullPointer => Code::NullPointer,
@@ -515,6 +535,13 @@ impl From<core::Code> for Code {
             core::Code::Cancelled => Code::Cancelled,
             core::Code::InvalidLength => Code::InvalidLength,
             core::Code::HostNotAllowed => Code::HostNotAllowed,
+            core::Code::OriginNotAllowed => Code::OriginNotAllowed,
+            core::Code::ClientUnauthorized => Code::ClientUnauthorized,
+            core::Code::ContentTypeNotAllowed => Code::ContentTypeNotAllowed,
+            core::Code::MethodNotAllowed => Code::MethodNotAllowed,
+            core::Code::TooManyStreams => Code::TooManyStreams,
+            core::Code::ListenerExposed => Code::ListenerExposed,
+            core::Code::ShuttingDown => Code::ShuttingDown,
             core::Code::Internal => Code::Internal,
             core::Code::Panic => Code::Panic,
             core::Code::RandomFailed => Code::RandomFailed,

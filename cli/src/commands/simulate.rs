@@ -131,7 +131,8 @@ fn announce_privatemode(
             "schema": "proveil.simulator/v1",
             "provider": PRIVATEMODE,
             "base_url": base,
-            "manifest_url": manifest,
+            // As `--manifest-url` takes it.
+            "manifest_url": base,
             "kds_url": kds,
             "trust_roots_file": roots,
             "models": privatemode::models::MODELS.iter().map(|model| model.id).collect::<Vec<_>>(),

@@ -17,6 +17,8 @@ use super::upstream::Upstream;
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 /// After a look that found nothing verified.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// After many of those.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// How a provider was found.
 #[derive(Clone, Debug)]
@@ -78,13 +80,20 @@ fn unix_s() -> u64 {
 
 /// Looks after the proofs until it is dropped.
 pub(super) async fn watch(proxy: Arc<Proxy>) {
+    let mut pause = LOOK_AGAIN;
     loop {
         let state = proxy.state.load_full();
         look(&proxy, &state.catalog).await;
         let ready = proxy.health.is_ready();
         proxy.metrics.ready(ready);
         let keyless = state.catalog.upstreams.iter().all(|upstream| upstream.own().is_none());
-        tokio::time::sleep(if ready || keyless { LOOK_EVERY } else { LOOK_AGAIN }).await;
+        if ready || keyless {
+            pause = LOOK_AGAIN;
+            tokio::time::sleep(LOOK_EVERY).await;
+        } else {
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(LOOK_AGAIN_MAX);
+        }
     }
 }
 
@@ -102,7 +111,7 @@ async fn look(proxy: &Arc<Proxy>, catalog: &Catalog) {
                     line: endpoint.report().headline().to_owned(),
                     code: None,
                     hint: None,
-                    report: Some(proxy.reports.add(endpoint.report().to_json())),
+                    report: Some(proxy.reports.id_of(endpoint.report())),
                 },
                 Err(error) => failed(proxy, model, error),
             };

@@ -109,9 +109,10 @@ impl Call {
             client.chat(&body).await
         } else {
             return Err(unsupported(&self.endpoint)
+                .expected("/v1/chat/completions or /v1/messages")
                 .context(format!("{} seals chat completions and messages only.", provider.name())));
         }?;
-        let report_id = proxy.reports.add(stream.report().to_json());
+        let report_id = proxy.reports.id_of(stream.report());
         let verdict = verdict_of(&stream);
         let mut response = self.write(provider, outline, target, stream, toolbox, answering).await?;
         let headers = response.headers_mut();

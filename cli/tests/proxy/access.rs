@@ -4,6 +4,8 @@ use serde_json::json;
 
 use crate::stage::{KEY, Privatemode, Venice, both, chat, command};
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// T51: a page of another site that resolves its own name to this machine still names itself.
@@ -55,7 +57,7 @@ fn t51_foreign_hosts() {
 fn t52_other_sites() {
     let own = format!("http://127.0.0.1:{}", both().port);
     let body = chat("venice/e2ee-sim-27b", false).to_string();
-    let cases: [(&[(&str, &str)], u16, &str); 10] = [
+    let cases: [(Headers<'_>, u16, &str); 10] = [
         (&[JSON, ("origin", &own)], 200, ""),
         (&[JSON, ("origin", "https://evil.example")], 403, "PV-802"),
         (&[JSON, ("origin", "null")], 403, "PV-802"),
@@ -100,7 +102,7 @@ fn t53_open_listeners_do_not_start() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("short"), "abc\n").unwrap();
     let key = [("VENICE_API_KEY", KEY)];
-    let cases: [(&[&str], &[(&str, &str)], &str); 9] = [
+    let cases: [(&[&str], Headers<'_>, &str); 9] = [
         (&["--listen", "0.0.0.0:0"], &key, "PV-807"),
         (&["--listen", "[::]:0"], &key, "PV-807"),
         (&["--listen", "nonsense"], &key, "PV-130"),

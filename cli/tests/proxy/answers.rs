@@ -130,7 +130,8 @@ fn bad_input_is_answered_here() {
         change(&mut body);
         venice.proxy.post("/v1/chat/completions", &body)
     };
-    let cases: [(&str, &dyn Fn(&mut Value), u16, &str); 7] = [
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let cases: [(&str, Change<'_>, u16, &str); 7] = [
         (
             "tools",
             &|body| body["tools"] = json!([{ "type": "function", "function": { "name": "f" } }]),
