@@ -216,7 +216,7 @@ impl Client {
             method: Method::Get,
             url: url.as_str(),
             headers: Vec::new(),
-            body: &[],
+            body: bytes::Bytes::new(),
             tls: &TlsRule::PublicCa,
             max_response_bytes: usize::MAX,
         };
