@@ -1,22 +1,29 @@
-//! What a proven answer looks like to the caller: texts and documents as the core opened them, in the shape of the API that was asked.
+//! OpenAI's and Anthropic's APIs in front of a verified provider, for the proxy and for batches: what a request says (`outline`), how it is
+//! sent (`adapt`), and what the proven answer looks like: texts and documents as the core opened them, in the shape of the API that was asked.
 //!
 //! A regular end is written only after the core said that the answer is complete (threats T39); an error ends a stream in band.
 
+mod adapt;
 mod chat;
+mod dialect;
 mod documents;
 mod messages;
-pub(super) mod stream;
+mod outline;
 mod tools;
 
-pub(super) use chat::{ChatChunks, ChatWhole};
-pub(super) use documents::Documents;
-pub(super) use messages::{MessageEvents, MessageWhole, chat_body};
-pub(super) use tools::{ToolChunks, ToolWhole, Toolbox, into_prompt};
+pub(crate) use adapt::{Adapted, carries_everything, unsupported};
+pub(crate) use chat::{ChatChunks, ChatWhole};
+pub(crate) use dialect::Dialect;
+pub(crate) use documents::Documents;
+pub(crate) use messages::{MessageEvents, MessageWhole, chat_body};
+pub(crate) use outline::Outline;
+pub(crate) use tools::{ToolChunks, ToolWhole, Toolbox, into_prompt};
 
-use proveil::{Error, Event, Result};
+use proveil::core::wire::hex;
+use proveil::{Code, Error, Event, Result};
 
 /// Writes an answer as a stream of events.
-pub(super) trait Chunks: Send {
+pub(crate) trait Chunks: Send {
     /// One event of the answer.
     fn event(&mut self, event: &Event, out: &mut Vec<u8>);
 
@@ -28,7 +35,7 @@ pub(super) trait Chunks: Send {
 }
 
 /// Collects an answer into one document.
-pub(super) trait Whole: Send {
+pub(crate) trait Whole: Send {
     /// One event of the answer.
     fn event(&mut self, event: Event) -> Result<()>;
 
@@ -38,11 +45,18 @@ pub(super) trait Whole: Send {
 
 /// What every answer of the proxy's own making is marked with.
 #[derive(Clone, Debug)]
-pub(super) struct Marks {
+pub(crate) struct Marks {
     /// Of the answer.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Unix seconds.
-    pub(super) created: u64,
+    pub(crate) created: u64,
     /// As the caller named it.
-    pub(super) model: String,
+    pub(crate) model: String,
+}
+
+/// 24 hex digits that nobody else has.
+pub(crate) fn random_id() -> Result<String> {
+    let mut bytes = [0_u8; 12];
+    getrandom::fill(&mut bytes).map_err(|_| Error::new(Code::RandomFailed))?;
+    Ok(hex::encode(&bytes))
 }
