@@ -7,6 +7,7 @@
 
 mod api;
 mod args;
+mod batch;
 mod bundle;
 mod commands;
 mod config;

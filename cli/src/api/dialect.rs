@@ -74,7 +74,7 @@ impl Dialect {
 }
 
 /// What, why, next, in one line: programs often show nothing else.
-fn message(error: &Error) -> String {
+pub(crate) fn message(error: &Error) -> String {
     let code = error.code();
     let compared = [
         error.check().map(str::to_owned),
