@@ -166,7 +166,8 @@ fn every_row_is_sealed_and_answered() {
     let stage = Stage::new(&[]);
     let mut rows = chats(120);
     let messages = json!([{ "role": "user", "content": prompt(7) }]);
-    let body = json!({ "model": format!("venice/{}", models::E2EE), "max_tokens": 9, "messages": messages });
+    let body =
+        json!({ "model": format!("venice/{}", models::E2EE), "max_tokens": 900, "messages": messages });
     rows.push(row("claude", "/v1/messages", &body));
     stage.input(&rows);
     let ran = stage.run(&["--json"]);
@@ -263,10 +264,10 @@ fn errors_of_rows_are_their_lines() {
         ("get", "PV-101"),
         ("model", "PV-105"),
         ("other", "PV-101"),
-        ("path", "PV-117"),
+        ("path", "PV-124"),
         ("stream", "PV-101"),
         ("tools", "PV-112"),
-        ("vector", "PV-117"),
+        ("vector", "PV-124"),
     ];
     let ran = stage.run(&[]);
     assert_eq!(ran.code, 2, "{}", ran.err);
@@ -304,7 +305,7 @@ fn a_failed_row_can_end_the_run() {
     stage.input(&rows);
     let ran = stage.run(&["--on-error", "stop"]);
     assert_eq!(ran.code, 2);
-    assert!(ran.out.starts_with("4 rows: 0 done, 1 failed (1 of PV-117), 3 left\n"), "{}", ran.out);
+    assert!(ran.out.starts_with("4 rows: 0 done, 1 failed (1 of PV-124), 3 left\n"), "{}", ran.out);
     assert!(ran.out.contains("proveil batch venice in.jsonl -o out.jsonl --resume"), "{}", ran.out);
     assert_eq!((stage.lines().len(), stage.chats()), (1, 0));
     assert_eq!(stage.run(&["--resume"]).code, 2);
@@ -444,6 +445,7 @@ fn t49_a_busy_provider_is_asked_again_and_later() {
     let ran = stage.run(&["--max-retries", "1"]);
     assert_eq!(ran.code, 6, "{}", ran.err);
     assert!(ran.out.starts_with("2 rows: 0 done, 2 failed (2 of PV-507), 0 left\n"), "{}", ran.out);
+    assert!(ran.out.contains("--resume"), "{}", ran.out);
     assert!(stage.lines().values().all(|line| line["error"]["retryable"] == true));
     // The client tries each time twice.
     assert_eq!(stage.chats(), 8);

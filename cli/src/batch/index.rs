@@ -25,6 +25,11 @@ impl Counts {
         self.failed.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
+    /// Answers and errors.
+    pub(crate) fn lines(&self) -> u64 {
+        self.done.saturating_add(self.failures())
+    }
+
     pub(crate) fn fail(&mut self, code: &str) {
         let count = self.failed.entry(code.to_owned()).or_default();
         *count = count.saturating_add(1);

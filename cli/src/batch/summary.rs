@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use proveil::Code;
+use proveil::core::error::Row;
 use serde_json::{Value, json};
 
 use super::index::Counts;
@@ -17,6 +18,16 @@ pub(crate) enum Ending {
     Stopped,
     /// Ctrl-C.
     Interrupted,
+}
+
+/// Whether an error in a line may be none in another run.
+pub(super) fn may_pass(code: &str) -> bool {
+    row_of(code).is_some_and(|row| row.retryable)
+}
+
+fn row_of(code: &str) -> Option<&'static Row> {
+    let number = code.strip_prefix("PV-")?.parse().ok()?;
+    Code::from_number(number).map(Code::row)
 }
 
 /// What is said at the end.
@@ -35,8 +46,8 @@ impl Summary<'_> {
         if self.ending == Ending::Interrupted {
             return INTERRUPTED;
         }
-        let code = |text: &String| Code::from_number(text.strip_prefix("PV-")?.parse().ok()?);
-        let exits: Vec<u8> = self.counts.failed.keys().filter_map(code).map(|code| code.row().exit).collect();
+        let exits: Vec<u8> =
+            self.counts.failed.keys().filter_map(|code| row_of(code)).map(|row| row.exit).collect();
         let gravest = [5, 1, 6, 4, 3, 2].into_iter().find(|exit| exits.contains(exit));
         gravest.unwrap_or(if self.counts.failed.is_empty() { 0 } else { 6 })
     }
@@ -71,7 +82,7 @@ impl Summary<'_> {
         if *skipped > 0 {
             text.push_str(&format!("; {skipped} from an earlier run"));
         }
-        if self.left() > 0 {
+        if self.left() > 0 || self.counts.failed.keys().any(|code| may_pass(code)) {
             text.push_str(&format!("\n{}", self.resume()));
         }
         text
@@ -136,5 +147,21 @@ mod tests {
         );
         assert_eq!(summary.document()["failed"], json!({ "PV-105": 1 }));
         assert_eq!(summary.document()["left"], 2);
+    }
+
+    #[test]
+    fn errors_that_may_pass() {
+        let cases = [
+            ("PV-507", true),
+            ("PV-602", true),
+            ("PV-502", false),
+            ("PV-105", false),
+            ("PV-1", false),
+            ("507", false),
+            ("", false),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(may_pass(code), expected, "{code}");
+        }
     }
 }

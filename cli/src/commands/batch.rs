@@ -55,7 +55,7 @@ pub(super) fn run(args: &args::Batch, file: Option<&Path>, output: &Output) -> R
         Ok(ending) => ending,
         Err(Stop::Interrupted) => Ending::Interrupted,
         Err(stop) => {
-            if run.counts().done > 0 && !output.is_json() {
+            if run.counts().lines() > 0 && !output.is_json() {
                 output.message(&summary(Ending::Stopped).text());
             }
             return Err(stop);
