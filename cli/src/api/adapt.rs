@@ -60,6 +60,7 @@ impl Adapted<'_> {
             client.chat(&body).await
         } else {
             return Err(unsupported(self.endpoint)
+                .expected("/v1/chat/completions or /v1/messages")
                 .context(format!("{} seals chat completions and messages only.", self.provider.name())));
         }?;
         Ok((stream, toolbox))
