@@ -1,9 +1,11 @@
 //! The command line.
 
+mod batch;
 mod policy;
 mod proxy;
 mod tools;
 
+pub(crate) use batch::{Batch, OnError};
 pub(crate) use policy::{Pin, PinAccept, PinAction, PinEndpoint, Policy, PolicyAction, PolicyInit};
 pub(crate) use tools::{Config, ConfigAction, Doctor, Man, Setup};
 
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     Pin(Box<Pin>),
     /// Verify, then send a prompt that only the proven key can open, and print the answer as it comes
     Chat(Chat),
+    /// Send every row of an OpenAI batch file, sealed, and write the answers to another; can be killed at any time and gone on with
+    Batch(Box<Batch>),
     /// Serve the OpenAI and Anthropic APIs on this machine, in front of verified providers
     Proxy(Box<Proxy>),
     /// Watch proofs, sealed chats and refusals against simulated enclaves of both providers: no account, no network

@@ -5,7 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod args;
+mod batch;
 mod bundle;
 mod commands;
 mod config;

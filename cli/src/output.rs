@@ -53,6 +53,11 @@ impl Output {
         self.json
     }
 
+    /// Whether progress is a line that is drawn again and again.
+    pub(crate) const fn draws(&self) -> bool {
+        self.stderr_is_terminal
+    }
+
     pub(crate) const fn is_quiet(&self) -> bool {
         self.quiet
     }

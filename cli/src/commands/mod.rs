@@ -1,5 +1,6 @@
 //! The commands.
 
+mod batch;
 mod capture;
 mod chat;
 mod config;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<u8, Stop> {
         Command::Policy(args) => policy::run(&args, output),
         Command::Pin(args) => pin::run(&args, file, output),
         Command::Chat(args) => chat::run(args, file, output),
+        Command::Batch(args) => batch::run(&args, file, output),
         Command::Proxy(args) => proxy::run(*args, file, output),
         Command::Demo(args) => demo::run(&args, output),
         Command::Simulate(args) => simulate::run(&args, output),

@@ -51,7 +51,7 @@ impl Catalog {
 
     /// Any endpoint of the first provider that takes requests without a model.
     pub(super) fn without_model(&self) -> Option<Target> {
-        let upstream = self.upstreams.iter().find(|it| super::request::carries_everything(it.provider()))?;
+        let upstream = self.upstreams.iter().find(|it| crate::api::carries_everything(it.provider()))?;
         Some(Target { upstream: upstream.clone(), model: String::new() })
     }
 

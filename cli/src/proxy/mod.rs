@@ -1,13 +1,12 @@
 //! The local proxy: the OpenAI and Anthropic APIs on this machine, in front of verified providers (issue 5, ADR 12, users.md 8).
 //!
 //! A request goes through `server` -> `routes` -> `gate` -> `body` -> `request` -> `catalog` -> `upstream` (a client, which verifies and
-//! seals) and its answer through `answer`. Errors leave in the caller's `dialect`.
+//! seals) and its answer through `stream`; both are adapted
+//! by `crate::api`. Errors leave in the caller's dialect.
 
-mod answer;
 mod body;
 mod catalog;
 mod compatible;
-mod dialect;
 mod gate;
 mod health;
 mod log;
@@ -23,6 +22,7 @@ mod settings;
 mod simulated;
 mod socket;
 mod state;
+mod stream;
 mod tls;
 mod upstream;
 

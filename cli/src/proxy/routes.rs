@@ -16,11 +16,11 @@ use proveil::{Code, Error, Result};
 use serde_json::{Value, json};
 
 use super::body;
-use super::dialect::Dialect;
 use super::gate::{Caller, check_content_type};
 use super::page;
-use super::request::{Call, random_id, set};
+use super::request::{Call, set};
 use super::state::Proxy;
+use crate::api::{Dialect, random_id};
 
 /// Request ids of callers that are taken over, at most so long.
 const REQUEST_ID_MAX: usize = 128;

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use proveil::{Code, Error, Event, Result, TextField};
 use serde_json::{Map, Value, json};
 
-use super::{ChatChunks, ChatWhole, Chunks, Whole};
-use crate::proxy::request::random_id;
+use super::{ChatChunks, ChatWhole, Chunks, Whole, random_id};
 
 const OPEN: &str = "<tool_call>";
 const CLOSE: &str = "</tool_call>";
@@ -25,7 +24,7 @@ struct Tool {
 }
 
 /// The tools of a request.
-pub(in crate::proxy) struct Toolbox {
+pub(crate) struct Toolbox {
     tools: Vec<Tool>,
     /// The answer has to call one.
     required: bool,
@@ -63,7 +62,7 @@ impl Choice {
 
 /// Rewrites a chat request so that it carries its tools in the prompt. `None` when it has none to offer; what was called before is
 /// rewritten in any case. Fails with `invalid_argument`, naming the member.
-pub(in crate::proxy) fn into_prompt(body: &mut Value) -> Result<Option<Toolbox>> {
+pub(crate) fn into_prompt(body: &mut Value) -> Result<Option<Toolbox>> {
     let members = body.as_object_mut().ok_or_else(|| Error::new(Code::MalformedRequest))?;
     let tools = members.remove("tools").filter(|tools| !tools.is_null());
     let choice = Choice::read(members.remove("tool_choice"))?;
@@ -280,7 +279,7 @@ impl Toolbox {
 }
 
 /// A stream whose texts may call tools.
-pub(in crate::proxy) struct ToolChunks {
+pub(crate) struct ToolChunks {
     toolbox: Toolbox,
     inner: ChatChunks,
     choices: BTreeMap<u32, Splitter>,
@@ -288,7 +287,7 @@ pub(in crate::proxy) struct ToolChunks {
 }
 
 impl ToolChunks {
-    pub(in crate::proxy) const fn new(toolbox: Toolbox, inner: ChatChunks) -> ToolChunks {
+    pub(crate) const fn new(toolbox: Toolbox, inner: ChatChunks) -> ToolChunks {
         ToolChunks { toolbox, inner, choices: BTreeMap::new(), failed: None }
     }
 }
@@ -340,14 +339,14 @@ impl Chunks for ToolChunks {
 }
 
 /// One answer whose texts may call tools.
-pub(in crate::proxy) struct ToolWhole {
+pub(crate) struct ToolWhole {
     toolbox: Toolbox,
     inner: ChatWhole,
     choices: BTreeMap<u32, Splitter>,
 }
 
 impl ToolWhole {
-    pub(in crate::proxy) const fn new(toolbox: Toolbox, inner: ChatWhole) -> ToolWhole {
+    pub(crate) const fn new(toolbox: Toolbox, inner: ChatWhole) -> ToolWhole {
         ToolWhole { toolbox, inner, choices: BTreeMap::new() }
     }
 }
@@ -378,7 +377,7 @@ impl Whole for ToolWhole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::answer::Marks;
+    use crate::api::Marks;
 
     fn request() -> Value {
         json!({ "model": "m", "messages": [{ "role": "user", "content": "weather?" }], "tools": [{ "type": "function", "function": {

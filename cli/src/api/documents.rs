@@ -2,17 +2,17 @@
 
 use proveil::{Code, Error, Event, Result};
 
+use super::dialect::Dialect;
 use super::{Chunks, Whole};
-use crate::proxy::dialect::Dialect;
 
 /// Documents as events, or the one document that an answer is.
-pub(in crate::proxy) struct Documents {
+pub(crate) struct Documents {
     dialect: Dialect,
     whole: Option<String>,
 }
 
 impl Documents {
-    pub(in crate::proxy) const fn new(dialect: Dialect) -> Documents {
+    pub(crate) const fn new(dialect: Dialect) -> Documents {
         Documents { dialect, whole: None }
     }
 }

@@ -5,8 +5,8 @@ use proveil::core::wire::json::write_string;
 use proveil::{Code, Error, Event, Result, TextField};
 use serde_json::{Map, Value, json};
 
+use super::dialect::Dialect;
 use super::{Chunks, Marks, Whole};
-use crate::proxy::dialect::Dialect;
 
 /// Members that mean the same in both APIs.
 const SAME: [&str; 5] = ["max_tokens", "temperature", "top_p", "top_k", "stream"];
@@ -18,7 +18,7 @@ fn refuse(code: Code, member: &str) -> Error {
 }
 
 /// The body of a chat completion that asks the same. Fails with the input family, naming the member.
-pub(in crate::proxy) fn chat_body(body: &Value, model: &str) -> Result<Value> {
+pub(crate) fn chat_body(body: &Value, model: &str) -> Result<Value> {
     let members = body.as_object().ok_or_else(|| Error::new(Code::MalformedRequest))?;
     let mut chat = Map::new();
     let mut messages = Vec::new();
@@ -104,7 +104,7 @@ fn usage_of(json: Option<&str>) -> (u64, u64) {
 }
 
 /// The events of a streamed message.
-pub(in crate::proxy) struct MessageEvents {
+pub(crate) struct MessageEvents {
     marks: Marks,
     shows_thinking: bool,
     started: bool,
@@ -116,7 +116,7 @@ pub(in crate::proxy) struct MessageEvents {
 }
 
 impl MessageEvents {
-    pub(in crate::proxy) const fn new(marks: Marks, shows_thinking: bool) -> MessageEvents {
+    pub(crate) const fn new(marks: Marks, shows_thinking: bool) -> MessageEvents {
         MessageEvents {
             marks,
             shows_thinking,
@@ -221,7 +221,7 @@ impl Chunks for MessageEvents {
 }
 
 /// One message.
-pub(in crate::proxy) struct MessageWhole {
+pub(crate) struct MessageWhole {
     marks: Marks,
     shows_thinking: bool,
     content: String,
@@ -231,7 +231,7 @@ pub(in crate::proxy) struct MessageWhole {
 }
 
 impl MessageWhole {
-    pub(in crate::proxy) const fn new(marks: Marks, shows_thinking: bool) -> MessageWhole {
+    pub(crate) const fn new(marks: Marks, shows_thinking: bool) -> MessageWhole {
         MessageWhole {
             marks,
             shows_thinking,

@@ -4,8 +4,8 @@ use proveil::core::wire::json::write_string;
 use proveil::{Code, Error, Event, Result, TextField};
 use serde_json::{Map, Value, json};
 
+use super::dialect::Dialect;
 use super::{Chunks, Marks, Whole};
-use crate::proxy::dialect::Dialect;
 
 /// Choices that an answer can have; the core has the same bound.
 const CHOICES_MAX: u32 = 128;
@@ -25,7 +25,7 @@ enum Delta<'a> {
 }
 
 /// `chat.completion.chunk` events.
-pub(in crate::proxy) struct ChatChunks {
+pub(crate) struct ChatChunks {
     /// What every event begins with.
     head: String,
     /// Choices whose first event, with the role, was written.
@@ -37,7 +37,7 @@ pub(in crate::proxy) struct ChatChunks {
 }
 
 impl ChatChunks {
-    pub(in crate::proxy) fn new(marks: &Marks, wants_usage: bool) -> ChatChunks {
+    pub(crate) fn new(marks: &Marks, wants_usage: bool) -> ChatChunks {
         let mut head = String::from("data: {\"id\":");
         write_string(&marks.id, &mut head);
         head.push_str(&format!(
@@ -124,14 +124,14 @@ struct Choice {
 }
 
 /// One `chat.completion`.
-pub(in crate::proxy) struct ChatWhole {
+pub(crate) struct ChatWhole {
     marks: Marks,
     choices: Vec<Choice>,
     usage: Option<Value>,
 }
 
 impl ChatWhole {
-    pub(in crate::proxy) fn new(marks: Marks) -> ChatWhole {
+    pub(crate) fn new(marks: Marks) -> ChatWhole {
         ChatWhole { marks, choices: vec![Choice::default()], usage: None }
     }
 

@@ -13,14 +13,14 @@ const RETRY_PAUSE_S: &str = "5";
 
 /// How the caller speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(crate) enum Dialect {
     OpenAi,
     Anthropic,
 }
 
 impl Dialect {
     /// By the path: only one belongs to Anthropic's API.
-    pub(super) fn of(path: &str) -> Dialect {
+    pub(crate) fn of(path: &str) -> Dialect {
         if path == "/v1/messages" || path.starts_with("/v1/messages/") {
             Dialect::Anthropic
         } else {
@@ -29,7 +29,7 @@ impl Dialect {
     }
 
     /// A whole answer that says why there is none.
-    pub(super) fn response(self, error: &Error) -> Response<Body> {
+    pub(crate) fn response(self, error: &Error) -> Response<Body> {
         let row = error.code().row();
         let status = StatusCode::from_u16(row.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = Response::new(Body::from(self.document(error).to_string()));
@@ -45,7 +45,7 @@ impl Dialect {
     }
 
     /// An error in the middle of a stream, with which it ends: as an event of its own, and without the mark of a regular end.
-    pub(super) fn event(self, error: &Error) -> String {
+    pub(crate) fn event(self, error: &Error) -> String {
         match self {
             Dialect::OpenAi => format!("data: {}\n\n", self.document(error)),
             Dialect::Anthropic => format!("event: error\ndata: {}\n\n", self.document(error)),
@@ -78,7 +78,7 @@ impl Dialect {
 }
 
 /// What, why, next, in one line: programs often show nothing else.
-fn message(error: &Error) -> String {
+pub(crate) fn message(error: &Error) -> String {
     let code = error.code();
     let compared = [
         error.check().map(str::to_owned),

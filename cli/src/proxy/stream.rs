@@ -5,8 +5,8 @@ use bytes::Bytes;
 use futures_util::stream::unfold;
 use proveil::{Result, Stream};
 
-use super::{Chunks, Whole};
-use crate::proxy::metrics::Answering;
+use super::metrics::Answering;
+use crate::api::{Chunks, Whole};
 
 /// Bytes that are joined into one write; more wait for the next.
 const JOIN_BYTES: usize = 64 * 1024;
@@ -20,7 +20,7 @@ struct Moving {
 }
 
 /// The body of a stream. Waits for the first event: what fails before it is an error with a status of its own.
-pub(in crate::proxy) async fn streamed(
+pub(super) async fn streamed(
     mut stream: Stream,
     mut chunks: Box<dyn Chunks>,
     mut answering: Answering,
@@ -102,7 +102,7 @@ fn join(stream: &mut Stream, chunks: &mut dyn Chunks, answering: &mut Answering,
 }
 
 /// The whole answer as one document.
-pub(in crate::proxy) async fn whole(
+pub(super) async fn whole(
     mut stream: Stream,
     whole: &mut dyn Whole,
     mut answering: Answering,
