@@ -245,10 +245,10 @@ fn the_other_simulator_serves_and_names_its_defects() {
     assert!(listed.iter().any(|id| id == models::REASONER) && document["provider"] == "privatemode");
     let roots = std::fs::read_to_string(document["trust_roots_file"].as_str().unwrap()).unwrap();
     assert!(roots.contains("amd_roots_pem"), "{roots}");
-    let url = document["manifest_url"].as_str().unwrap().strip_prefix("http://").unwrap();
-    let (host, path) = url.split_once('/').unwrap();
+    let host = document["manifest_url"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let path = proveil_testkit::sim::privatemode::MANIFEST_PATH;
     let mut stream = std::net::TcpStream::connect(host).unwrap();
-    write!(stream, "GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"Policies\""), "{answer}");
