@@ -387,4 +387,49 @@ mod tests {
         });
         assert_eq!(fs::read_dir(&cache.dir).unwrap().count(), 1);
     }
+
+    /// Names the folder into which [`writes_until_it_is_killed`] writes, in a process of its own.
+    const VICTIM: &str = "PROVEIL_TEST_WRITES_INTO";
+
+    /// Part of the next test: does nothing by itself.
+    #[test]
+    fn writes_until_it_is_killed() {
+        let Some(dir) = std::env::var_os(VICTIM) else { return };
+        let cache = DiskCache::new(dir.into());
+        for byte in (b'a'..=b'z').cycle() {
+            cache.save("tdx-1.json", &vec![byte; 500_000]).unwrap();
+        }
+    }
+
+    /// Threats T24: a process that is killed while it writes leaves a whole entry, and nothing that is taken for one.
+    #[test]
+    fn a_kill_leaves_whole_entries() {
+        let (_home, cache) = cache();
+        for round in 0..12 {
+            let mut victim = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "disk::tests::writes_until_it_is_killed"])
+                .env(VICTIM, &cache.dir)
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            // Some entries are written before the kill, more of them each time.
+            let mut seen = Vec::new();
+            while seen.len() < 2 + round {
+                let entry = cache.load("tdx-", ".json").0.into_iter().next();
+                let first = entry.and_then(|entry| entry.bytes.first().copied());
+                if first.is_some() && seen.last() != Some(&first) {
+                    seen.push(first);
+                }
+                assert!(victim.try_wait().unwrap().is_none(), "it writes until it is killed");
+            }
+            victim.kill().unwrap();
+            victim.wait().unwrap();
+            let (entries, warnings) = cache.load("tdx-", ".json");
+            assert!(warnings.is_empty(), "{warnings:?}");
+            let bytes = &entries[0].bytes;
+            assert!(bytes.len() == 500_000 && bytes.iter().all(|byte| *byte == bytes[0]), "{round}");
+        }
+        cache.save("tdx-1.json", b"one").unwrap();
+        assert_eq!(cache.load("tdx-", ".json").0[0].bytes, b"one");
+    }
 }
