@@ -112,7 +112,7 @@ impl Privatemode {
 /// A proxy in front of both simulators, shared by tests that leave nothing behind.
 pub(crate) fn both() -> &'static Proxy {
     static BOTH: OnceLock<Proxy> = OnceLock::new();
-    BOTH.get_or_init(|| Proxy::start(tempfile::tempdir().unwrap(), &["--demo", "--emulate-tools"], &[]))
+    BOTH.get_or_init(Proxy::shared)
 }
 
 /// The command in a home of its own, with nothing else in its environment.
@@ -124,8 +124,22 @@ pub(crate) fn command(home: &Path, args: &[&str], environment: &[(&str, &str)]) 
 }
 
 impl Proxy {
+    /// One that nobody drops: it ends with this process, whose end of a pipe then closes.
+    fn shared() -> Proxy {
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let script = "\"$0\" \"$@\" & proxy=$!; read -r _; kill $proxy; wait $proxy";
+        let mut shell = Command::new("/bin/sh");
+        shell.env_clear().env("HOME", home.path()).current_dir(home.path()).stdin(Stdio::piped());
+        shell.args(["-c", script]).arg(assert_cmd::cargo::cargo_bin!("proveil"));
+        shell.args(["--json", "proxy", "--demo", "--emulate-tools"]);
+        Proxy::run(shell, home)
+    }
+
     pub(crate) fn start(home: tempfile::TempDir, args: &[&str], environment: &[(&str, &str)]) -> Proxy {
-        let mut command = command(home.path(), args, environment);
+        Proxy::run(command(home.path(), args, environment), home)
+    }
+
+    fn run(mut command: Command, home: tempfile::TempDir) -> Proxy {
         let log = std::fs::File::create(home.path().join("log")).unwrap();
         command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().unwrap();
