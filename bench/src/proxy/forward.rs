@@ -35,7 +35,9 @@ pub(super) async fn listener() -> std::io::Result<TcpListener> {
 
 /// A client that knows no proxy variables.
 pub(super) fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().expect("a client without TLS")
+    // Built together with the client crate, reqwest wants to know whose TLS it has, also where none is spoken. A second call fails, and may.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    reqwest::Client::builder().no_proxy().build().expect("a client")
 }
 
 async fn pass(

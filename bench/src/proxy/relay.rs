@@ -116,7 +116,8 @@ async fn sealed(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
         return Response::from_parts(head, Body::new(body));
     }
     let whole = to_bytes(Body::new(body), usize::MAX).await.expect("a whole answer");
-    let stream = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"text/event-stream");
+    let stream =
+        head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     let parts = if stream { events(&whole) } else { vec![whole] };
     let answer = Answer { headers: head.headers, parts };
     *shared.last.lock().expect("no panic") = answer.clone();
@@ -124,8 +125,8 @@ async fn sealed(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
 }
 
 async fn plain(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
-    to_bytes(request.into_body(), usize::MAX).await.expect("a body");
     let arrived = Instant::now();
+    to_bytes(request.into_body(), usize::MAX).await.expect("a body");
     let answer = shared.last.lock().expect("no panic").clone();
     hand_over(&shared, answer, arrived)
 }

@@ -183,26 +183,27 @@ impl<'a> Both<'a> {
 
     /// CPU time per event of each side and of one bare opening, in turns, all turns together.
     fn in_turns(&mut self, pace: Pace, opening: &Opening) -> PerEvent {
-        // Without pauses an answer is a millisecond's work, and the clock has ten.
-        let streams = if pace == Pace::AtOnce { 20 } else { 1 };
+        // Without pauses an answer is little work, and the clock counts in steps of ten milliseconds.
+        let (streams, bare_streams) = if pace == Pace::AtOnce { (4, 100) } else { (1, 1) };
         self.stage.relay.set_pace(pace);
-        all(&mut self.ours, &self.request, WARM_UP.min(streams));
-        all(&mut self.bare, &self.request, WARM_UP.min(streams));
+        all(&mut self.ours, &self.request, WARM_UP);
+        all(&mut self.bare, &self.request, WARM_UP);
         let mut sum = PerEvent::default();
         for _ in 0..ROUNDS {
             let before = self.stage.proxy.cpu_us();
             all(&mut self.ours, &self.request, streams);
             sum.ours_us += self.stage.proxy.cpu_us() - before;
             let before = self.forwarder.cpu_us();
-            all(&mut self.bare, &self.request, streams);
+            all(&mut self.bare, &self.request, bare_streams);
             sum.bare_us += self.forwarder.cpu_us() - before;
             sum.opening_us += opening.time_us(opening.pieces());
         }
-        let events = (ROUNDS * CALLERS * streams * self.stage.relay.last().parts.len()) as f64;
+        let pieces = self.stage.relay.last().parts.len();
+        let events = |streams: usize| (ROUNDS * CALLERS * streams * pieces) as f64;
         let openings = (ROUNDS * opening.pieces().len()) as f64;
         PerEvent {
-            ours_us: sum.ours_us / events,
-            bare_us: sum.bare_us / events,
+            ours_us: sum.ours_us / events(streams),
+            bare_us: sum.bare_us / events(bare_streams),
             opening_us: sum.opening_us / openings,
         }
     }

@@ -81,7 +81,8 @@ pub(super) struct Stage {
 impl Stage {
     /// Starts all of it and waits until the proxy has a proof.
     pub(super) fn start(binary: &Binary, provider: Provider, more: &[&str]) -> Stage {
-        let simulator = Process::start(&binary.0, &["--json", "simulate", provider.name()], &[]);
+        let simulator =
+            Process::start(&binary.0, &["--json", "simulate", provider.name(), "--pace-ms", "0"], &[]);
         let base = simulator.text("base_url");
         let path_at = base.match_indices('/').nth(2).map_or(base.len(), |(at, _)| at);
         let (server, path) = base.split_at(path_at);
@@ -92,7 +93,7 @@ impl Stage {
         args.extend(["--base-url", &base, "--trust-roots", &roots]);
         let (first, second) = match provider {
             Provider::Venice => (simulator.text("collateral_url"), simulator.text("nvidia_url")),
-            Provider::Privatemode => (simulator.text("manifest_url"), simulator.text("kds_url")),
+            Provider::Privatemode => (server.to_owned(), simulator.text("kds_url")),
         };
         match provider {
             Provider::Venice => args.extend(["--collateral-url", &first, "--nvidia-url", &second]),
