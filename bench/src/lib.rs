@@ -10,6 +10,7 @@ pub mod chunks;
 pub mod gpus;
 pub mod measure;
 pub mod privatemode;
+pub mod proxy;
 pub mod recording;
 pub mod replay;
 pub mod row;

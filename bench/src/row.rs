@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 /// A measured value and what it has to be.
 pub struct Row {
     name: &'static str,
-    value: f64,
+    value: Option<f64>,
     unit: &'static str,
     target: Option<Target>,
     what: String,
@@ -29,15 +29,20 @@ impl Row {
         target: Target,
         what: impl Into<String>,
     ) -> Row {
-        Row { name, value, unit, target: Some(target), what: what.into() }
+        Row { name, value: Some(value), unit, target: Some(target), what: what.into() }
     }
 
     /// A value that only explains another one.
     pub fn note(name: &'static str, value: f64, unit: &'static str, what: impl Into<String>) -> Row {
-        Row { name, value, unit, target: None, what: what.into() }
+        Row { name, value: Some(value), unit, target: None, what: what.into() }
     }
 
-    /// As JSON: `name`, `value`, `unit`, `relation` (`<=` or `>=`) and `target` (both `null` for a note), `what`.
+    /// A value that cannot be had here, and why.
+    pub fn absent(name: &'static str, unit: &'static str, target: Target, why: &str) -> Row {
+        Row { name, value: None, unit, target: Some(target), what: why.to_owned() }
+    }
+
+    /// As JSON: `name`, `value` (`null` when it cannot be had), `unit`, `relation` (`<=` or `>=`) and `target` (both `null` for a note), `what`.
     pub fn to_json(&self) -> Value {
         let (relation, target) = match self.target {
             Some(Target::AtMost(target)) => (Some("<="), Some(target)),

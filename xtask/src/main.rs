@@ -20,9 +20,10 @@ const USAGE: &str = "usage: cargo xtask <command>
   check [--fuzz]
       the quick part of what CI runs: format, lints, documentation, generated files, layers, surface, repository rules, vectors;
       --fuzz then runs each fuzz target for 60 seconds
-  bench [--json] [--advisory] [--prepare] [--build]
+  bench [--json] [--advisory] [--prepare] [--full] [--build]
       measure speed, memory and sizes against their targets; a missed one is an error, unless --advisory; --prepare builds the
-      release library, wheel, addon, binary and other verifiers first; --build adds a clean build of the core
+      release library, wheel, addon, binary and other verifiers first; --full sends the
+      proxy 100,000 requests; --build adds a clean build of the core
   gen [--check]
       write, or compare, every generated file that is committed; without --check also the UniFFI sources (Kotlin, Swift, Python)
       below target/uniffi, which are not
@@ -84,6 +85,7 @@ fn dispatch(command: &str, mut arguments: Vec<String>) -> Result<(), String> {
                 json: flag(&mut arguments, "--json"),
                 advisory: flag(&mut arguments, "--advisory"),
                 prepare: flag(&mut arguments, "--prepare"),
+                full: flag(&mut arguments, "--full"),
                 build: flag(&mut arguments, "--build"),
             };
             none_left(&arguments)?;

@@ -86,6 +86,7 @@ pub(super) async fn watch(proxy: Arc<Proxy>) {
         look(&proxy, &state.catalog).await;
         let ready = proxy.health.is_ready();
         proxy.metrics.ready(ready);
+        proxy.metrics.tidy();
         let keyless = state.catalog.upstreams.iter().all(|upstream| upstream.own().is_none());
         if ready || keyless {
             pause = LOOK_AGAIN;

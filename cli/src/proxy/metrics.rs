@@ -56,9 +56,15 @@ impl Metrics {
         Ok(Metrics { handle, open: Mutex::default(), streams_per_client })
     }
 
+    /// Puts what was measured into its buckets. Until then every single measurement is kept, so this is called again and again also where
+    /// nobody asks for metrics.
+    pub(super) fn tidy(&self) {
+        self.handle.run_upkeep();
+    }
+
     /// In Prometheus' text form.
     pub(super) fn render(&self) -> String {
-        self.handle.run_upkeep();
+        self.tidy();
         self.handle.render()
     }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: every figure that has a target, as a table or JSON.
 //!
-//! Owns what is done in which order and the form of the result. The core is measured by the package `proveil-bench`; `languages`
+//! Owns what is done in which order and the form of the result. The core and the proxy are measured by the package `proveil-bench`; `languages`
 //! adds C, Python and Node, `artefacts` sizes and build time. Those need what other commands build, and say so when it is missing.
 
 mod artefacts;
@@ -29,6 +29,8 @@ pub struct Options {
     pub advisory: bool,
     /// Build the release library, wheel, addon and binary first. Without it, those of an earlier build are measured.
     pub prepare: bool,
+    /// Send the proxy 100,000 requests, not 5,000, to see whether its memory grows, which takes some minutes.
+    pub full: bool,
     /// Measure a clean build of the core too, which takes a minute or two.
     pub build: bool,
 }
@@ -44,7 +46,9 @@ pub fn run(root: &Path, evidence: &Path, options: Options) -> Result<(), String>
     let bench = target.join("release").join(format!("proveil-bench{}", std::env::consts::EXE_SUFFIX));
     let memory = target.join("release").join(format!("proveil-bench-memory{}", std::env::consts::EXE_SUFFIX));
 
-    let mut rows = read_rows(&output(Command::new(&bench).arg("rows").arg(evidence))?)?;
+    let mut core = Command::new(&bench);
+    core.arg("rows").args(options.full.then_some("--full")).arg(evidence);
+    let mut rows = read_rows(&output(&mut core)?)?;
     rows.extend(read_rows(&output(&mut Command::new(memory))?)?);
     rows.extend(peers::rows(&target)?);
     rows.extend(languages::rows(root, &target, &bench)?);

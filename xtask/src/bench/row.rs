@@ -56,7 +56,10 @@ impl Row {
         };
         Some(Row {
             name: text("name")?,
-            value: Some(json.get("value")?.as_f64()?),
+            value: match json.get("value")? {
+                Value::Null => None,
+                value => Some(value.as_f64()?),
+            },
             unit: text("unit")?,
             target,
             what: text("what")?,
@@ -161,5 +164,8 @@ mod tests {
         assert_eq!(parsed["rows"][1]["met"], Value::Null);
         assert_eq!(parsed["rows"][2]["value"], Value::Null);
         assert!(Row::read(&json!({ "name": "n" })).is_none());
+        let absent =
+            json!({ "name": "n", "value": null, "unit": "x", "relation": "<=", "target": 1.5, "what": "w" });
+        assert_eq!(Row::read(&absent).unwrap().is_met(), None);
     }
 }
