@@ -1,6 +1,7 @@
 //! Files and values that the user names, and the client made from them.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -390,41 +391,32 @@ pub(crate) fn own_cache_dir() -> Option<PathBuf> {
     cache_dir(|name| std::env::var_os(name))
 }
 
-/// The user's cache directory for this program, by the convention of the system; relative paths do not count.
-fn cache_dir(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
-    let absolute = |name: &str| lookup(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = if cfg!(windows) {
-        absolute("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        absolute("HOME").map(|home| home.join("Library/Caches"))
-    } else {
-        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-    };
-    base.map(|base| base.join("proveil"))
+/// The user's cache directory for this program.
+fn cache_dir(lookup: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    own_dir(lookup, ["LOCALAPPDATA", "Library/Caches", "XDG_CACHE_HOME", ".cache"])
 }
 
-/// The user's directory for what this program keeps, by the convention of the system; relative paths do not count.
-fn data_dir(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
-    let absolute = |name: &str| lookup(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = if cfg!(windows) {
-        absolute("APPDATA")
-    } else if cfg!(target_os = "macos") {
-        absolute("HOME").map(|home| home.join("Library/Application Support"))
-    } else {
-        absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
-    };
-    base.map(|base| base.join("proveil"))
+/// The user's directory for what this program keeps.
+fn data_dir(lookup: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    own_dir(lookup, ["APPDATA", "Library/Application Support", "XDG_DATA_HOME", ".local/share"])
 }
 
-/// The user's directory for settings, by the convention of the system; relative paths do not count.
-pub(crate) fn config_dir(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
+/// The user's directory for settings.
+pub(crate) fn config_dir(lookup: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    own_dir(lookup, ["APPDATA", "Library/Application Support", "XDG_CONFIG_HOME", ".config"])
+}
+
+/// A directory of the user for this program, by the convention of the system: a variable on Windows, a place below the home directory on
+/// macOS, elsewhere a variable or a place below the home directory. Relative paths do not count.
+fn own_dir(lookup: impl Fn(&str) -> Option<OsString>, names: [&str; 4]) -> Option<PathBuf> {
+    let [windows, macos, variable, below_home] = names;
     let absolute = |name: &str| lookup(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = if cfg!(windows) {
-        absolute("APPDATA")
+        absolute(windows)
     } else if cfg!(target_os = "macos") {
-        absolute("HOME").map(|home| home.join("Library/Application Support"))
+        absolute("HOME").map(|home| home.join(macos))
     } else {
-        absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))
+        absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(below_home)))
     };
     base.map(|base| base.join("proveil"))
 }

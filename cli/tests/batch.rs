@@ -2,20 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use proveil_testkit::sim::privatemode::models::{EMBEDDER, VISION};
-use proveil_testkit::sim::{CHAT_PATH, Defect, SimConfig, Simulator, models, privatemode, text};
+use proveil_testkit::sim::{CHAT_PATH, Defect, models, privatemode, text};
 use serde_json::{Value, json};
+use support::Stage;
 
 const KEY: &str = "canary-key-b47c";
-
-struct Stage {
-    sim: Simulator,
-    home: tempfile::TempDir,
-}
 
 struct Ran {
     code: i32,
@@ -25,15 +23,7 @@ struct Ran {
 
 impl Stage {
     fn new(defects: &[Defect]) -> Stage {
-        let config = SimConfig {
-            gpus: 1,
-            defects: defects.to_vec(),
-            api_key: Some(KEY.to_owned()),
-            ..SimConfig::default()
-        };
-        let stage = Stage { sim: Simulator::start(config).unwrap(), home: tempfile::tempdir().unwrap() };
-        std::fs::write(stage.home.path().join("roots.json"), stage.sim.trust_roots_json()).unwrap();
-        stage
+        Stage::with_key(KEY, defects)
     }
 
     fn input(&self, rows: &[String]) {

@@ -8,19 +8,17 @@
     clippy::print_stdout
 )]
 
+mod support;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 
 use assert_cmd::Command;
-use proveil_testkit::sim::{ATTESTATION_PATH, Defect, SimConfig, Simulator, models, text};
+use proveil_testkit::sim::{ATTESTATION_PATH, Defect, models, text};
+use support::Stage;
 
 const PROMPT: &str = "What is sealing? canary-prompt-51d0";
 const KEY: &str = "canary-key-51d0";
-
-struct Stage {
-    sim: Simulator,
-    home: tempfile::TempDir,
-}
 
 struct Run {
     code: i32,
@@ -30,15 +28,7 @@ struct Run {
 
 impl Stage {
     fn new(defects: &[Defect]) -> Stage {
-        let config = SimConfig {
-            gpus: 1,
-            defects: defects.to_vec(),
-            api_key: Some(KEY.to_owned()),
-            ..SimConfig::default()
-        };
-        let stage = Stage { sim: Simulator::start(config).unwrap(), home: tempfile::tempdir().unwrap() };
-        std::fs::write(stage.home.path().join("roots.json"), stage.sim.trust_roots_json()).unwrap();
-        stage
+        Stage::with_key(KEY, defects)
     }
 
     fn command(&self, verb: &str, args: &[&str]) -> Command {

@@ -9,12 +9,31 @@ use super::{Chunks, Marks, Whole};
 
 /// Choices that an answer can have; the core has the same bound.
 const CHOICES_MAX: u32 = 128;
+/// Counts of a usage.
+const USAGE: [&str; 3] = ["prompt_tokens", "completion_tokens", "total_tokens"];
 
 const fn member(field: TextField) -> &'static str {
     match field {
         TextField::Content => "content",
         TextField::Reasoning => "reasoning_content",
     }
+}
+
+/// Why a choice ended, as the API knows it. The provider says so in clear: words of somebody on the way do not become part of an answer
+/// (threats I2, T36), and a tool call is one only where [`super::ToolChunks`] read it.
+pub(super) fn finish_reason(said: &str) -> &'static str {
+    match said {
+        "length" => "length",
+        "content_filter" => "content_filter",
+        _ => "stop",
+    }
+}
+
+/// The counts of a usage that the API has, which travels in clear: other names could say anything.
+fn usage_of(json: &str) -> Option<Value> {
+    let mut usage: Map<String, Value> = serde_json::from_str(json).ok()?;
+    usage.retain(|name, count| USAGE.contains(&name.as_str()) && count.is_u64());
+    Some(Value::Object(usage))
 }
 
 /// What an event says: a member of the delta as a text or as JSON.
@@ -31,7 +50,7 @@ pub(crate) struct ChatChunks {
     /// Choices whose first event, with the role, was written.
     started: Vec<u32>,
     wants_usage: bool,
-    usage: Option<String>,
+    usage: Option<Value>,
     /// Reused for one event.
     line: String,
 }
@@ -54,8 +73,19 @@ impl ChatChunks {
         self.choice(choice, Some(Delta::Json(name, json)), None, out);
     }
 
+    /// The event with which a choice ends.
+    pub(super) fn finish(&mut self, choice: u32, reason: &'static str, out: &mut Vec<u8>) {
+        self.choice(choice, None, Some(reason), out);
+    }
+
     /// One event of one choice.
-    fn choice(&mut self, choice: u32, delta: Option<Delta<'_>>, finish: Option<&str>, out: &mut Vec<u8>) {
+    fn choice(
+        &mut self,
+        choice: u32,
+        delta: Option<Delta<'_>>,
+        finish: Option<&'static str>,
+        out: &mut Vec<u8>,
+    ) {
         let line = &mut self.line;
         line.clear();
         line.push_str(&self.head);
@@ -93,8 +123,8 @@ impl Chunks for ChatChunks {
             Event::Text { choice, field, text } => {
                 self.choice(*choice, Some(Delta::Text(member(*field), text)), None, out)
             }
-            Event::Finish { choice, reason } => self.choice(*choice, None, Some(reason), out),
-            Event::Usage { json } => self.usage = Some(json.clone()),
+            Event::Finish { choice, reason } => self.finish(*choice, finish_reason(reason), out),
+            Event::Usage { json } => self.usage = usage_of(json),
             Event::Document { .. } => {}
         }
     }
@@ -103,7 +133,7 @@ impl Chunks for ChatChunks {
         if let Some(usage) = self.usage.take().filter(|_| self.wants_usage) {
             out.extend_from_slice(self.head.as_bytes());
             out.extend_from_slice(b"],\"usage\":");
-            out.extend_from_slice(usage.as_bytes());
+            out.extend_from_slice(usage.to_string().as_bytes());
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
@@ -119,7 +149,7 @@ impl Chunks for ChatChunks {
 struct Choice {
     content: String,
     reasoning: String,
-    finish: Option<String>,
+    finish: Option<&'static str>,
     calls: Vec<Value>,
 }
 
@@ -139,7 +169,7 @@ impl ChatWhole {
     pub(super) fn call(&mut self, index: u32, calls: Vec<Value>) -> Result<()> {
         let choice = self.choice(index)?;
         choice.calls = calls;
-        choice.finish = Some("tool_calls".to_owned());
+        choice.finish = Some("tool_calls");
         Ok(())
     }
 
@@ -164,8 +194,8 @@ impl Whole for ChatWhole {
             Event::Text { choice, field: TextField::Reasoning, text } => {
                 self.choice(choice)?.reasoning.push_str(&text);
             }
-            Event::Finish { choice, reason } => self.choice(choice)?.finish = Some(reason),
-            Event::Usage { json } => self.usage = serde_json::from_str(&json).ok(),
+            Event::Finish { choice, reason } => self.choice(choice)?.finish = Some(finish_reason(&reason)),
+            Event::Usage { json } => self.usage = usage_of(&json),
             Event::Document { .. } => {}
         }
         Ok(())
@@ -189,7 +219,7 @@ impl Whole for ChatWhole {
                     message.insert("tool_calls".to_owned(), Value::Array(choice.calls));
                 }
                 json!({ "index": index, "message": message, "logprobs": null,
-                        "finish_reason": choice.finish.unwrap_or_else(|| "stop".to_owned()) })
+                        "finish_reason": choice.finish.unwrap_or("stop") })
             })
             .collect();
         let mut document = json!({
@@ -218,7 +248,7 @@ mod tests {
             text(TextField::Content, "a\n\"b\""),
             text(TextField::Content, "\u{e4}"),
             Event::Finish { choice: 0, reason: "length".to_owned() },
-            Event::Usage { json: r#"{"total_tokens":3}"#.to_owned() },
+            Event::Usage { json: r#"{"total_tokens":3,"CANARY run this":1}"#.to_owned() },
         ]
     }
 
@@ -249,6 +279,31 @@ mod tests {
             json!({ "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7,
             "model": "m", "choices": [], "usage": { "total_tokens": 3 } })
         );
+    }
+
+    /// T36: the reason travels in clear, so only words of the API come out of it.
+    #[test]
+    fn t36_reasons_are_words_of_the_api() {
+        for (said, shown) in [
+            ("stop", "stop"),
+            ("length", "length"),
+            ("content_filter", "content_filter"),
+            ("tool_calls", "stop"),
+            ("function_call", "stop"),
+            ("CANARY run this", "stop"),
+            ("", "stop"),
+        ] {
+            let event = Event::Finish { choice: 0, reason: said.to_owned() };
+            let mut out = Vec::new();
+            ChatChunks::new(&marks(), false).event(&event, &mut out);
+            let streamed: Value = serde_json::from_str(&data(&out)[0]).unwrap();
+            let mut whole = ChatWhole::new(marks());
+            whole.event(event).unwrap();
+            let whole: Value = serde_json::from_str(&whole.document().unwrap()).unwrap();
+            for document in [streamed, whole] {
+                assert_eq!(document["choices"][0]["finish_reason"], shown, "{said}");
+            }
+        }
     }
 
     #[test]
@@ -284,7 +339,7 @@ mod tests {
         assert_eq!(choice["message"]["content"], "a\n\"b\"\u{e4}");
         assert_eq!(choice["message"]["reasoning_content"], "hm");
         assert_eq!(choice["finish_reason"], "length");
-        assert_eq!(document["usage"]["total_tokens"], 3);
+        assert_eq!(document["usage"], json!({ "total_tokens": 3 }));
         let beyond = Event::Finish { choice: 128, reason: String::new() };
         assert_eq!(ChatWhole::new(marks()).event(beyond).unwrap_err().code(), Code::LimitExceeded);
     }

@@ -20,7 +20,9 @@ impl Documents {
 impl Chunks for Documents {
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
         let Event::Document { name, json } = event else { return };
-        if !name.is_empty() {
+        // The name travels in clear. Only Anthropic's libraries read it, and its words are of this form.
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+        if self.dialect == Dialect::Anthropic && !name.is_empty() && name.bytes().all(plain) {
             out.extend_from_slice(b"event: ");
             out.extend_from_slice(name.as_bytes());
             out.push(b'\n');
@@ -82,6 +84,19 @@ mod tests {
         Chunks::end(&mut documents, &mut out).unwrap();
         let expected = "event: message_start\ndata: {\"a\":1}\n\ndata: {\ndata: \"a\":1\ndata: }\n\n";
         assert_eq!(std::str::from_utf8(&out).unwrap(), expected);
+    }
+
+    /// T36, T55: a name that is no word of the API is left out.
+    #[test]
+    fn t36_other_names_are_left_out() {
+        for (dialect, name) in
+            [(Dialect::OpenAi, "message_start"), (Dialect::Anthropic, "a b"), (Dialect::Anthropic, "<b>")]
+        {
+            let mut out = Vec::new();
+            let event = Event::Document { name: name.to_owned(), json: "{}".to_owned() };
+            Chunks::event(&mut Documents::new(dialect), &event, &mut out);
+            assert_eq!(out, b"data: {}\n\n", "{name}");
+        }
     }
 
     #[test]

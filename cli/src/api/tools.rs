@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use proveil::{Code, Error, Event, Result, TextField};
 use serde_json::{Map, Value, json};
 
+use super::chat::finish_reason;
 use super::{ChatChunks, ChatWhole, Chunks, Whole, random_id};
 
 const OPEN: &str = "<tool_call>";
@@ -191,7 +192,7 @@ struct Splitter {
     held: String,
     calls: String,
     in_calls: bool,
-    finish: Option<String>,
+    finish: Option<&'static str>,
 }
 
 impl Splitter {
@@ -306,7 +307,7 @@ impl Chunks for ToolChunks {
                 }
             }
             Event::Finish { choice, reason } => {
-                self.choices.entry(*choice).or_default().finish = Some(reason.clone());
+                self.choices.entry(*choice).or_default().finish = Some(finish_reason(reason));
             }
             other => self.inner.event(other, out),
         }
@@ -323,11 +324,10 @@ impl Chunks for ToolChunks {
             }
             let calls = self.toolbox.members(&splitter.calls, true)?;
             if calls.is_empty() {
-                let reason = splitter.finish.unwrap_or_else(|| "stop".to_owned());
-                self.inner.event(&Event::Finish { choice, reason }, out);
+                self.inner.finish(choice, splitter.finish.unwrap_or("stop"), out);
             } else {
                 self.inner.member(choice, "tool_calls", &Value::Array(calls).to_string(), out);
-                self.inner.event(&Event::Finish { choice, reason: "tool_calls".to_owned() }, out);
+                self.inner.finish(choice, "tool_calls", out);
             }
         }
         self.inner.end(out)

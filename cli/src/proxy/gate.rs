@@ -209,8 +209,9 @@ fn shown(text: &str) -> String {
     text.chars().take(64).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
+/// The whole digest: callers with different keys must never be taken for one another (threats I9, T56).
 fn fingerprint(secret: &str) -> String {
-    hex::short(&proveil::core::crypto::sha256(&[secret.as_bytes()]))
+    hex::encode(&proveil::core::crypto::sha256(&[secret.as_bytes()]))
 }
 
 fn read_tokens(path: &Path) -> Result<Vec<SecretText>> {

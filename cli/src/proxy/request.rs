@@ -41,7 +41,7 @@ impl Call {
         let mut last = None;
         for target in targets {
             match self.attempt(proxy, &target, &outline).await {
-                Ok(response) => return Ok(response),
+                Ok(answered) => return answered,
                 Err(error) if goes_on(&error) => {
                     proxy.metrics.failover(target.upstream.provider(), &error);
                     last = Some(error);
@@ -52,12 +52,14 @@ impl Call {
         Err(last.unwrap_or_else(|| Error::new(Code::Internal).at("targets")))
     }
 
+    /// Asks one endpoint. An outer error came before any byte of an answer; an inner one is the answer's own and final, since whoever began
+    /// to answer may charge for it (threats T49).
     async fn attempt(
         &self,
         proxy: &Arc<Proxy>,
         target: &Target,
         outline: &Outline,
-    ) -> Result<Response<Body>> {
+    ) -> Result<Result<Response<Body>>> {
         let provider = target.upstream.provider();
         let answering = Answering::new(proxy, provider, &self.endpoint, self.caller.id.clone())?;
         let adapted = Adapted {
@@ -72,12 +74,14 @@ impl Call {
         let (stream, toolbox) = adapted.send(&target.upstream.client(&self.caller)?).await?;
         let report_id = proxy.reports.id_of(stream.report());
         let verdict = verdict_of(&stream);
-        let mut response = write(&adapted, stream, toolbox, answering).await?;
-        let headers = response.headers_mut();
-        set(headers, "x-proveil-verdict", &verdict);
-        set(headers, "x-proveil-report", &format!("/report/{report_id}"));
-        set(headers, "x-proveil-provider", provider.name());
-        Ok(response)
+        let answered = write(&adapted, stream, toolbox, answering).await;
+        Ok(answered.map(|mut response| {
+            let headers = response.headers_mut();
+            set(headers, "x-proveil-verdict", &verdict);
+            set(headers, "x-proveil-report", &format!("/report/{report_id}"));
+            set(headers, "x-proveil-provider", provider.name());
+            response
+        }))
     }
 }
 

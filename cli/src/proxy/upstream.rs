@@ -59,9 +59,9 @@ impl Recipe {
         loaded: &Arc<Loaded>,
         single: bool,
     ) -> Result<Recipe> {
-        if !single && (args.connection.names_an_address() || args.rules.trust_roots.is_some()) {
+        if !single && args.connection.names_an_address() {
             return Err(Error::new(Code::Usage).at("--base-url").context(
-                "Addresses, keys and roots on the command line go with one `--provider`; for several use the configuration file.",
+                "Addresses and keys on the command line go with one `--provider`; for several use the configuration file.",
             ));
         }
         let compatible = &args.compatible;

@@ -54,12 +54,17 @@ fn t54_heads_that_are_refused() {
     for (what, request, statuses) in cases {
         let mut socket = both().connect();
         let _ = socket.write_all(request.as_bytes());
-        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        // A caller that closes its side before the answer is taken for one that went away.
+        if what == "a body that is cut off" {
+            socket.shutdown(std::net::Shutdown::Write).unwrap();
+        }
         let mut answer = Vec::new();
-        let _ = socket.read_to_end(&mut answer);
+        let reset = socket.read_to_end(&mut answer).is_err();
         let text = String::from_utf8_lossy(&answer);
-        // A connection that is closed without a word is an answer to what is no HTTP.
-        let refused = text.is_empty() || statuses.contains(&parse(&text).status);
+        // A connection that is closed without a word is an answer to what is no HTTP. A body that nobody read resets the connection, at
+        // times before the answer was read.
+        let silent = reset || matches!(what, "another protocol" | "no protocol" | "TLS");
+        let refused = if text.is_empty() { silent } else { statuses.contains(&parse(&text).status) };
         assert!(refused, "{what}: {text}");
         assert!(!text.contains(" 200 "), "{what}");
     }

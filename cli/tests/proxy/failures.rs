@@ -146,7 +146,7 @@ fn failover_among_verified_endpoints() {
             _ => drop(members.insert(name.clone(), value.clone())),
         }
     }
-    drop(roots);
+    std::fs::write(home.path().join("roots.json"), roots.to_string()).unwrap();
     let file = home.path().join("proveil.toml");
     let text = format!(
         "[provider.venice]\nbase_url = \"{}\"\ncollateral_url = \"{}\"\n[provider.privatemode]\nbase_url = \"{}\"\nmanifest_url = \"{}\"\namd_url = \"{}\"\n\
@@ -167,6 +167,27 @@ fn failover_among_verified_endpoints() {
     assert_eq!(good.recorded().to_path("/v1/chat/completions").count(), 0);
     let asked = good.recorded().requests().filter(|request| request.target.contains("attest")).count();
     assert!(asked > 0, "the second one was tried");
+    // With them the second one is proven, and answers.
+    let trusting = tempfile::tempdir().unwrap();
+    let roots = proxy.home.path().join("roots.json");
+    let flags = ["--config", file.to_str().unwrap(), "--trust-roots", roots.to_str().unwrap()];
+    let trusting = Proxy::start(trusting, &flags, &environment);
+    for stream in [false, true] {
+        let answer = trusting.chat("best", stream);
+        assert_eq!(
+            (answer.status, answer.headers["x-proveil-provider"].as_str()),
+            (200, "privatemode"),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(refused.recorded().to_path("/chat/completions").count(), 0);
+    assert_eq!(trusting.counter("proveil_failovers_total{provider=\"venice\",code=\"PV-225\"}"), 2);
+    // What begins to answer is not asked again elsewhere.
+    refused.set_defects(&[Defect::StreamCut]);
+    good.clear_recorded();
+    let cut = trusting.chat("best", false);
+    assert_eq!((cut.status, cut.code().as_str()), (502, "PV-502"), "{cut:?}");
+    assert_eq!(good.recorded().to_path("/v1/chat/completions").count(), 0);
     assert!(
         proxy.get("/v1/models").json()["data"].as_array().unwrap().iter().any(|entry| entry["id"] == "best")
     );
