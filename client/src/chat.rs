@@ -75,7 +75,7 @@ async fn attempt(
     let verifier = &inner.verifier;
     let now = verifier.clock.unix_s().map_err(Setback::End)?;
     let (sealed, mut opener) =
-        endpoint.seal_request(request, now, &mut OsRandom).map_err(|error| match error.code() {
+        endpoint.seal_in_chunks(request, now, &mut OsRandom).map_err(|error| match error.code() {
             // It ran out between the cache and here.
             Code::ProofExpired => Setback::Proof(error),
             _ => Setback::End(error),

@@ -25,7 +25,7 @@ use crate::models;
 use crate::notice::{self, Observer};
 use crate::proofs::ProofCache;
 use crate::stream::Stream;
-use crate::transport::{Outgoing, Transport};
+use crate::transport::{Outgoing, Payload, Transport};
 use crate::verify::{Appraised, ModelListCache, Pace, Verifier};
 
 /// Verifies a provider's endpoints and chats with them. A cheap handle: clones share connections and proofs. Making one opens no
@@ -216,7 +216,7 @@ impl Client {
             method: Method::Get,
             url: url.as_str(),
             headers: Vec::new(),
-            body: bytes::Bytes::new(),
+            body: Payload::Whole(bytes::Bytes::new()),
             tls: &TlsRule::PublicCa,
             max_response_bytes: usize::MAX,
         };

@@ -3,7 +3,11 @@
 //! Only the core builds an [`HttpRequest`]; a host can read it and send it, not change it. The [`TlsRule`] it carries is part of the
 //! proof: a transport that cannot obey it must report a failure instead of sending (style.md B4).
 
+mod chunks;
+
 use std::fmt;
+
+pub use chunks::ChunkedBody;
 
 use crate::error::{Code, Error, Result};
 
@@ -77,6 +81,7 @@ pub struct HttpRequest {
     url: String,
     headers: Vec<Header>,
     body: Vec<u8>,
+    chunks: Option<ChunkedBody>,
     tls: TlsRule,
     max_response_bytes: usize,
     purpose: &'static str,
@@ -94,6 +99,7 @@ impl HttpRequest {
             url,
             headers: Vec::new(),
             body: Vec::new(),
+            chunks: None,
             tls: TlsRule::PublicCa,
             max_response_bytes,
             purpose,
@@ -115,6 +121,11 @@ impl HttpRequest {
         self
     }
 
+    pub(crate) fn with_chunks(mut self, chunks: ChunkedBody) -> HttpRequest {
+        self.chunks = Some(chunks);
+        self
+    }
+
     /// Method.
     pub const fn method(&self) -> Method {
         self.method
@@ -130,7 +141,7 @@ impl HttpRequest {
         &self.headers
     }
 
-    /// Body; empty for `GET`.
+    /// Body; empty for `GET`, and for what [`HttpRequest::take_chunks`] gives.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
@@ -138,6 +149,11 @@ impl HttpRequest {
     /// The body given away, for a transport that sends it without a copy; it is empty afterwards.
     pub fn take_body(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.body)
+    }
+
+    /// The body of a request that was sealed to be sent in chunks, given away; `None` for every other one and afterwards.
+    pub fn take_chunks(&mut self) -> Option<ChunkedBody> {
+        self.chunks.take()
     }
 
     /// What the connection must prove.
@@ -162,7 +178,7 @@ impl fmt::Debug for HttpRequest {
             .field("method", &self.method.as_str())
             .field("url", &self.url)
             .field("headers", &self.headers.iter().map(Header::name).collect::<Vec<_>>())
-            .field("body_bytes", &self.body.len())
+            .field("body_bytes", &self.chunks.as_ref().map_or(self.body.len(), ChunkedBody::wire_len))
             .field("tls", &self.tls)
             .finish_non_exhaustive()
     }

@@ -16,6 +16,7 @@ use proveil_core::openai::ApiEndpoint;
 use proveil_core::policy::Policy;
 use proveil_core::provider::Provider;
 use proveil_core::report::{Level, Verdict};
+use proveil_testkit::forge::Random;
 use proveil_testkit::sim::Outcome;
 use proveil_testkit::sim::privatemode::{Defect, SimConfig, Simulator, Stage};
 
@@ -227,6 +228,40 @@ fn other_endpoints() {
         opener.finish(&mut events).unwrap_or_else(|error| panic!("{path}: {error}"));
         let [Event::Document { json, .. }] = events.as_slice() else { panic!("{path}: {events:?}") };
         assert!(json.contains(expected), "{path}: {json}");
+    }
+    // A large file is sealed to the same bytes when its hex is made while it is sent.
+    let large = format!(
+        "--B\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nopenai/sim-whisper-3\r\n--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n{}\r\n--B--\r\n",
+        "canary".repeat(99_999)
+    );
+    let random = || Random::from_seed([5; 32]);
+    for (path, model, content_type, body, in_chunks) in [
+        (
+            "/v1/audio/transcriptions",
+            "openai/sim-whisper-3",
+            Some("multipart/form-data; boundary=B"),
+            large.as_str(),
+            true,
+        ),
+        ("/unstructured/general/v0/general", "(none)", Some("text/plain"), large.as_str(), true),
+        ("/unstructured/general/v0/general", "(none)", Some("text/plain"), "canary", false),
+    ] {
+        let request = ApiRequest::new(ApiEndpoint::parse(path).unwrap(), content_type, body.as_bytes());
+        let mut setup = setup(&sim);
+        setup.model = model.to_owned();
+        let proven = endpoint(&mut host, &mut setup).unwrap();
+        let whole = proven.seal_request(&request, NOW, &mut random()).unwrap().0.into_request().take_body();
+        let mut request = proven.seal_in_chunks(&request, NOW, &mut random()).unwrap().0.into_request();
+        let Some(chunks) = request.take_chunks() else {
+            assert_eq!((request.take_body(), in_chunks), (whole, false), "{path}");
+            continue;
+        };
+        assert!(in_chunks && request.body().is_empty(), "{path}");
+        assert_eq!(
+            (chunks.wire_len(), chunks.pieces().collect::<Vec<_>>().concat()),
+            (whole.len(), whole),
+            "{path}"
+        );
     }
     // T48: nothing else is carried, and never under another model than the proven one.
     let mut setup = setup(&sim);

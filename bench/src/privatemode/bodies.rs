@@ -20,29 +20,36 @@ use crate::row::Target::{AtLeast, AtMost};
 /// Bytes that come from the network at once.
 const PIECE: usize = 16 * 1024;
 
-/// Sizes with the names of their rows.
-const SIZES: [(usize, &str, [&str; 3]); 3] = [
+/// The names of two rows: against the libraries, and, as a note, with the core's own scanner on the bare side too.
+type Names = [&'static str; 2];
+
+/// Sizes with the names of their rows: sealing, opening, a whole answer.
+const SIZES: [(usize, &str, [Names; 3]); 3] = [
     (
         1 << 10,
         "1 KiB",
-        ["privatemode.seal_1k_over_bare", "privatemode.open_1k_over_bare", "privatemode.answer_1k_over_bare"],
+        [
+            ["privatemode.seal_1k_over_bare", "privatemode.seal_1k_own_scan"],
+            ["privatemode.open_1k_over_bare", "privatemode.open_1k_own_scan"],
+            ["privatemode.answer_1k_over_bare", "privatemode.answer_1k_own_scan"],
+        ],
     ),
     (
         100 << 10,
         "100 KiB",
         [
-            "privatemode.seal_100k_over_bare",
-            "privatemode.open_100k_over_bare",
-            "privatemode.answer_100k_over_bare",
+            ["privatemode.seal_100k_over_bare", "privatemode.seal_100k_own_scan"],
+            ["privatemode.open_100k_over_bare", "privatemode.open_100k_own_scan"],
+            ["privatemode.answer_100k_over_bare", "privatemode.answer_100k_own_scan"],
         ],
     ),
     (
         10 << 20,
         "10 MiB",
         [
-            "privatemode.seal_10m_over_bare",
-            "privatemode.open_10m_over_bare",
-            "privatemode.answer_10m_over_bare",
+            ["privatemode.seal_10m_over_bare", "privatemode.seal_10m_own_scan"],
+            ["privatemode.open_10m_over_bare", "privatemode.open_10m_own_scan"],
+            ["privatemode.answer_10m_over_bare", "privatemode.answer_10m_own_scan"],
         ],
     ),
 ];
@@ -55,24 +62,44 @@ pub fn rows() -> Vec<Row> {
             let [sealing, opening, answering] = names;
             [seal(sealing, bytes, size), open(opening, bytes, size), whole_answer(answering, bytes, size)]
         })
+        .flatten()
         .collect();
     rows.push(bulk());
     rows
 }
 
-fn row(name: &'static str, pair: Pair, bytes: usize, ours: &str, other: &str) -> Row {
-    let each = pair.per(bytes);
-    let what = format!(
-        "{ours} {:.2} us, {:.3} ns a byte; {other} {:.2} us, {:.3} ns a byte",
-        pair.ours / 1e3,
-        each.ours,
-        pair.other / 1e3,
-        each.other
-    );
-    Row::new(name, pair.ratio(), "x", AtMost(1.3), what)
+/// `time` compares with the bare work under a scanner.
+fn both(
+    names: Names,
+    bytes: usize,
+    ours: &str,
+    other: &str,
+    mut time: impl FnMut(bare::Scan) -> Pair,
+) -> [Row; 2] {
+    let what = |pair: Pair| {
+        let each = pair.per(bytes);
+        format!(
+            "{ours} {:.2} us, {:.3} ns a byte; {other} {:.2} us, {:.3} ns a byte",
+            pair.ours / 1e3,
+            each.ours,
+            pair.other / 1e3,
+            each.other
+        )
+    };
+    let (library, own) = (time(bare::Scan::Library), time(bare::Scan::Own));
+    let [name, own_name] = names;
+    [
+        Row::new(name, library.ratio(), "x", AtMost(1.3), what(library)),
+        Row::note(
+            own_name,
+            own.ratio(),
+            "x",
+            format!("the same beside this library's own scanner: {}", what(own)),
+        ),
+    ]
 }
 
-fn seal(name: &'static str, bytes: usize, size: &str) -> Row {
+fn seal(names: Names, bytes: usize, size: &str) -> [Row; 2] {
     let (secret, body) = (secret(), chat_request(bytes));
     let sealing = || {
         let mut random = Lcg(1);
@@ -84,15 +111,14 @@ fn seal(name: &'static str, bytes: usize, size: &str) -> Row {
     };
     let values = sealed_values(&body);
     let mut scratch = Vec::new();
-    let hex = bare::seal(&bare::key(&secret), &body, &values, &mut scratch);
-    assert!(sealing().len() > hex, "both sides seal the same");
-    let pair = compare(sealing, || bare::seal(&bare::key(&secret), &body, &values, &mut scratch));
-    row(
-        name,
-        pair,
+    let mut bare = |scan| bare::seal(scan, &bare::key(&secret), &body, &values, &mut scratch);
+    assert!(sealing().len() > bare(bare::Scan::Own), "both sides seal the same");
+    both(
+        names,
         body.len(),
         &format!("{size} chat request planned, salted and sealed"),
         "a scan, key expansion, AES-GCM and hex of its values",
+        |scan| compare(sealing, || bare(scan)),
     )
 }
 
@@ -110,7 +136,7 @@ fn sealed_values(body: &str) -> Vec<String> {
     values
 }
 
-fn open(name: &'static str, bytes: usize, size: &str) -> Row {
+fn open(names: Names, bytes: usize, size: &str) -> [Row; 2] {
     let (secret, answer) = (secret(), answer(bytes));
     let mut fields = Fields::new();
     let text = fields.seal(&answer);
@@ -122,17 +148,18 @@ fn open(name: &'static str, bytes: usize, size: &str) -> Row {
     };
     assert_eq!(opening().text(), answer, "both sides open the same");
     let mut scratch = Vec::new();
-    let pair = compare(opening, || bare::open(&bare::key(&secret), &text, &fields.sealed, &mut scratch));
-    row(
-        name,
-        pair,
+    both(
+        names,
         answer.len(),
         &format!("{size} chat answer opened in its place"),
         "scans, key expansion, hex and AES-GCM of its values",
+        |scan| {
+            compare(opening, || bare::open(scan, &bare::key(&secret), &text, &fields.sealed, &mut scratch))
+        },
     )
 }
 
-fn whole_answer(name: &'static str, bytes: usize, size: &str) -> Row {
+fn whole_answer(names: Names, bytes: usize, size: &str) -> [Row; 2] {
     let (secret, answer) = (secret(), answer(bytes));
     let mut fields = Fields::new();
     let text = fields.seal(&answer);
@@ -155,18 +182,18 @@ fn whole_answer(name: &'static str, bytes: usize, size: &str) -> Row {
     };
     assert!(matches!(taking().as_slice(), [Event::Text { .. }, Event::Finish { .. }, Event::Usage { .. }]));
     let mut scratch = Vec::new();
-    let pair = compare(taking, || {
+    let mut bare = |scan| {
         let mut hash = digest::Context::new(&digest::SHA256);
         text.as_bytes().chunks(PIECE).for_each(|piece| hash.update(piece));
         std::hint::black_box(hash.finish());
-        bare::open(&bare::key(&secret), &text, &fields.sealed, &mut scratch)
-    });
-    row(
-        name,
-        pair,
+        bare::open(scan, &bare::key(&secret), &text, &fields.sealed, &mut scratch)
+    };
+    both(
+        names,
         answer.len(),
         &format!("{size} chat answer from the network's pieces to its text, with a receipt"),
         "the receipt's SHA-256, scans, key expansion, hex and AES-GCM",
+        |scan| compare(taking, || bare(scan)),
     )
 }
 

@@ -82,19 +82,23 @@ pub fn rows() -> Vec<Row> {
     assert_eq!(open_all(&recording, &head, Output::Texts), expected, "every token");
     let key = bare::key(&secret());
     let mut scratch = Vec::new();
-    let mut bare = || {
+    let mut bare = |scan| {
         let mut hash = digest::Context::new(&digest::SHA256);
         let mut bytes = 0;
         for (event, values) in recording.events.iter().zip(&recording.values) {
             hash.update(event.as_bytes());
             let end = memmem::find(event.as_bytes(), b"\n\n").expect("a blank line");
-            bytes += bare::open(&key, &event[6..end], values, &mut scratch);
+            bytes += bare::open(scan, &key, &event[6..end], values, &mut scratch);
         }
         std::hint::black_box(hash.finish());
         bytes
     };
-    let texts = compare(|| open_all(&recording, &head, Output::Texts), &mut bare).per(EVENTS);
-    let documents = compare(|| open_all(&recording, &head, Output::Documents), &mut bare).per(EVENTS);
+    let mut compare = |output: Output, scan: bare::Scan| {
+        compare(|| open_all(&recording, &head, output), || bare(scan)).per(EVENTS)
+    };
+    let mut both = |output: Output| (compare(output, bare::Scan::Library), compare(output, bare::Scan::Own));
+    let (texts, own_texts) = both(Output::Texts);
+    let (documents, own_documents) = both(Output::Documents);
     let what = |pair: crate::measure::Pair, what: &str| {
         format!(
             "{} B event with {} sealed members to {what}, one push each, {:.2} us; line end, the receipt's SHA-256, scans, hex and \
@@ -119,6 +123,18 @@ pub fn rows() -> Vec<Row> {
             "x",
             AtMost(1.3),
             what(documents, "the whole opened document"),
+        ),
+        Row::note(
+            "privatemode.event_own_scan",
+            own_texts.ratio(),
+            "x",
+            what(own_texts, "its text and usage, beside this library's own scanner"),
+        ),
+        Row::note(
+            "privatemode.document_event_own_scan",
+            own_documents.ratio(),
+            "x",
+            what(own_documents, "the whole opened document, beside this library's own scanner"),
         ),
     ]
 }

@@ -194,6 +194,18 @@ async fn every_other_endpoint() {
         assert_eq!(text, self::expected(PROMPT), "{stream}");
     }
 
+    // A large file becomes hexadecimal while it is sent.
+    let recording = [recording.as_slice(), vec![b'-'; 1 << 20].as_slice()].concat();
+    let head = format!(
+        "--edge\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\n{TRANSCRIBER}\r\n--edge\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n"
+    );
+    let form = [head.as_bytes(), &recording, b"\r\n--edge--\r\n"].concat();
+    let kind = "multipart/form-data; boundary=edge";
+    let answer = documents(&desk, ApiRequest::new(ApiEndpoint::Transcriptions, Some(kind), &form)).await;
+    assert_eq!(answer[0].1["text"], caption(&recording));
+    let sent = sim.recorded().to_path("/v1/audio/transcriptions").last().map(|sent| sent.body.len()).unwrap();
+    assert!(sent > 2 << 20, "{sent}");
+
     let place = ApiEndpoint::parse("/unstructured/general/v0/general").unwrap();
     let document = b"canary-document".as_slice();
     let answer = documents(&desk, ApiRequest::new(place, Some("application/pdf"), document)).await;

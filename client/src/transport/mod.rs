@@ -3,6 +3,7 @@
 //!
 //! `Accept: */*` is the one header that the HTTP library adds where a request names no other.
 
+mod payload;
 mod proxy;
 mod tls;
 
@@ -23,6 +24,8 @@ use tokio::time::timeout;
 
 use crate::config::Proxy;
 
+pub(crate) use payload::Payload;
+
 /// Fields of a response head (threats section 5).
 const HEADERS_MAX: usize = 100;
 /// All header bytes of a response over HTTP/2 (threats section 5); over HTTP/1.1 the library's own bound holds.
@@ -38,7 +41,7 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) url: &'a str,
     /// Name, value, whether the value is secret.
     pub(crate) headers: Vec<(&'a str, &'a str, bool)>,
-    pub(crate) body: Bytes,
+    pub(crate) body: Payload,
     pub(crate) tls: &'a TlsRule,
     pub(crate) max_response_bytes: usize,
 }
@@ -50,7 +53,7 @@ impl<'a> From<&'a HttpRequest> for Outgoing<'a> {
             method: request.method(),
             url: request.url(),
             headers: headers.map(|header| (header.name(), header.value(), header.is_sensitive())).collect(),
-            body: Bytes::copy_from_slice(request.body()),
+            body: Payload::Whole(Bytes::copy_from_slice(request.body())),
             tls: request.tls(),
             max_response_bytes: request.max_response_bytes(),
         }
@@ -60,7 +63,10 @@ impl<'a> From<&'a HttpRequest> for Outgoing<'a> {
 impl<'a> Outgoing<'a> {
     /// A request whose body is not needed any more: it is sent without a copy, which counts for a file of 100 MiB in hex.
     pub(crate) fn moving(request: &'a mut HttpRequest) -> Outgoing<'a> {
-        let body = request.take_body().into();
+        let body = match request.take_chunks() {
+            Some(chunks) => Payload::chunks(chunks),
+            None => Payload::Whole(request.take_body().into()),
+        };
         Outgoing { body, ..Outgoing::from(&*request) }
     }
 }
@@ -234,9 +240,7 @@ fn build(out: &Outgoing<'_>) -> Result<reqwest::Request, TransportFailure> {
     };
     let mut request = reqwest::Request::new(method, url);
     *request.headers_mut() = headers(&out.headers).ok_or(TransportFailure::Connect)?;
-    if !out.body.is_empty() {
-        *request.body_mut() = Some(out.body.clone().into());
-    }
+    *request.body_mut() = out.body.to_reqwest();
     Ok(request)
 }
 

@@ -91,7 +91,7 @@ fn post(url: &str) -> Outgoing<'_> {
             ("content-type", "application/json", false),
             ("accept-encoding", "identity", false),
         ],
-        body: Bytes::from_static(b"{\"sealed\":1}"),
+        body: Payload::Whole(Bytes::from_static(b"{\"sealed\":1}")),
         tls: &TlsRule::PublicCa,
         max_response_bytes: 1000,
     }

@@ -40,6 +40,15 @@ impl SignatureVerdict {
     }
 }
 
+/// How the body of a sealed request is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyForm {
+    /// As it is on the wire.
+    Whole,
+    /// Large ones in chunks that are made while they are sent.
+    Chunks,
+}
+
 /// How a provider seals requests to the key that was proven and opens the answers.
 pub(crate) trait Channel: Send + Sync {
     /// Seals a request with fresh keys at the time `at` (seconds); gives the request and the decoder of its answer. Fails with
@@ -47,6 +56,7 @@ pub(crate) trait Channel: Send + Sync {
     fn seal(
         &self,
         request: &ApiRequest<'_>,
+        form: BodyForm,
         at: u64,
         rng: &mut dyn SecureRandom,
     ) -> Result<(HttpRequest, Box<dyn Answer>)>;
@@ -142,10 +152,31 @@ impl VerifiedEndpoint {
         at: u64,
         rng: &mut dyn SecureRandom,
     ) -> Result<(SealedRequest, Opener)> {
+        self.seal_as(request, BodyForm::Whole, at, rng)
+    }
+
+    /// The same for a transport that can send a large file while it is being turned into hexadecimal, which takes half the memory: see
+    /// [`HttpRequest::take_chunks`]. Other requests are as from [`VerifiedEndpoint::seal_request`].
+    pub fn seal_in_chunks(
+        &self,
+        request: &ApiRequest<'_>,
+        at: u64,
+        rng: &mut dyn SecureRandom,
+    ) -> Result<(SealedRequest, Opener)> {
+        self.seal_as(request, BodyForm::Chunks, at, rng)
+    }
+
+    fn seal_as(
+        &self,
+        request: &ApiRequest<'_>,
+        form: BodyForm,
+        at: u64,
+        rng: &mut dyn SecureRandom,
+    ) -> Result<(SealedRequest, Opener)> {
         if at >= self.not_after() || at < self.report.checked_at() {
             return Err(Error::new(Code::ProofExpired).at("not_after"));
         }
-        let (request, answer) = self.channel.seal(request, at, rng)?;
+        let (request, answer) = self.channel.seal(request, form, at, rng)?;
         Ok((SealedRequest(request), Opener::new(answer)))
     }
 

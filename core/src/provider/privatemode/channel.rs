@@ -4,12 +4,12 @@ use super::chunk::Output;
 use super::headers::{HeaderFacts, request_headers, request_id};
 use super::ocsp::OcspPolicy;
 use super::options::{GpuRevocation, PrivatemodeOptions};
-use super::plan::{Content, MessageSize, PlanOptions, plan};
+use super::plan::{Content, Hex, MessageSize, PlanOptions, RequestPlan, plan};
 use super::stream::AnswerOpener;
-use crate::crypto::{SecureRandom, hmac_sha256, sha256};
-use crate::endpoint::{Answer, ApiRequest, Channel, Receipt, SignatureVerdict};
+use crate::crypto::{SecureRandom, Sha256, hmac_sha256, sha256};
+use crate::endpoint::{Answer, ApiRequest, BodyForm, Channel, Receipt, SignatureVerdict};
 use crate::error::{Code, Error, Result};
-use crate::http::{BaseUrl, HttpRequest, HttpResponse};
+use crate::http::{BaseUrl, ChunkedBody, HttpRequest, HttpResponse};
 use crate::limits::ANSWER_MAX_BYTES;
 use crate::openai::{ApiEndpoint, BodyKind};
 use crate::provider::exchange::ExchangeConfig;
@@ -57,10 +57,58 @@ impl PrivatemodeChannel {
     }
 }
 
+/// A sealed body on its way into a request.
+enum Body {
+    Whole(Vec<u8>),
+    Chunks(ChunkedBody),
+}
+
+impl Body {
+    fn write(
+        plan: &RequestPlan<'_>,
+        form: BodyForm,
+        size: MessageSize,
+        cipher: &mut FieldCipher,
+        rng: &mut dyn SecureRandom,
+    ) -> Result<Body> {
+        let in_chunks = match form {
+            BodyForm::Whole => None,
+            BodyForm::Chunks => plan.write_chunks(size, |plaintext, hex, out| match hex {
+                Hex::Now => cipher.seal_into(plaintext, rng, out).map(|()| 0..0),
+                Hex::Later => cipher.seal_deferred(plaintext, rng, out),
+            })?,
+        };
+        match in_chunks {
+            Some(chunks) => Ok(Body::Chunks(chunks)),
+            None => plan.write(size, |plaintext, out| cipher.seal_into(plaintext, rng, out)).map(Body::Whole),
+        }
+    }
+
+    /// Of the body as it is sent.
+    fn sha256(&self) -> [u8; 32] {
+        match self {
+            Body::Whole(body) => sha256(&[body]),
+            Body::Chunks(chunks) => {
+                let mut hash = Sha256::new();
+                chunks.pieces().for_each(|piece| hash.update(&piece));
+                hash.finish()
+            }
+        }
+    }
+
+    fn put_in(self, request: HttpRequest) -> HttpRequest {
+        match self {
+            Body::Whole(body) => request.with_body(body),
+            Body::Chunks(chunks) => request.with_chunks(chunks),
+        }
+    }
+}
+
 impl Channel for PrivatemodeChannel {
     fn seal(
         &self,
         request: &ApiRequest<'_>,
+        form: BodyForm,
         at: u64,
         rng: &mut dyn SecureRandom,
     ) -> Result<(HttpRequest, Box<dyn Answer>)> {
@@ -90,7 +138,7 @@ impl Channel for PrivatemodeChannel {
         }
         let mut cipher = FieldCipher::new(&self.secret, &self.secret_id, rng)?;
         let size = MessageSize { id_bytes: self.secret_id.len() };
-        let body = plan.write(size, |plaintext, out| cipher.seal_into(plaintext, rng, out))?;
+        let body = Body::write(&plan, form, size, &mut cipher, rng)?;
         let (policy, mac) = self.gpu_revocation(at)?;
         let headers = request_headers(
             &plan,
@@ -111,9 +159,9 @@ impl Channel for PrivatemodeChannel {
         }
         let output = if request.documents { Output::Documents } else { Output::Texts };
         let model = plan.model().filter(|_| !self.options.allow_other_model).map(str::to_owned);
-        let request_sha256 = sha256(&[&body]);
+        let request_sha256 = body.sha256();
         let opener = AnswerOpener::new(cipher, request.endpoint.clone(), output, model, request_sha256);
-        Ok((sealed.with_body(body), Box::new(opener)))
+        Ok((body.put_in(sealed), Box::new(opener)))
     }
 
     fn signature_request(&self, _: &Receipt) -> Result<HttpRequest> {

@@ -36,7 +36,7 @@ pub use options::{GpuRevocation, PrivatemodeOptions};
 pub use plain::{
     ClearRequest, Direction, check_clear_form, check_clear_request, check_clear_response, plain_members,
 };
-pub use plan::{Content, FileNames, MessageSize, PlanOptions, RequestPlan, plan};
+pub use plan::{Content, FileNames, Hex, MessageSize, PlanOptions, RequestPlan, plan};
 pub use salt::{SharedSalt, caller_salt, inject_salt};
 pub use shard_key::{ShardKey, shard_key_of};
 pub use stream::AnswerOpener;

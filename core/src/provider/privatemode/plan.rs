@@ -2,10 +2,11 @@
 //! the sealed body. Borrows the body: what is written is the only copy.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::crypto::SecureRandom;
 use crate::error::{Code, Error, Result};
-use crate::http::Method;
+use crate::http::{ChunkedBody, Method};
 use crate::limits::REQUEST_MAX_BYTES;
 use crate::openai::forms::{Form, FormWriter, Part, fresh_boundary};
 use crate::openai::media::check_media;
@@ -19,6 +20,9 @@ use super::shard_key::shard_key_of;
 /// Bytes of a sealed message (5.1) besides the secret's id and the ciphertext: two quotes, three colons, and in hex a nonce, an iv of 12
 /// bytes each and a tag of 16.
 const MESSAGE_FIXED_BYTES: usize = 2 + 3 + 24 + 24 + 32;
+
+/// Values of so many bytes are large: their hex is not made before it is sent, where the transport can do that.
+const LARGE_VALUE_BYTES: usize = 256 * 1024;
 
 /// Sizes of sealed messages and of what is in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,28 +281,96 @@ impl<'a> RequestPlan<'a> {
                 seal(body, &mut out)?;
             }
             Body::Form { form, boundary, file_names } => {
-                let parts: Vec<(&Part<'_>, Option<String>)> =
-                    form.ordered().into_iter().map(|part| (part, file_names.apply(part))).collect();
-                let is_plain = |part: &Part<'_>| part.file.is_none() && plain.contains(&part.name.as_ref());
-                let bytes = parts.iter().fold(boundary.len().saturating_add(16), |sum, (part, file)| {
-                    let data = if is_plain(part) { part.data.len() } else { size.sealed(part.data.len()) };
-                    sum.saturating_add(data).saturating_add(FormWriter::overhead(
-                        boundary,
-                        &part.name,
-                        file.as_deref(),
-                    ))
-                });
-                out.reserve_exact(bytes);
-                let mut writer = FormWriter::new(&mut out, boundary);
-                for (part, file) in &parts {
-                    let out = writer.part(&part.name, file.as_deref())?;
-                    if is_plain(part) { out.extend_from_slice(part.data) } else { seal(part.data, out)? }
-                }
-                writer.finish();
+                let seal = |part: &Part<'_>, out: &mut Vec<u8>| seal(part.data, out);
+                let bytes = |part: &Part<'_>| size.sealed(part.data.len());
+                write_form(form, boundary, *file_names, plain, bytes, seal, &mut out)?;
             }
         }
         Ok(out)
     }
+
+    /// The same with the large values of a form, or a large raw body, as bytes that become hex while they are sent. `seal` is told which;
+    /// it appends such a message with its ciphertext and tag as bytes and says where they are. `None` for a body without large values.
+    pub fn write_chunks(
+        &self,
+        size: MessageSize,
+        mut seal: impl FnMut(&[u8], Hex, &mut Vec<u8>) -> Result<Range<usize>>,
+    ) -> Result<Option<ChunkedBody>> {
+        let (mut out, mut ranges) = (Vec::new(), Vec::new());
+        let mut seal = |data: &[u8], out: &mut Vec<u8>| {
+            let hex = Hex::of(data);
+            let range = seal(data, hex, out)?;
+            if hex == Hex::Later {
+                ranges.push(range);
+            }
+            Ok(())
+        };
+        let bytes = |data: &[u8]| match Hex::of(data) {
+            Hex::Now => size.sealed(data.len()),
+            Hex::Later => size.sealed(0).saturating_add(data.len()),
+        };
+        match &self.body {
+            Body::Raw(body) if Hex::of(body) == Hex::Later => {
+                out.reserve_exact(bytes(body));
+                seal(body, &mut out)?;
+            }
+            Body::Form { form, boundary, file_names }
+                if form
+                    .parts()
+                    .iter()
+                    .any(|part| part.file.is_some() && Hex::of(part.data) == Hex::Later) =>
+            {
+                let plain = plain_members(&self.endpoint, Direction::Request).unwrap_or_default();
+                let seal = |part: &Part<'_>, out: &mut Vec<u8>| seal(part.data, out);
+                let bytes = |part: &Part<'_>| bytes(part.data);
+                write_form(form, boundary, *file_names, plain, bytes, seal, &mut out)?;
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(ChunkedBody::new(out, ranges)))
+    }
+}
+
+/// When a sealed value becomes hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hex {
+    /// When it is sealed.
+    Now,
+    /// While it is sent: it is large.
+    Later,
+}
+
+impl Hex {
+    const fn of(data: &[u8]) -> Hex {
+        if data.len() < LARGE_VALUE_BYTES { Hex::Now } else { Hex::Later }
+    }
+}
+
+/// Writes a form with the values that are not in `plain`, and all files, sealed. `bytes` says what a sealed part will take.
+fn write_form(
+    form: &Form<'_>,
+    boundary: &str,
+    file_names: FileNames,
+    plain: &[&str],
+    bytes: impl Fn(&Part<'_>) -> usize,
+    mut seal: impl FnMut(&Part<'_>, &mut Vec<u8>) -> Result<()>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let parts: Vec<(&Part<'_>, Option<String>)> =
+        form.ordered().into_iter().map(|part| (part, file_names.apply(part))).collect();
+    let is_plain = |part: &Part<'_>| part.file.is_none() && plain.contains(&part.name.as_ref());
+    let total = parts.iter().fold(boundary.len().saturating_add(16), |sum, (part, file)| {
+        let data = if is_plain(part) { part.data.len() } else { bytes(part) };
+        sum.saturating_add(data).saturating_add(FormWriter::overhead(boundary, &part.name, file.as_deref()))
+    });
+    out.reserve_exact(total);
+    let mut writer = FormWriter::new(out, boundary);
+    for (part, file) in &parts {
+        let out = writer.part(&part.name, file.as_deref())?;
+        if is_plain(part) { out.extend_from_slice(part.data) } else { seal(part, out)? }
+    }
+    writer.finish();
+    Ok(())
 }
 
 /// The shard key under the salt that is known before one is injected; `None` without one.

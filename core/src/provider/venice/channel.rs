@@ -4,7 +4,7 @@ use super::request::{self, KnownModels, Relaxations};
 use super::sealing::seal_chat;
 use super::signature::{Binding, Signer, Verdict, check_signature, parse_signature};
 use crate::crypto::SecureRandom;
-use crate::endpoint::{Answer, ApiRequest, Channel, Receipt, SignatureVerdict};
+use crate::endpoint::{Answer, ApiRequest, BodyForm, Channel, Receipt, SignatureVerdict};
 use crate::error::{Code, Error, Result};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method, encode_query};
 use crate::limits::{ANSWER_MAX_BYTES, SIGNATURE_RESPONSE_MAX_BYTES};
@@ -47,6 +47,7 @@ impl Channel for VeniceChannel {
     fn seal(
         &self,
         sealed: &ApiRequest<'_>,
+        _: BodyForm,
         _at: u64,
         rng: &mut dyn SecureRandom,
     ) -> Result<(HttpRequest, Box<dyn Answer>)> {

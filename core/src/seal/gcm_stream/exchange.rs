@@ -1,6 +1,7 @@
 //! The fields of one request and of its answer, counted (protocols/privatemode.md 5.1).
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use zeroize::Zeroizing;
 
@@ -66,6 +67,38 @@ impl FieldCipher {
         String::from_utf8(out).map_err(|_| Error::new(Code::Internal))
     }
 
+    /// Seals the next field of the request with ciphertext and tag as bytes, and gives where those are in `out`: in hex, all is as from
+    /// [`MessageCipher::seal_into`]. For large files, whose hex is made while it is sent.
+    ///
+    /// Errors as [`MessageCipher::seal_into`].
+    pub fn seal_deferred(
+        &mut self,
+        plaintext: &[u8],
+        rng: &mut dyn SecureRandom,
+        out: &mut Vec<u8>,
+    ) -> Result<Range<usize>> {
+        self.seal_next(rng, |key, counter, iv| key.seal_deferred(counter, iv, plaintext, out))
+    }
+
+    fn seal_next<T>(
+        &mut self,
+        rng: &mut dyn SecureRandom,
+        seal: impl FnOnce(&MessageKey, u32, &Iv) -> Result<T>,
+    ) -> Result<T> {
+        if self.opened > 0 {
+            return Err(Error::new(Code::OutOfOrder).at("field of a request after its answer"));
+        }
+        let counter = u32::try_from(self.sealed).map_err(|_| Error::new(Code::AlreadyFinished))?;
+        let mut iv = [0; GCM_NONCE_LEN];
+        rng.fill(&mut iv)?;
+        if !self.own.insert(iv) {
+            return Err(Error::new(Code::RandomFailed));
+        }
+        let sealed = seal(&self.key, counter, &iv)?;
+        self.sealed = self.sealed.saturating_add(1);
+        Ok(sealed)
+    }
+
     /// Opens the next field of the answer, given as the raw JSON value. Errors as [`MessageCipher::open_into`].
     ///
     /// The plaintext is any bytes; a caller that puts it in the place of a JSON value checks that it is one.
@@ -82,18 +115,7 @@ impl MessageCipher for FieldCipher {
     /// Errors: `out_of_order` once a field of the answer was opened; `random_failed`, also for an iv that this exchange has used;
     /// `already_finished` after 2^32 fields (threats T29); `limit_exceeded` above 50 MiB.
     fn seal_into(&mut self, plaintext: &[u8], rng: &mut dyn SecureRandom, out: &mut Vec<u8>) -> Result<()> {
-        if self.opened > 0 {
-            return Err(Error::new(Code::OutOfOrder).at("field of a request after its answer"));
-        }
-        let counter = u32::try_from(self.sealed).map_err(|_| Error::new(Code::AlreadyFinished))?;
-        let mut iv = [0; GCM_NONCE_LEN];
-        rng.fill(&mut iv)?;
-        if !self.own.insert(iv) {
-            return Err(Error::new(Code::RandomFailed));
-        }
-        self.key.seal_with(counter, &iv, plaintext, out)?;
-        self.sealed = self.sealed.saturating_add(1);
-        Ok(())
+        self.seal_next(rng, |key, counter, iv| key.seal_with(counter, iv, plaintext, out))
     }
 
     /// `sealed` is the raw JSON value. A field that fails does not end the exchange: the right one still opens.

@@ -6,6 +6,8 @@
 //! | iv | 12 random bytes, fresh for each field |
 //! | associated data | nonce of the exchange (12 bytes), then the field's counter (u32 little-endian) |
 
+use std::ops::Range;
+
 use super::text;
 use crate::crypto::{AesGcm, GCM_NONCE_LEN, GCM_TAG_LEN, SecureRandom};
 use crate::error::{Code, Error, Result};
@@ -81,37 +83,68 @@ impl MessageKey {
     }
 
     pub(super) fn seal_with(&self, counter: u32, iv: &Iv, plaintext: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        if plaintext.len() > REQUEST_MAX_BYTES {
-            return Err(Error::new(Code::LimitExceeded).at("field of a request"));
-        }
-        let before = out.len();
-        let sealed = self.write(counter, iv, plaintext, out);
-        if sealed.is_err() {
-            out.get_mut(before..).into_iter().for_each(wipe);
-            out.truncate(before);
-        }
-        sealed
+        check_len(plaintext)?;
+        undone(out, |out| self.write(counter, iv, plaintext, out))
+    }
+
+    /// The same with ciphertext and tag as bytes; gives where they are, to become hex later.
+    pub(super) fn seal_deferred(
+        &self,
+        counter: u32,
+        iv: &Iv,
+        plaintext: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Range<usize>> {
+        check_len(plaintext)?;
+        undone(out, |out| self.write_deferred(counter, iv, plaintext, out))
     }
 
     /// The plaintext is copied to its place in `out`, encrypted there and turned into hex there.
     fn write(&self, counter: u32, iv: &Iv, plaintext: &[u8], out: &mut Vec<u8>) -> Result<()> {
         // In one piece, so that the buffer does not move while it holds the plaintext. One more for an odd length, see `encode_tail`.
         out.reserve(self.sealed_len(plaintext.len()).saturating_add(1));
+        self.write_head(iv, out)?;
+        let start = out.len();
+        let room = text::room_before(plaintext.len().saturating_add(GCM_TAG_LEN));
+        let from = start.saturating_add(room);
+        out.resize(from, 0);
+        self.encrypt(counter, iv, plaintext, from, out)?;
+        text::encode_tail(out, start, room)?;
+        out.push(b'"');
+        Ok(())
+    }
+
+    fn write_deferred(
+        &self,
+        counter: u32,
+        iv: &Iv,
+        plaintext: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Range<usize>> {
+        out.reserve(self.sealed_len(0).saturating_add(plaintext.len()));
+        self.write_head(iv, out)?;
+        let start = out.len();
+        self.encrypt(counter, iv, plaintext, start, out)?;
+        let end = out.len();
+        out.push(b'"');
+        Ok(start..end)
+    }
+
+    fn write_head(&self, iv: &Iv, out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(&self.head);
         let mut digits = [b':'; GCM_NONCE_LEN * 2 + 1];
         let (text, _) = digits.split_last_chunk_mut::<1>().ok_or(Code::Internal)?;
         hex::encode_into(iv, text);
         out.extend_from_slice(&digits);
-        let start = out.len();
-        let room = text::room_before(plaintext.len().saturating_add(GCM_TAG_LEN));
-        let from = start.saturating_add(room);
-        out.resize(from, 0);
+        Ok(())
+    }
+
+    /// Appends ciphertext and tag to `out`, which ends at `from`.
+    fn encrypt(&self, counter: u32, iv: &Iv, plaintext: &[u8], from: usize, out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(plaintext);
         let place = out.get_mut(from..).ok_or(Code::Internal)?;
         let tag = self.aes.seal(iv, &self.associated(counter), place)?;
         out.extend_from_slice(&tag);
-        text::encode_tail(out, start, room)?;
-        out.push(b'"');
         Ok(())
     }
 
@@ -170,6 +203,24 @@ impl MessageKey {
         count.copy_from_slice(&counter.to_le_bytes());
         data
     }
+}
+
+fn check_len(plaintext: &[u8]) -> Result<()> {
+    if plaintext.len() > REQUEST_MAX_BYTES {
+        return Err(Error::new(Code::LimitExceeded).at("field of a request"));
+    }
+    Ok(())
+}
+
+/// Nothing of what failed stays in `out`.
+fn undone<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<T>) -> Result<T> {
+    let before = out.len();
+    let written = write(out);
+    if written.is_err() {
+        out.get_mut(before..).into_iter().for_each(wipe);
+        out.truncate(before);
+    }
+    written
 }
 
 /// The parts of a field that has the right form, as far as that shows without decoding the ciphertext.
