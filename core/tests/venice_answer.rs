@@ -333,8 +333,9 @@ fn heads() {
     }
 }
 
+/// T40: what comes behind the end is counted and not read.
 #[test]
-fn after_the_end_nothing_counts() {
+fn t40_after_the_end_nothing_counts() {
     let mut server = Server::new(4);
     let body = server.content("text");
     let late = server.content("late");

@@ -123,7 +123,7 @@ fn t53_open_listeners_do_not_start() {
 
 /// T56: a token is needed, is never sent on, and is not somebody else's key.
 #[test]
-fn client_tokens() {
+fn t56_client_tokens() {
     let home = tempfile::tempdir().unwrap();
     let tokens = home.path().join("tokens");
     std::fs::write(&tokens, "# callers\ncanary-token-0001-aaaa\ncanary-token-0002-bbbb\n").unwrap();
@@ -182,6 +182,31 @@ fn t56_callers_with_their_own_keys() {
     // One session for the key that is good, used twice; the other caller never got as far.
     assert_eq!(privatemode.sim.recorded().to_path("/privatemode/v1/secret").count(), 1);
     assert_eq!(privatemode.sim.recorded().to_path("/v1/chat/completions").count(), 2);
+}
+
+/// T50: what a worker keeps of a prompt is nobody else's: every request has a salt of its own, unless one is shared on purpose.
+#[test]
+fn t50_salts_are_apart() {
+    let home = tempfile::tempdir().unwrap();
+    let tokens = home.path().join("tokens");
+    std::fs::write(&tokens, "token-0001-aaaa-0001\ntoken-0002-bbbb-0002\n").unwrap();
+    for (flags, distinct) in [(&[][..], 4), (&["--sharedPromptCache"], 1)] {
+        let flags = [&["--client-tokens-file", tokens.to_str().unwrap()], flags].concat();
+        let privatemode = Privatemode::new(&[], &flags);
+        let body = chat("sim-kimi-2", false).to_string();
+        for token in ["token-0001-aaaa-0001", "token-0002-bbbb-0002"].repeat(2) {
+            let bearer = format!("Bearer {token}");
+            let headers = [JSON, ("authorization", bearer.as_str())];
+            let answer = privatemode.proxy.send("POST", "/v1/chat/completions", &headers, body.as_bytes());
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        let recorded = privatemode.sim.recorded();
+        let sealed = recorded.to_path("/v1/chat/completions").flat_map(|request| &request.sealed);
+        let salts: Vec<&[u8]> =
+            sealed.filter(|(name, _)| name == "cache_salt").map(|(_, salt)| salt.as_slice()).collect();
+        let apart: std::collections::BTreeSet<&[u8]> = salts.iter().copied().collect();
+        assert_eq!((salts.len(), apart.len()), (4, distinct), "{flags:?}");
+    }
 }
 
 /// Set-ups of the provider's own proxy.
