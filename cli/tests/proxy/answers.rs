@@ -232,3 +232,14 @@ fn emulated_tools_reach_the_model_sealed() {
     let answer = both().post("/v1/chat/completions", &body);
     assert_eq!((answer.status, answer.code().as_str()), (502, "PV-516"));
 }
+
+/// Aliases of a configuration hold in front of the simulated providers too.
+#[test]
+fn a_demo_with_aliases() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("proveil.toml");
+    std::fs::write(&file, format!("[models]\nfast = [\"venice/{VENICE}\"]\n")).unwrap();
+    let proxy = crate::stage::Proxy::start(home, &["--demo", "--config", file.to_str().unwrap()], &[]);
+    let answer = proxy.chat("fast", false);
+    assert_eq!((answer.status, answer.headers["x-proveil-provider"].as_str()), (200, "venice"), "{answer:?}");
+}
