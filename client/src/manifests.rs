@@ -208,7 +208,9 @@ mod tests {
                 let workspace = home.path().join("work");
                 let (folder, log) = (workspace.join(FOLDER), workspace.join(FOLDER).join(LOG));
                 let mut before = Vec::new();
-                for (index, manifest) in [b"one".as_slice(), b"two", b"three"].iter().take(killed_at).enumerate() {
+                for (index, manifest) in
+                    [b"one".as_slice(), b"two", b"three"].iter().take(killed_at).enumerate()
+                {
                     if index + 1 == killed_at {
                         before = fs::read(&log).unwrap_or_default();
                     }

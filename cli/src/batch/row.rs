@@ -177,7 +177,10 @@ mod tests {
     fn pauses_grow_and_are_bounded() {
         let pauses = [1, 2, 3, 6, 7, 20, 64, 65, u32::MAX].map(|retries| pause_s(retries, None));
         assert_eq!(pauses, [1, 2, 4, 32, 60, 60, 60, 60, 60]);
-        assert_eq!([(1, 0), (1, 9), (5, 9), (9, 600)].map(|(n, asked)| pause_s(n, Some(asked))), [1, 9, 16, 600]);
+        assert_eq!(
+            [(1, 0), (1, 9), (5, 9), (9, 600)].map(|(n, asked)| pause_s(n, Some(asked))),
+            [1, 9, 16, 600]
+        );
     }
 
     #[test]

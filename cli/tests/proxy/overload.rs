@@ -51,8 +51,8 @@ fn at_rest(proxy: &Proxy, flooded: &Flooded) -> usize {
 #[test]
 fn t43_slow_readers() {
     const READERS: usize = 64;
-    const PIECES: usize = 400;
-    const BYTES: usize = 64 * 1024;
+    const PIECES: usize = 200;
+    const BYTES: usize = 128 * 1024;
     let venice = Venice::new(&[], &["--streams-per-client", "100"]);
     assert_eq!(venice.proxy.chat(MODEL, true).status, 200);
     let flooded = venice.sim.flood(Some(Flood::Long { pieces: PIECES, bytes: BYTES }));
@@ -62,9 +62,9 @@ fn t43_slow_readers() {
     let sent = at_rest(&venice.proxy, &flooded);
     assert_eq!(flooded.open(), READERS, "every answer is still under way");
     assert!(sent < READERS * PIECES * 3 / 4, "{sent} pieces were sent");
-    // All answers together have 1,600 MiB, and 3,200 as they travel.
+    // All answers together have 1,600 MiB, and twice that as they travel.
     #[cfg(target_os = "linux")]
-    assert!(venice.proxy.peak_mib() < 200, "{} MiB", venice.proxy.peak_mib());
+    assert!(venice.proxy.peak_mib() < 150, "{} MiB", venice.proxy.peak_mib());
     // One goes on and gets everything in order.
     let mut answer = Vec::new();
     readers.pop().unwrap().read_to_end(&mut answer).unwrap();
@@ -75,8 +75,8 @@ fn t43_slow_readers() {
     let texts: String = texts
         .filter_map(|event| Some(event["choices"][0]["delta"]["content"].as_str()?.to_owned()))
         .collect();
-    assert_eq!(texts.len(), PIECES * BYTES);
-    for (number, piece) in texts.as_bytes().chunks(BYTES).enumerate() {
+    assert_eq!(texts.len(), PIECES * (8 + BYTES));
+    for (number, piece) in texts.as_bytes().chunks(8 + BYTES).enumerate() {
         assert!(piece.starts_with(format!("{number:08}x").as_bytes()), "{number}");
     }
     // The others go away, and their answers end at the provider.
@@ -86,7 +86,7 @@ fn t43_slow_readers() {
     assert!(until(&venice.proxy, || venice.proxy.counter("proveil_answers_open") == 0));
     assert!(flooded.pieces() < READERS * PIECES);
     #[cfg(target_os = "linux")]
-    assert!(venice.proxy.peak_mib() < 200, "{} MiB", venice.proxy.peak_mib());
+    assert!(venice.proxy.peak_mib() < 150, "{} MiB", venice.proxy.peak_mib());
 }
 
 /// T43: what never ends is cut at the bound of an answer, compressed or not, whatever it pretends to be.
@@ -94,15 +94,14 @@ fn t43_slow_readers() {
 fn t43_answers_without_end() {
     let venice = Venice::new(&[], &[]);
     assert_eq!(venice.proxy.chat(MODEL, true).status, 200);
-    for (flood, streams, codes) in [
-        (Flood::Comments, true, &["PV-601"][..]),
-        (Flood::Line, true, &["PV-601"]),
-        (Flood::Pieces, true, &["PV-601"]),
-        (Flood::Pieces, false, &["PV-601"]),
-        (Flood::Compressed, true, &["PV-511"]),
-        (Flood::Compressed, false, &["PV-511"]),
-        (Flood::ErrorPage, true, &["PV-508"]),
-        (Flood::Redirect, false, &["PV-510"]),
+    for (flood, streams, expected) in [
+        (Flood::Comments, true, "PV-601"),
+        (Flood::Line, true, "PV-601"),
+        (Flood::Pieces, false, "PV-601"),
+        (Flood::Compressed, true, "PV-511"),
+        (Flood::Compressed, false, "PV-511"),
+        (Flood::ErrorPage, true, "PV-508"),
+        (Flood::Redirect, false, "PV-510"),
     ] {
         let flooded: Arc<Flooded> = venice.sim.flood(Some(flood));
         let answer = venice.proxy.chat(MODEL, streams);
@@ -112,14 +111,13 @@ fn t43_answers_without_end() {
         } else {
             answer.code()
         };
-        assert!(codes.contains(&code.as_str()), "{flood:?}: {code}");
+        assert_eq!(code, expected, "{flood:?}");
         assert!(!answer.body.contains("[DONE]"), "{flood:?}");
         assert!(until(&venice.proxy, || flooded.open() == 0), "{flood:?}: the connection is closed");
         // The bound, and what was in the buffers of two sockets by then.
         assert!(flooded.bytes() < 100 * MEBIBYTE, "{flood:?}: {} bytes", flooded.bytes());
         #[cfg(target_os = "linux")]
-        assert!(venice.proxy.peak_mib() < 250, "{flood:?}: {} MiB", venice.proxy.peak_mib());
-        eprintln!("{flood:?} {} {}", flooded.bytes(), venice.proxy.peak_mib());
+        assert!(venice.proxy.peak_mib() < 150, "{flood:?}: {} MiB", venice.proxy.peak_mib());
     }
     venice.sim.flood(None);
     assert_eq!(venice.proxy.chat(MODEL, true).status, 200);

@@ -20,18 +20,19 @@ const GZIP_HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// What chats are answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flood {
-    /// A sealed stream of so many pieces of so many bytes; each begins with its number in eight digits, from 0.
+    /// A sealed stream of so many pieces. Each is its number in eight digits, from 0, and then so many letters `x`, which are sealed once
+    /// and sent again and again.
     Long {
         /// Number of pieces.
         pieces: usize,
-        /// Length of each, at least 8.
+        /// Letters of each.
         bytes: usize,
     },
     /// A stream of comments without end.
     Comments,
     /// A stream whose first line does not end.
     Line,
-    /// Sealed pieces of 16 KiB without end.
+    /// As [`Flood::Long`] with 64 KiB each, without end.
     Pieces,
     /// A compressed body without end.
     Compressed,
@@ -89,22 +90,31 @@ impl Head {
             defects,
         }
     }
+
+    fn pieces(
+        self,
+        count: usize,
+        bytes: usize,
+        mut random: Random,
+    ) -> Box<dyn FnMut(usize) -> Option<Bytes> + Send> {
+        let none = BTreeSet::new();
+        let letters = self.streamed(&none).event("x".repeat(bytes), &mut random);
+        Box::new(move |number| match number {
+            number if number < count => {
+                let first = self.streamed(&none).event(format!("{number:08}"), &mut random);
+                Some([first, letters.clone()].concat().into())
+            }
+            number if number == count => Some(self.streamed(&none).ending()),
+            _ => None,
+        })
+    }
 }
 
 impl Flood {
-    pub(super) fn answer(self, head: Head, mut random: Random, flooded: &Arc<Flooded>) -> Reply {
-        let none = BTreeSet::new();
+    pub(super) fn answer(self, head: Head, random: Random, flooded: &Arc<Flooded>) -> Reply {
         let make: Box<dyn FnMut(usize) -> Option<Bytes> + Send> = match self {
-            Flood::Long { pieces, bytes } => Box::new(move |number| match number {
-                number if number < pieces => {
-                    Some(head.streamed(&none).event(numbered(number, bytes), &mut random))
-                }
-                number if number == pieces => Some(head.streamed(&none).ending()),
-                _ => None,
-            }),
-            Flood::Pieces => Box::new(move |number| {
-                Some(head.streamed(&none).event(numbered(number, 16 * 1024), &mut random))
-            }),
+            Flood::Long { pieces, bytes } => head.pieces(pieces, bytes, random),
+            Flood::Pieces => head.pieces(usize::MAX, ENDLESS_PIECE, random),
             Flood::Comments => endless(Vec::new(), ": nothing to say\n\n"),
             Flood::Line => endless(b"data: {\"id\":\"".to_vec(), "a"),
             Flood::Compressed => endless(GZIP_HEAD.to_vec(), "\0"),
@@ -120,11 +130,6 @@ impl Flood {
             _ => Reply::stream(pieces),
         }
     }
-}
-
-/// The number, filled up.
-fn numbered(number: usize, bytes: usize) -> String {
-    format!("{number:08}{}", "x".repeat(bytes.saturating_sub(8)))
 }
 
 /// The start once, then the same again and again.
