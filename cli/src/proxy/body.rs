@@ -71,7 +71,7 @@ impl Held {
         let length = self.bytes.len().saturating_add(data.len());
         if length > self.paid {
             // By doubling, so that a share is not exchanged for a larger one at every piece.
-            let wanted = length.max(self.paid.saturating_mul(2)).max(UNIT_BYTES).min(REQUEST_MAX_BYTES);
+            let wanted = length.max(self.paid.saturating_mul(2)).clamp(UNIT_BYTES, REQUEST_MAX_BYTES);
             // The one that was had goes back first: a body never stands in its own way.
             self.share = None;
             let taken = memory.take(wanted).map(|share| (share, wanted));

@@ -102,7 +102,7 @@ async fn t24_killed_at_every_request_and_every_write() {
         let writing = point % 3 == 2;
         loop {
             let requests = sim.recorded().requests().count();
-            if (writing && requests > point && home.is_writing()) || (!writing && requests > point) {
+            if requests > point && (!writing || home.is_writing()) {
                 break;
             }
             assert!(victim.try_wait().unwrap().is_none(), "it works until it is killed");
@@ -129,7 +129,8 @@ async fn t24_killed_at_every_request_and_every_write() {
 /// The lengths at which a file is cut: all near its ends, and some between.
 fn cuts(length: usize) -> impl Iterator<Item = usize> {
     let step = length.div_ceil(60).max(1);
-    (0..length).filter(move |cut| *cut < 24 || cut + 24 >= length || cut % step == 0)
+    let near = move |cut: &usize| *cut < 24 || length.abs_diff(*cut) <= 24;
+    (0..length).filter(move |cut| near(cut) || cut.is_multiple_of(step))
 }
 
 /// T24: the beginning of a file is never taken for the file.
