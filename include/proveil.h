@@ -456,6 +456,8 @@
 #define PV_ERR_LISTENER_EXPOSED 807
 /** PV-808: The proxy is about to end. */
 #define PV_ERR_SHUTTING_DOWN 808
+/** PV-809: The proxy holds as many bytes of requests as it may. */
+#define PV_ERR_PROXY_BUSY 809
 /** PV-901: Something went wrong inside Proveil. */
 #define PV_ERR_INTERNAL 901
 /** PV-902: A defect inside Proveil was caught. */

@@ -287,6 +287,30 @@ fn errors_of_rows_are_their_lines() {
     assert_eq!(stage.chats(), 2);
 }
 
+/// Tools in the sealed prompt, where that was asked for.
+#[test]
+fn tools_can_be_emulated() {
+    let stage = Stage::new(&[]);
+    let messages = json!([{ "role": "user", "content": prompt(0) }]);
+    let tools = json!([{ "type": "function", "function": { "name": "canary_tool", "parameters": { "type": "object" } } }]);
+    let body = json!({ "model": models::E2EE, "messages": messages, "tools": tools });
+    let mut required = body.clone();
+    required["tool_choice"] = json!("required");
+    stage.input(&[
+        row("tools", "/v1/chat/completions", &body),
+        row("required", "/v1/chat/completions", &required),
+    ]);
+    let ran = stage.run(&["--emulate-tools"]);
+    assert_eq!(ran.code, 6, "{}", ran.err);
+    let lines = stage.lines();
+    assert!(!content(&lines["tools"]).is_empty());
+    // The simulated model never calls anything.
+    assert_eq!(lines["required"]["error"]["code"], "PV-516");
+    let recorded = stage.sim.recorded();
+    assert!(recorded.prompts().iter().any(|prompt| prompt.contains("canary_tool")));
+    assert!(!recorded.saw_in_clear("canary"));
+}
+
 #[test]
 fn a_failed_row_can_end_the_run() {
     let stage = Stage::new(&[]);

@@ -72,6 +72,7 @@ fn bad_files_are_named_with_line_column_and_nearest_key() {
         ("[proxy]\ndrain_s = '5'", (2, 11), &["proxy.drain_s", "whole number", "found a string"]),
         ("[proxy]\ndrain_s = -5", (2, 11), &["whole number", "found -5"]),
         ("[proxy]\ndrain_s = 1.5", (2, 11), &["found a fraction"]),
+        ("[proxy]\nbody_memory_mib = 63", (2, 19), &["64 to 1048576", "found 63"]),
         ("[proxy]\ndrain_s = 86401", (2, 11), &["0 to 86400", "found 86401"]),
         ("[proxy]\nemulate_tools = 'yes'", (2, 17), &["true or false", "found a string"]),
         ("[proxy]\nhosts = 'a'", (2, 9), &["list of host names", "found a string"]),

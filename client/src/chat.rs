@@ -108,7 +108,13 @@ async fn attempt(
         return Err(Setback::Proof(error));
     }
     let busy = matches!(incoming.head.status(), 429 | 500..=599);
-    match retry_pause_s(incoming.head.header("retry-after"), RETRY_PAUSE_S) {
+    let retry_after = incoming.head.header("retry-after");
+    // In seconds; a date would bring the provider's clock in.
+    let error = match retry_after.and_then(|value| value.trim().parse().ok()).filter(|_| busy) {
+        Some(seconds) => error.again_after(seconds),
+        None => error,
+    };
+    match retry_pause_s(retry_after, RETRY_PAUSE_S) {
         Some(pause) if busy => Err(Setback::Busy(error, pause)),
         _ => Err(Setback::End(error)),
     }

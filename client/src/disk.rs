@@ -114,21 +114,20 @@ impl DiskCache {
         }
         create_directory(&self.dir)?;
         check_directory(&self.dir)?;
-        self.sweep();
         replace_file(&self.dir, Path::new(name), bytes)
     }
+}
 
-    /// Removes what dead writers left. Failures do not matter.
-    fn sweep(&self) {
-        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
-            let stale = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY))
-                && entry
-                    .metadata()
-                    .and_then(|metadata| metadata.modified())
-                    .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > TEMPORARY_MAX_AGE));
-            if stale {
-                let _ = fs::remove_file(entry.path());
-            }
+/// Removes what dead writers left. Failures do not matter.
+fn sweep(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let stale = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY))
+            && entry
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > TEMPORARY_MAX_AGE));
+        if stale {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
@@ -136,6 +135,7 @@ impl DiskCache {
 /// Writes a file under another name and puts it in the place of the one with this name, in one step.
 pub(crate) fn replace_file(dir: &Path, name: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut random = [0; 8];
+    sweep(dir);
     getrandom::fill(&mut random).map_err(|_| io::Error::other("no randomness"))?;
     let temporary = dir.join(format!("{TEMPORARY}{}", u64::from_le_bytes(random)));
     let result = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, dir.join(name)));

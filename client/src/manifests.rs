@@ -94,38 +94,51 @@ fn write(workspace: &Path, manifest: &[u8], at: u64, custom_roots: bool) -> io::
     // Nobody waits for a record: what another process holds is written the next time.
     let _lock = disk::try_lock(&folder.join(LOG))?;
     let mut log = read_log(&folder)?;
+    let adopted = adopt(&folder, &mut log, at)?;
     let count = log.lines().count();
     let before = match count {
         0 => None,
         count => Some(read_manifest(&folder, count)?),
     };
     if before.as_deref() == Some(manifest) {
+        if adopted {
+            disk::replace_file(&folder, Path::new(LOG), log.as_bytes())?;
+        }
         return Ok(before);
     }
     let number = count.saturating_add(1);
     let name = format!("{number}.json");
-    match read_manifest(&folder, number) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            disk::replace_file(&folder, Path::new(&name), manifest)?;
-        }
-        Err(error) => return Err(error),
-        // Left by a writer that was interrupted.
-        Ok(found) if found == manifest => {}
-        Ok(_) => {
-            return Err(io::Error::other(format!("{FOLDER}/{name} is there and {LOG} does not name it")));
-        }
-    }
+    disk::replace_file(&folder, Path::new(&name), manifest)?;
     if let Some(before) = &before {
         let text = format!("{} -> {}\n{}\n", digest(before), digest(manifest), difference(before, manifest));
         disk::replace_file(&folder, Path::new(&format!("{number}.diff.txt")), text.as_bytes())?;
     }
+    let remark = if custom_roots { " CUSTOM roots" } else { "" };
+    add_line(&mut log, at, number, manifest, remark);
+    disk::replace_file(&folder, Path::new(LOG), log.as_bytes())?;
+    Ok(before)
+}
+
+/// Adds the lines of manifests that are there and have none: a writer that was killed wrote the one and not the other. Their time is that
+/// of this moment, and whose roots they were proven under is not known any more. Says whether there were any.
+fn adopt(folder: &Path, log: &mut String, at: u64) -> io::Result<bool> {
+    let length = log.len();
+    loop {
+        let number = log.lines().count().saturating_add(1);
+        match read_manifest(folder, number) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(log.len() > length),
+            Err(error) => return Err(error),
+            Ok(found) => add_line(log, at, number, &found, " found without a line"),
+        }
+    }
+}
+
+fn add_line(log: &mut String, at: u64, number: usize, manifest: &[u8], remark: &str) {
     if !log.is_empty() && !log.ends_with('\n') {
         log.push('\n');
     }
-    let roots = if custom_roots { " CUSTOM roots" } else { "" };
-    log.push_str(&format!("{} {FOLDER}/{name} sha256:{}{roots}\n", time::rfc3339(at), digest(manifest)));
-    disk::replace_file(&folder, Path::new(LOG), log.as_bytes())?;
-    Ok(before)
+    let (time, digest) = (time::rfc3339(at), digest(manifest));
+    log.push_str(&format!("{time} {FOLDER}/{number}.json sha256:{digest}{remark}\n"));
 }
 
 fn read_log(folder: &Path) -> io::Result<String> {
@@ -185,16 +198,46 @@ mod tests {
         assert!(fs::read_to_string(folder.join("3.diff.txt")).unwrap().contains(&digest(b"two")));
     }
 
-    /// A writer that was interrupted after the manifest and before the log.
+    /// T59: a writer that was killed after the manifest and before its difference or its line; afterwards the same manifest runs, or another
+    /// one, or the one before again.
     #[test]
-    fn an_interrupted_entry_is_completed() {
-        let home = tempfile::tempdir().unwrap();
-        let workspace = home.path().join("work");
-        write(&workspace, b"one", 0, false).unwrap();
-        let log = workspace.join(FOLDER).join(LOG);
-        fs::remove_file(&log).unwrap();
-        write(&workspace, b"one", 0, false).unwrap();
-        assert_eq!(fs::read_to_string(&log).unwrap().lines().count(), 1);
+    fn t59_an_interrupted_entry_is_completed() {
+        for killed_at in [1, 2, 3] {
+            for next in [b"one".as_slice(), b"two", b"three", b"four"] {
+                let home = tempfile::tempdir().unwrap();
+                let workspace = home.path().join("work");
+                let (folder, log) = (workspace.join(FOLDER), workspace.join(FOLDER).join(LOG));
+                let mut before = Vec::new();
+                for (index, manifest) in
+                    [b"one".as_slice(), b"two", b"three"].iter().take(killed_at).enumerate()
+                {
+                    if index + 1 == killed_at {
+                        before = fs::read(&log).unwrap_or_default();
+                    }
+                    write(&workspace, manifest, 0, false).unwrap();
+                }
+                if before.is_empty() {
+                    fs::remove_file(&log).unwrap();
+                } else {
+                    fs::write(&log, &before).unwrap();
+                }
+                let _ = fs::remove_file(folder.join(format!("{killed_at}.diff.txt")));
+                let kept = fs::read(folder.join(format!("{killed_at}.json"))).unwrap();
+                let logged = write(&workspace, next, 60, false).unwrap();
+                assert_eq!(logged.as_deref(), Some(kept.as_slice()));
+                let lines = fs::read_to_string(&log).unwrap();
+                assert!(lines.as_bytes().starts_with(&before));
+                let count = killed_at + usize::from(kept != next);
+                assert_eq!(lines.lines().count(), count, "{lines}");
+                for (index, line) in lines.lines().enumerate() {
+                    let manifest = fs::read(folder.join(format!("{}.json", index + 1))).unwrap();
+                    assert!(line.contains(&digest(&manifest)), "{line}");
+                }
+                assert_eq!(fs::read(folder.join(format!("{count}.json"))).unwrap(), next);
+                write(&workspace, next, 120, false).unwrap();
+                assert_eq!(fs::read_to_string(&log).unwrap(), lines);
+            }
+        }
     }
 
     /// T24, T59: links are not followed, nothing that was written is replaced, and a folder that others can write to is not used.
@@ -202,8 +245,7 @@ mod tests {
     #[test]
     fn spoilt_folders_are_left_alone() {
         type Spoil = fn(&Path, &Path);
-        let cases: [(&str, Spoil); 7] = [
-            ("log removed", |folder, _| fs::remove_file(folder.join(LOG)).unwrap()),
+        let cases: [(&str, Spoil); 6] = [
             ("log is a link", |folder, other| {
                 fs::remove_file(folder.join(LOG)).unwrap();
                 std::os::unix::fs::symlink(other, folder.join(LOG)).unwrap();

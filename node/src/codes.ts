@@ -1960,6 +1960,17 @@ export const CODES = [
     hint: 'Try again at another replica, or shortly.',
   },
   {
+    code: 'PV-809',
+    number: 809,
+    slug: 'proxy_busy',
+    class: 'AccessError',
+    retryable: true,
+    http: 503,
+    exit: 6,
+    message: 'The proxy holds as many bytes of requests as it may.',
+    hint: 'Try again shortly, or raise the proxy\'s `body_memory_mib`.',
+  },
+  {
     code: 'PV-901',
     number: 901,
     slug: 'internal',

@@ -356,6 +356,8 @@ pub enum Code {
     ListenerExposed,
     /// PV-808: The proxy is about to end.
     ShuttingDown,
+    /// PV-809: The proxy holds as many bytes of requests as it may.
+    ProxyBusy,
     /// PV-901: Something went wrong inside Proveil.
     Internal,
     /// PV-902: A defect inside Proveil was caught.
@@ -542,6 +544,7 @@ impl From<core::Code> for Code {
             core::Code::TooManyStreams => Code::TooManyStreams,
             core::Code::ListenerExposed => Code::ListenerExposed,
             core::Code::ShuttingDown => Code::ShuttingDown,
+            core::Code::ProxyBusy => Code::ProxyBusy,
             core::Code::Internal => Code::Internal,
             core::Code::Panic => Code::Panic,
             core::Code::RandomFailed => Code::RandomFailed,

@@ -29,7 +29,7 @@ pub(crate) struct Adapted<'a> {
     pub(crate) provider: Provider,
     pub(crate) endpoint: &'a ApiEndpoint,
     pub(crate) content_type: Option<&'a str>,
-    pub(crate) body: &'a Zeroizing<Vec<u8>>,
+    pub(crate) body: &'a [u8],
     pub(crate) outline: &'a Outline,
     /// As the provider names it.
     pub(crate) model: &'a str,
@@ -108,7 +108,7 @@ impl Adapted<'_> {
     fn with_model(&self) -> Result<(Option<String>, Zeroizing<Vec<u8>>)> {
         let content_type = || self.content_type.map(str::to_owned);
         if self.outline.model.as_deref().is_none_or(|named| named == self.model) {
-            return Ok((content_type(), self.body.clone()));
+            return Ok((content_type(), Zeroizing::new(self.body.to_vec())));
         }
         match self.endpoint.body() {
             BodyKind::Form => self.form_with_model(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// Tells the libraries whether another try makes sense. They honour it before they look at the status.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Pause before another try, in seconds.
-const RETRY_PAUSE_S: &str = "5";
+const RETRY_PAUSE_S: u64 = 5;
 
 /// How the caller speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,11 @@ impl Dialect {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let again = error.retryable() && (status == StatusCode::SERVICE_UNAVAILABLE || row.http == 429);
         headers.insert(SHOULD_RETRY, HeaderValue::from_static(if again { "true" } else { "false" }));
-        if again {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_PAUSE_S));
+        // What the provider said is passed on also where this client has already tried again.
+        match error.retry_after_s() {
+            Some(seconds) if error.retryable() => drop(headers.insert(RETRY_AFTER, seconds.into())),
+            _ if again => drop(headers.insert(RETRY_AFTER, RETRY_PAUSE_S.into())),
+            _ => {}
         }
         response
     }

@@ -51,6 +51,10 @@ pub(crate) struct Batch {
     #[arg(long, value_enum, default_value_t = OnError::Continue)]
     pub(crate) on_error: OnError,
 
+    /// For rows with tools, where the provider cannot carry them: describe them in the prompt and read calls from the answer
+    #[arg(long)]
+    pub(crate) emulate_tools: bool,
+
     #[command(flatten)]
     pub(crate) rules: Rules,
 

@@ -90,6 +90,10 @@ pub(crate) struct Operation {
     #[arg(long, value_name = "NUMBER")]
     pub(crate) streams_per_client: Option<usize>,
 
+    /// Most memory for the bodies of all requests together, in MiB; 512 by default
+    #[arg(long, value_name = "MIB")]
+    pub(crate) body_memory_mib: Option<u64>,
+
     /// How long answers under way may go on after the request to end, in seconds; 30 by default
     #[arg(long, value_name = "SECONDS")]
     pub(crate) drain: Option<u64>,

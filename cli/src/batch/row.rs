@@ -20,6 +20,8 @@ pub(crate) struct Sender {
     client: Client,
     provider: Provider,
     max_retries: u32,
+    /// Tool calls by prompt where the provider cannot carry tools.
+    emulate_tools: bool,
     /// A provider that is too busy for one row is too busy for all.
     not_before: Mutex<Option<Instant>>,
 }
@@ -38,8 +40,13 @@ struct Setback {
 }
 
 impl Sender {
-    pub(crate) const fn new(client: Client, provider: Provider, max_retries: u32) -> Sender {
-        Sender { client, provider, max_retries, not_before: Mutex::new(None) }
+    pub(crate) const fn new(
+        client: Client,
+        provider: Provider,
+        max_retries: u32,
+        emulate_tools: bool,
+    ) -> Sender {
+        Sender { client, provider, max_retries, emulate_tools, not_before: Mutex::new(None) }
     }
 
     pub(super) const fn client(&self) -> &Client {
@@ -57,7 +64,7 @@ impl Sender {
                     if setback.before_answer && is_busy(&setback.error) && retries < self.max_retries =>
                 {
                     retries = retries.saturating_add(1);
-                    self.pause(pause_s(retries));
+                    self.pause(pause_s(retries, setback.error.retry_after_s()));
                 }
                 Err(setback) => return Err(setback.error),
             }
@@ -72,7 +79,7 @@ impl Sender {
             body: &request.body,
             outline: &request.outline,
             model: &request.model,
-            emulate_tools: false,
+            emulate_tools: self.emulate_tools,
         };
         let early = |error| Setback { error, before_answer: true };
         let late = |error| Setback { error, before_answer: false };
@@ -102,10 +109,10 @@ impl Sender {
     }
 }
 
-/// 1, 2, 4, ... seconds.
-fn pause_s(retries: u32) -> u64 {
+/// 1, 2, 4, ... seconds, or what the provider asks for where that is more.
+fn pause_s(retries: u32, asked: Option<u64>) -> u64 {
     let factor = 1_u64.checked_shl(retries.saturating_sub(1)).unwrap_or(u64::MAX);
-    factor.min(PAUSE_MAX_S)
+    factor.min(PAUSE_MAX_S).max(asked.unwrap_or(0))
 }
 
 /// The provider did not take the row, or could not prove itself just now. A request that got no answer in time is not among these: it
@@ -168,8 +175,12 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_are_bounded() {
-        let pauses = [1, 2, 3, 6, 7, 20, 64, 65, u32::MAX].map(pause_s);
+        let pauses = [1, 2, 3, 6, 7, 20, 64, 65, u32::MAX].map(|retries| pause_s(retries, None));
         assert_eq!(pauses, [1, 2, 4, 32, 60, 60, 60, 60, 60]);
+        assert_eq!(
+            [(1, 0), (1, 9), (5, 9), (9, 600)].map(|(n, asked)| pause_s(n, Some(asked))),
+            [1, 9, 16, 600]
+        );
     }
 
     #[test]

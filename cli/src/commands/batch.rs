@@ -30,7 +30,7 @@ pub(super) fn run(args: &args::Batch, file: Option<&Path>, output: &Output) -> R
     let client = inputs::client(provider, &args.connection, Some(&args.rules), &settings, observer, output)?;
     let index = survey(Rows::open(&args.input, provider)?)?;
     let journal = Journal::open(&args.output, args.resume)?;
-    let sender = Sender::new(client, provider, args.max_retries);
+    let sender = Sender::new(client, provider, args.max_retries, args.emulate_tools);
     let concurrency = usize::try_from(args.concurrency).unwrap_or(1);
     let work = Work { sender, index, journal, concurrency, on_error: args.on_error, output: *output };
     let mut run = work.begin(args.retry_failed)?;

@@ -10,8 +10,10 @@ use proveil::core::wire::nearest;
 pub(crate) enum Kind {
     /// `true` or `false`.
     Switch,
-    /// A whole number from 0.
+    /// A whole number.
     Number {
+        /// Smallest.
+        min: u64,
         /// Largest.
         max: u64,
     },
@@ -38,7 +40,7 @@ impl Kind {
     pub(crate) fn describe(self) -> String {
         match self {
             Kind::Switch => "true or false".to_owned(),
-            Kind::Number { max } => format!("a whole number from 0 to {max}"),
+            Kind::Number { min, max } => format!("a whole number from {min} to {max}"),
             Kind::Path => "a path".to_owned(),
             Kind::Policy => "a preset or a path".to_owned(),
             Kind::Url => "a URL (https, or http to a loopback address)".to_owned(),
@@ -77,8 +79,12 @@ const fn privatemode(name: &'static str, kind: Kind, default: &'static str, abou
 
 /// Longest time to drain: a day.
 const DRAIN_MAX_S: u64 = 24 * 60 * 60;
+/// The body of one request must fit, also into what is left for large ones.
+pub(crate) const BODY_MEMORY_MIN_MIB: u64 = 64;
+/// More than a machine has: a tebibyte.
+pub(crate) const BODY_MEMORY_MAX_MIB: u64 = 1024 * 1024;
 /// As the flag `--gpu-revocation-grace` takes it.
-const HOURS: Kind = Kind::Number { max: 0xffff_ffff };
+const HOURS: Kind = Kind::Number { min: 0, max: 0xffff_ffff };
 
 /// `[proxy]`
 static PROXY: &[Row] = &[
@@ -98,9 +104,15 @@ static PROXY: &[Row] = &[
     row("emulate_tools", Kind::Switch, "false", "tool calls by prompt where a provider cannot carry tools"),
     row(
         "drain_s",
-        Kind::Number { max: DRAIN_MAX_S },
+        Kind::Number { min: 0, max: DRAIN_MAX_S },
         "30",
         "how long answers under way may go on after the request to end, in seconds",
+    ),
+    row(
+        "body_memory_mib",
+        Kind::Number { min: BODY_MEMORY_MIN_MIB, max: BODY_MEMORY_MAX_MIB },
+        "512",
+        "most memory for the bodies of all requests together, in MiB",
     ),
     row(
         "log_level",

@@ -173,6 +173,7 @@ impl Settings {
             tls_client_ca: self.path("proxy.tls_client_ca"),
             emulate_tools: self.switch("proxy.emulate_tools"),
             drain_s: self.number("proxy.drain_s"),
+            body_memory_mib: self.number("proxy.body_memory_mib"),
             log_level: self.text("proxy.log_level"),
             log_format: self.text("proxy.log_format"),
         }
@@ -222,7 +223,7 @@ mod tests {
     fn example(kind: Kind) -> String {
         match kind {
             Kind::Switch => "true".to_owned(),
-            Kind::Number { .. } => "7".to_owned(),
+            Kind::Number { min, .. } => min.max(7).to_string(),
             Kind::Path => "\"some/file\"".to_owned(),
             Kind::Policy => "\"strict\"".to_owned(),
             Kind::Url => "\"https://mirror.example\"".to_owned(),

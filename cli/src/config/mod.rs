@@ -12,6 +12,7 @@ mod parse;
 mod values;
 
 pub(crate) use file::candidates;
+pub(crate) use keys::{BODY_MEMORY_MAX_MIB, BODY_MEMORY_MIN_MIB};
 pub(crate) use load::{Loaded, load};
 pub(crate) use origin::{Origin, Setting, redacted};
 
@@ -57,6 +58,8 @@ pub(crate) struct ProxyConfig {
     pub(crate) emulate_tools: Option<bool>,
     /// `drain_s`: how long answers under way may go on after the request to end; 30 when absent.
     pub(crate) drain_s: Option<u64>,
+    /// `body_memory_mib`: most memory for the bodies of all requests together; 512 when absent.
+    pub(crate) body_memory_mib: Option<u64>,
     /// `log_level`: `error`, `warn`, `info` or `debug`; `info` when absent.
     pub(crate) log_level: Option<String>,
     /// `log_format`: `text` or `json`; `text` when absent.

@@ -77,9 +77,9 @@ pub(super) fn from_variable(kind: Kind, text: &str) -> Result<Raw, Complaint> {
 pub(super) fn check(kind: Kind, raw: Raw, base: Option<&Path>) -> Result<Value, Complaint> {
     match (kind, raw) {
         (Kind::Switch, Raw::Switch(on)) => Ok(Value::Switch(on)),
-        (Kind::Number { max }, Raw::Number(number)) => {
+        (Kind::Number { min, max }, Raw::Number(number)) => {
             let refuse = || Complaint::new(kind.describe(), number.to_string());
-            (number <= max).then_some(Value::Number(number)).ok_or_else(refuse)
+            (min..=max).contains(&number).then_some(Value::Number(number)).ok_or_else(refuse)
         }
         (Kind::Providers | Kind::Hosts | Kind::Origins, Raw::List(list)) => {
             check_list(kind, &list)?;

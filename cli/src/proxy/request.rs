@@ -8,8 +8,8 @@ use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use axum::http::{HeaderValue, Response};
 use proveil::core::openai::ApiEndpoint;
 use proveil::{Class, Code, Error, Result, Stream};
-use zeroize::Zeroizing;
 
+use super::body::Held;
 use super::catalog::Target;
 use super::gate::Caller;
 use super::metrics::Answering;
@@ -21,7 +21,7 @@ use crate::api::{Adapted, Outline, Toolbox, unsupported};
 pub(super) struct Call {
     pub(super) endpoint: ApiEndpoint,
     pub(super) content_type: Option<String>,
-    pub(super) body: Zeroizing<Vec<u8>>,
+    pub(super) body: Held,
     pub(super) caller: Caller,
 }
 

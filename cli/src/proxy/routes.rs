@@ -231,7 +231,7 @@ async fn api(
         }
     };
     check_content_type(&parts.method, &parts.headers, accepted)?;
-    let body = body::read(body, &parts.headers).await?;
+    let body = body::read(body, &parts.headers, &proxy.memory).await?;
     let content_type = Call::content_type(&parts.headers);
     Call { endpoint, content_type, body, caller }.answer(proxy).await
 }

@@ -12,7 +12,7 @@ use proveil::{Code, Error, Provider, Result};
 use super::compatible;
 use super::upstream::Recipe;
 use crate::args;
-use crate::config::{Config, Loaded};
+use crate::config::{BODY_MEMORY_MAX_MIB, BODY_MEMORY_MIN_MIB, Config, Loaded};
 use crate::output::Output;
 
 /// Where callers find it.
@@ -23,6 +23,7 @@ const CONTAINER_PORT: u16 = 8080;
 const STREAMS_PER_CLIENT: usize = 64;
 /// More than a machine has memory for.
 const STREAMS_MAX: usize = 65_536;
+const BODY_MEMORY_MIB: u64 = 512;
 const DRAIN_S: u64 = 30;
 const DRAIN_MAX_S: u64 = 24 * 60 * 60;
 
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) warm: Vec<String>,
     pub(crate) emulate_tools: bool,
     pub(crate) streams_per_client: usize,
+    /// Bytes of the bodies of all requests together.
+    pub(crate) body_memory: usize,
     pub(crate) drain: Duration,
     pub(crate) log_level: tracing::Level,
     pub(crate) log_json: bool,
@@ -77,7 +80,12 @@ impl Settings {
         // Simulated ones are put in by whoever starts them.
         let recipes =
             if args.demo { Vec::new() } else { recipes(&mut args, loaded, tokens_file.is_some(), output)? };
-        let aliases = if args.demo { BTreeMap::new() } else { aliases(config, &recipes)? };
+        let served: Vec<Provider> = if args.demo {
+            Provider::ALL.to_vec()
+        } else {
+            recipes.iter().map(|recipe| recipe.provider).collect()
+        };
+        let aliases = aliases(config, &served)?;
         Ok(Settings {
             listen,
             container,
@@ -95,6 +103,7 @@ impl Settings {
                 STREAMS_PER_CLIENT,
                 STREAMS_MAX,
             )?,
+            body_memory: body_memory(args.operation.body_memory_mib.or(proxy.body_memory_mib))?,
             drain: Duration::from_secs(drain(args.operation.drain.or(proxy.drain_s))?),
             log_level: log_level(args.operation.log_level.as_deref().or(proxy.log_level.as_deref()))?,
             log_json: log_json(args.operation.log_format.as_deref().or(proxy.log_format.as_deref()))?,
@@ -198,8 +207,8 @@ fn recipes(
 }
 
 /// Every alias leads to models of providers that are served.
-fn aliases(config: &Config, recipes: &[Recipe]) -> Result<BTreeMap<String, Vec<String>>> {
-    let served: Vec<&str> = recipes.iter().map(|recipe| recipe.provider.name()).collect();
+fn aliases(config: &Config, served: &[Provider]) -> Result<BTreeMap<String, Vec<String>>> {
+    let served: Vec<&str> = served.iter().map(|provider| provider.name()).collect();
     for (alias, targets) in &config.models {
         let refuse = |found: &str| {
             let error = invalid(&format!("models.{alias}")).found(found).expected("provider/model");
@@ -249,6 +258,17 @@ fn bounded(flag: &str, given: Option<usize>, usual: usize, most: usize) -> Resul
         return Ok(value);
     }
     Err(invalid(flag).expected(format!("1 to {most}")).found(value.to_string()))
+}
+
+fn body_memory(given: Option<u64>) -> Result<usize> {
+    let mib = given.unwrap_or(BODY_MEMORY_MIB);
+    let refuse = || {
+        let bounds = format!("{BODY_MEMORY_MIN_MIB} to {BODY_MEMORY_MAX_MIB} MiB");
+        invalid("--body-memory-mib").expected(bounds).found(mib.to_string())
+    };
+    let fits = (BODY_MEMORY_MIN_MIB..=BODY_MEMORY_MAX_MIB).contains(&mib);
+    let bytes = usize::try_from(mib).ok().and_then(|mib| mib.checked_mul(1024 * 1024));
+    bytes.filter(|_| fits).ok_or_else(refuse)
 }
 
 fn drain(given: Option<u64>) -> Result<u64> {

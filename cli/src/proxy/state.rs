@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use proveil::Result;
 
+use super::body::Memory;
 use super::catalog::Catalog;
 use super::gate::Gate;
 use super::health::Health;
@@ -28,6 +29,8 @@ pub(super) struct Proxy {
     pub(super) state: ArcSwap<State>,
     pub(super) reports: Reports,
     pub(super) metrics: Metrics,
+    /// For the bodies of requests.
+    pub(super) memory: Memory,
     pub(super) health: Health,
     pub(super) aliases: BTreeMap<String, Vec<String>>,
     /// Models to keep verified.
@@ -52,6 +55,7 @@ impl Proxy {
             state: ArcSwap::from_pointee(State { catalog }),
             reports: Reports::default(),
             metrics,
+            memory: Memory::new(settings.body_memory),
             health: Health::default(),
             aliases: settings.aliases,
             warm: settings.warm,

@@ -232,3 +232,15 @@ fn emulated_tools_reach_the_model_sealed() {
     let answer = both().post("/v1/chat/completions", &body);
     assert_eq!((answer.status, answer.code().as_str()), (502, "PV-516"));
 }
+
+/// Aliases of a configuration hold in front of the simulated providers too.
+#[test]
+fn a_demo_with_aliases() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("proveil.toml");
+    std::fs::write(&file, format!("[models]\nfast = [\"{VENICE}\"]\n")).unwrap();
+    let proxy = crate::stage::Proxy::start(home, &["--demo", "--config", file.to_str().unwrap()], &[]);
+    let answer = proxy.chat("fast", false);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.headers["x-proveil-provider"], "venice");
+}

@@ -118,6 +118,22 @@ fn t42_trouble_on_the_way() {
     }
 }
 
+/// How long the provider wants to be left alone reaches the caller, who decides; this proxy has tried again by then.
+#[test]
+fn t49_waits_that_the_provider_asks_for() {
+    let venice = Venice::new(&[Defect::RateLimited], &[]);
+    for stream in [false, true] {
+        venice.sim.clear_recorded();
+        let answer = venice.proxy.chat(VENICE, stream);
+        assert_eq!((answer.status, answer.code().as_str()), (502, "PV-507"), "{answer:?}");
+        assert_eq!(answer.headers["retry-after"], "1");
+        assert_eq!(answer.headers["x-should-retry"], "false");
+        assert_eq!(venice.sim.recorded().to_path(proveil_testkit::sim::CHAT_PATH).count(), 2);
+    }
+    venice.sim.set_defects(&[Defect::PaymentRequired]);
+    assert!(!venice.proxy.chat(VENICE, false).headers.contains_key("retry-after"));
+}
+
 /// A cut stream in Anthropic's shape.
 #[test]
 fn t39_a_cut_message() {

@@ -13,4 +13,5 @@ mod access;
 mod answers;
 mod failures;
 mod operation;
+mod overload;
 mod stage;

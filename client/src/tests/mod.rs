@@ -8,6 +8,7 @@ mod defects;
 mod deployment;
 mod endorsements;
 mod kds;
+mod killing;
 mod pinning;
 mod privatemode;
 
@@ -90,11 +91,16 @@ impl Desk {
 
 /// Settings that trust the simulator.
 pub(super) fn config(sim: &Simulator) -> ClientConfig {
+    config_at(&sim.base_url(), &sim.collateral_url(), &sim.trust_roots_json())
+}
+
+/// The same for one that another process has.
+pub(super) fn config_at(base: &str, vendors: &str, roots: &str) -> ClientConfig {
     let mut config = ClientConfig::new(Provider::Venice, SecretText::new(API_KEY.to_owned()));
-    config.base_url = Some(BaseUrl::parse(&sim.base_url()).unwrap());
-    config.collateral_url = Some(BaseUrl::parse(&sim.collateral_url()).unwrap());
-    config.nvidia_url = Some(BaseUrl::parse(&sim.nvidia_url()).unwrap());
-    config.roots = TrustRoots::from_json(sim.trust_roots_json().as_bytes()).unwrap();
+    config.base_url = Some(BaseUrl::parse(base).unwrap());
+    config.collateral_url = Some(BaseUrl::parse(vendors).unwrap());
+    config.nvidia_url = Some(BaseUrl::parse(vendors).unwrap());
+    config.roots = TrustRoots::from_json(roots.as_bytes()).unwrap();
     config
 }
 

@@ -14,6 +14,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Longest `expected`, `found` or context text that an error keeps, in bytes.
 const DETAIL_MAX: usize = 256;
+/// Longest time that somebody else can make a caller wait for.
+const RETRY_AFTER_MAX_S: u64 = 600;
 
 /// A failure: a [`Code`] with the facts that explain it.
 ///
@@ -30,6 +32,7 @@ struct Inner {
     context: Option<String>,
     /// Line and column.
     place: Option<(usize, usize)>,
+    retry_after_s: Option<u64>,
     report_json: Option<Box<str>>,
 }
 
@@ -43,6 +46,7 @@ impl Error {
             found: None,
             context: None,
             place: None,
+            retry_after_s: None,
             report_json: None,
         }))
     }
@@ -74,6 +78,12 @@ impl Error {
     /// Says where in a text the cause is: line and column, both from 1.
     pub fn in_text(mut self, line: usize, column: usize) -> Error {
         self.0.place = Some((line, column));
+        self
+    }
+
+    /// Says after how many seconds the other side wants to be asked again. Its word is believed up to ten minutes.
+    pub fn again_after(mut self, seconds: u64) -> Error {
+        self.0.retry_after_s = Some(seconds.min(RETRY_AFTER_MAX_S));
         self
     }
 
@@ -115,6 +125,11 @@ impl Error {
     /// True when the same call may succeed later.
     pub fn retryable(&self) -> bool {
         self.0.code.row().retryable
+    }
+
+    /// After how many seconds the other side wants to be asked again, 600 at most; `None` where it did not say.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.0.retry_after_s
     }
 
     /// The check, field or limit that failed.
@@ -231,6 +246,14 @@ mod tests {
             assert_eq!(Code::from_number(row.number), Some(row.code));
             assert_eq!(Code::from_slug(row.slug), Some(row.code));
         }
+    }
+
+    #[test]
+    fn the_wait_is_bounded() {
+        for (said, kept) in [(0, 0), (7, 7), (600, 600), (601, 600), (u64::MAX, 600)] {
+            assert_eq!(Error::new(Code::UpstreamRateLimited).again_after(said).retry_after_s(), Some(kept));
+        }
+        assert_eq!(Error::new(Code::UpstreamRateLimited).retry_after_s(), None);
     }
 
     #[test]

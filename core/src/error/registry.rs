@@ -293,6 +293,7 @@ registry! {
     806 TooManyStreams "too_many_streams" true 429 6 "The caller has too many answers open at once." "Wait until one has ended, or raise the proxy's limit.";
     807 ListenerExposed "listener_exposed" false 400 2 "The proxy would be open to everybody who can reach this machine." "Listen on a loopback address, or require client tokens or client certificates.";
     808 ShuttingDown "shutting_down" true 503 6 "The proxy is about to end." "Try again at another replica, or shortly.";
+    809 ProxyBusy "proxy_busy" true 503 6 "The proxy holds as many bytes of requests as it may." "Try again shortly, or raise the proxy's `body_memory_mib`.";
     // 9xx internal
     901 Internal "internal" false 500 1 "Something went wrong inside Proveil." "This is a bug; please report it.";
     902 Panic "panic" false 500 1 "A defect inside Proveil was caught." "This is a bug; please report it.";

@@ -177,6 +177,7 @@ ROWS: dict[str, tuple[int, str, bool, int, int, str, str]] = {
     "too_many_streams": (806, "AccessError", True, 429, 6, "The caller has too many answers open at once.", "Wait until one has ended, or raise the proxy's limit."),
     "listener_exposed": (807, "AccessError", False, 400, 2, "The proxy would be open to everybody who can reach this machine.", "Listen on a loopback address, or require client tokens or client certificates."),
     "shutting_down": (808, "AccessError", True, 503, 6, "The proxy is about to end.", "Try again at another replica, or shortly."),
+    "proxy_busy": (809, "AccessError", True, 503, 6, "The proxy holds as many bytes of requests as it may.", "Try again shortly, or raise the proxy's `body_memory_mib`."),
     "internal": (901, "InternalError", False, 500, 1, "Something went wrong inside Proveil.", "This is a bug; please report it."),
     "panic": (902, "InternalError", False, 500, 1, "A defect inside Proveil was caught.", "This is a bug; please report it."),
     "random_failed": (903, "InternalError", False, 500, 1, "The random source failed.", "Check the operating system's random device."),

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::config::{Shape, SignatureHash};
 use super::defect::Defect;
 use super::envelope::{self, OpenError};
+use super::flood::Head;
 use super::models::{self, Model};
 use super::record::OpenedMessage;
 use super::reply::{Piece, Reply};
@@ -286,6 +287,10 @@ fn answer(shared: &Shared, chat: &Chat<'_>, body: &[u8]) -> Reply {
         .and_then(|options| options.get("include_usage"))
         .and_then(Json::as_bool)
         == Some(true);
+    if let Some((flood, flooded)) = shared.flooding() {
+        let head = Head { id, model: chat.model.id, created: shared.world.now, key: chat.client_key.clone() };
+        return flood.answer(head, random, &flooded);
+    }
     let wire = Streamed {
         id: &id,
         model: chat.model.id,

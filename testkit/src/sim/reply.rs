@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body::Frame;
 use proveil_core::wire::json::Json;
 
+use super::flood::Source;
 use super::hold::Hold;
 use crate::forge::{object, string};
 
@@ -21,6 +22,8 @@ use crate::forge::{object, string};
 pub(super) enum Piece {
     /// Bytes that go out in a write of their own.
     Data(Bytes),
+    /// More of it, made when it is asked for, until there is none.
+    Source(Source),
     /// A pause in milliseconds.
     Pause(u64),
     /// A stop until a test lets it go on.
@@ -68,8 +71,13 @@ impl Reply {
     }
 
     pub(super) fn stream(pieces: Vec<Piece>) -> Reply {
-        let headers = vec![("content-type", "text/event-stream".to_owned())];
-        Reply { status: 200, headers, payload: Payload::Pieces(pieces) }
+        Reply::pieces(200, "text/event-stream", pieces)
+    }
+
+    /// A body that is written piece by piece.
+    pub(super) fn pieces(status: u16, content_type: &'static str, pieces: Vec<Piece>) -> Reply {
+        let headers = vec![("content-type", content_type.to_owned())];
+        Reply { status, headers, payload: Payload::Pieces(pieces) }
     }
 
     /// Adds a header, or replaces the one of the same name.
@@ -163,6 +171,14 @@ impl http_body::Body for Pieces {
                 self.flush = true;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
+            Some(Piece::Source(mut source)) => match source.next() {
+                None => self.poll_frame(context),
+                Some(bytes) => {
+                    self.left.push_front(Piece::Source(source));
+                    self.flush = true;
+                    Poll::Ready(Some(Ok(Frame::data(bytes))))
+                }
+            },
             Some(Piece::Pause(ms)) => {
                 self.wait = Some(Box::pin(tokio::time::sleep(Duration::from_millis(ms))));
                 self.poll_frame(context)

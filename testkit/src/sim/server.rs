@@ -16,6 +16,7 @@ use super::amd::AmdMachine;
 use super::attestation::Attestation;
 use super::config::SimConfig;
 use super::defect::Defect;
+use super::flood::{Flood, Flooded};
 use super::hold::{HeldAnswer, Hold};
 use super::listen::Server;
 use super::models::{self, MODELS};
@@ -67,6 +68,7 @@ impl Simulator {
             recorded: Recorded::default(),
             signatures: VecDeque::new(),
             hold: None,
+            flood: None,
         };
         let port = config.port;
         let shared =
@@ -157,6 +159,13 @@ impl Simulator {
         held
     }
 
+    /// Answers all chats from now on with more than anybody wants; `None` ends that. The result counts what is sent from now on.
+    pub fn flood(&self, flood: Option<Flood>) -> Arc<Flooded> {
+        let flooded = Arc::new(Flooded::default());
+        self.shared.lock().flood = flood.map(|flood| (flood, Arc::clone(&flooded)));
+        flooded
+    }
+
     /// What was received so far.
     pub fn recorded(&self) -> Recorded {
         self.shared.lock().recorded.clone()
@@ -214,6 +223,8 @@ struct Inner {
     signatures: VecDeque<Signed>,
     /// For the next streamed answer: pieces that it sends before it stops.
     hold: Option<(usize, Hold)>,
+    /// What chats are answered with instead of a model's words.
+    flood: Option<(Flood, Arc<Flooded>)>,
 }
 
 impl Shared {
@@ -263,6 +274,11 @@ impl Shared {
     /// What [`Simulator::hold_next`] asked for, once.
     pub(super) fn take_hold(&self) -> Option<(usize, Hold)> {
         self.lock().hold.take()
+    }
+
+    /// What [`Simulator::flood`] asked for.
+    pub(super) fn flooding(&self) -> Option<(Flood, Arc<Flooded>)> {
+        self.lock().flood.clone()
     }
 
     pub(super) fn keep_signature(&self, signed: Signed) {

@@ -82,6 +82,21 @@ impl Streamed<'_> {
         self.frame(events, half)
     }
 
+    /// One event with this text, sealed, as it goes over the wire.
+    pub(super) fn event(&self, text: String, random: &mut Random) -> Bytes {
+        const PLACE: &str = "@";
+        let delta = Delta { choice: 0, member: "content", plain: text.into_bytes() };
+        // What is sealed needs no escapes, and there is much of it.
+        let around = self.piece(&delta, PLACE.to_owned());
+        let (before, after) = around.split_once(PLACE).unwrap_or((&around, ""));
+        ["data: ", before, &self.seal(&delta.plain, random), after, "\n\n"].concat().into()
+    }
+
+    /// The regular end of one choice, as it goes over the wire.
+    pub(super) fn ending(&self) -> Bytes {
+        format!("data: {}\n\ndata: [DONE]\n\n", self.finish(0)).into()
+    }
+
     fn choices(&self) -> std::ops::Range<u64> {
         0..u64::try_from(self.answers.len()).unwrap_or(1)
     }
