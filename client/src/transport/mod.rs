@@ -10,8 +10,11 @@ mod tls;
 mod tests;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +22,7 @@ use futures_util::FutureExt;
 use proveil_core::http::{HttpRequest, HttpResponse, Method, ResponseHead, TlsRule, TransportFailure};
 use proveil_core::{Code, Error, Result};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::config::Proxy;
 
@@ -95,12 +98,29 @@ impl From<Unopened> for TransportFailure {
 pub(crate) struct Body {
     response: reqwest::Response,
     left: usize,
+    /// One timer for all pieces: setting it anew is cheap, making another for each piece is not.
+    idle: Pin<Box<Sleep>>,
 }
 
 impl Body {
     /// The next piece; `None` at the end. Waits for at most `idle`.
     pub(crate) async fn next(&mut self, idle: Duration) -> Result<Option<Bytes>, TransportFailure> {
-        let piece = timeout(idle, self.response.chunk()).await.map_err(|_| TransportFailure::Timeout)?;
+        let piece = {
+            let Body { response, idle: timer, .. } = self;
+            let mut chunk = std::pin::pin!(response.chunk());
+            let mut is_set = false;
+            poll_fn(|context| {
+                if let Poll::Ready(piece) = chunk.as_mut().poll(context) {
+                    return Poll::Ready(Ok(piece));
+                }
+                if !is_set {
+                    timer.as_mut().reset(deadline(idle));
+                    is_set = true;
+                }
+                timer.as_mut().poll(context).map(|()| Err(TransportFailure::Timeout))
+            })
+            .await?
+        };
         self.count(piece)
     }
 
@@ -119,6 +139,12 @@ impl Body {
         self.left = self.left.checked_sub(length).ok_or(TransportFailure::TooLarge)?;
         Ok(piece)
     }
+}
+
+/// So much later; at once if no clock goes that far.
+fn deadline(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait).unwrap_or(now)
 }
 
 /// Everything needed to make connections. Opens none by itself.
@@ -159,7 +185,9 @@ impl Transport {
             return Err(TransportFailure::TooLarge.into());
         }
         let head = head(&response);
-        Ok(Incoming { head, body: Body { response, left: out.max_response_bytes } })
+        let body =
+            Body { response, left: out.max_response_bytes, idle: Box::pin(sleep_until(Instant::now())) };
+        Ok(Incoming { head, body })
     }
 
     /// Sends a request and reads the whole answer within `total`.
