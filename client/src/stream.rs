@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use proveil_core::endpoint::{Event, Opener, Receipt, SignatureVerdict, VerifiedEndpoint};
 use proveil_core::http::TransportFailure;
@@ -19,6 +19,8 @@ const JOIN_MAX_BYTES: usize = 64 * 1024;
 /// A piece that came sooner than this after it was asked for may have others right behind it. A model needs longer for a token, and looking
 /// for more takes a turn of the scheduler.
 const BURST_GAP: Duration = Duration::from_micros(250);
+/// So does a piece of this length: an event is shorter.
+const BURST_BYTES: usize = 4096;
 /// Threads that open one burst at most.
 const WORKERS_MAX: usize = 4;
 /// Events for which memory is kept between two readings.
@@ -53,8 +55,7 @@ impl Stream {
         incoming: Incoming,
         mut opener: Opener,
     ) -> Stream {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        opener.set_workers(cores.min(WORKERS_MAX));
+        opener.set_workers(workers());
         let open = Some(Open { body: incoming.body, opener });
         Stream {
             inner,
@@ -141,9 +142,8 @@ impl Stream {
         let idle = Duration::from_secs(self.inner.verifier.config.timeouts.idle_s);
         let mut events = std::mem::take(&mut self.fresh);
         let Some(open) = &mut self.open else { return };
-        let since = Instant::now();
         let step = match open.body.next(idle).await {
-            Ok(Some(alone)) if since.elapsed() >= BURST_GAP => {
+            Ok(Some(alone)) if alone.len() < BURST_BYTES && open.body.waited() >= BURST_GAP => {
                 open.opener.push(&alone, &mut events).map_or_else(Step::Failed, |()| Step::Go)
             }
             Ok(Some(first)) => {
@@ -190,6 +190,12 @@ impl Stream {
         self.open = None;
         self.failure = Some(error);
     }
+}
+
+/// Threads that may open one burst. Asked for once: the system answers by reading files.
+fn workers() -> usize {
+    static WORKERS: OnceLock<usize> = OnceLock::new();
+    *WORKERS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX))
 }
 
 enum Step {

@@ -12,9 +12,9 @@ mod tests;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -98,30 +98,48 @@ impl From<Unopened> for TransportFailure {
 pub(crate) struct Body {
     response: reqwest::Response,
     left: usize,
-    /// One timer for all pieces: setting it anew is cheap, making another for each piece is not.
-    idle: Pin<Box<Sleep>>,
+    /// When the last piece was asked for.
+    asked: Instant,
+    /// One timer for all pieces, set anew only when it ends; `None` as long as nothing had to be waited for.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Body {
+    fn new(response: reqwest::Response, longest: usize) -> Body {
+        Body { response, left: longest, asked: Instant::now(), timer: None }
+    }
+
     /// The next piece; `None` at the end. Waits for at most `idle`.
     pub(crate) async fn next(&mut self, idle: Duration) -> Result<Option<Bytes>, TransportFailure> {
+        self.asked = Instant::now();
+        let end = self.asked.checked_add(idle).ok_or(TransportFailure::Timeout)?;
+        let Body { response, timer, .. } = self;
+        // Another caller may have waited longer.
+        timer.take_if(|timer| timer.deadline() > end);
         let piece = {
-            let Body { response, idle: timer, .. } = self;
-            let mut chunk = std::pin::pin!(response.chunk());
-            let mut is_set = false;
+            let mut chunk = pin!(response.chunk());
             poll_fn(|context| {
                 if let Poll::Ready(piece) = chunk.as_mut().poll(context) {
                     return Poll::Ready(Ok(piece));
                 }
-                if !is_set {
-                    timer.as_mut().reset(deadline(idle));
-                    is_set = true;
+                let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+                loop {
+                    ready!(timer.as_mut().poll(context));
+                    if timer.deadline() >= end {
+                        return Poll::Ready(Err(TransportFailure::Timeout));
+                    }
+                    // It was set for an earlier piece.
+                    timer.as_mut().reset(end);
                 }
-                timer.as_mut().poll(context).map(|()| Err(TransportFailure::Timeout))
             })
             .await?
         };
         self.count(piece)
+    }
+
+    /// Time since the last piece was asked for.
+    pub(crate) fn waited(&self) -> Duration {
+        self.asked.elapsed()
     }
 
     /// The next piece if it is there already.
@@ -139,12 +157,6 @@ impl Body {
         self.left = self.left.checked_sub(length).ok_or(TransportFailure::TooLarge)?;
         Ok(piece)
     }
-}
-
-/// So much later; at once if no clock goes that far.
-fn deadline(wait: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(wait).unwrap_or(now)
 }
 
 /// Everything needed to make connections. Opens none by itself.
@@ -185,9 +197,7 @@ impl Transport {
             return Err(TransportFailure::TooLarge.into());
         }
         let head = head(&response);
-        let body =
-            Body { response, left: out.max_response_bytes, idle: Box::pin(sleep_until(Instant::now())) };
-        Ok(Incoming { head, body })
+        Ok(Incoming { head, body: Body::new(response, out.max_response_bytes) })
     }
 
     /// Sends a request and reads the whole answer within `total`.
