@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use proveil_core::endpoint::{Event, Opener, Receipt, SignatureVerdict, VerifiedEndpoint};
@@ -16,8 +16,15 @@ use crate::transport::{Body, Incoming, Outgoing};
 
 /// Bytes that are joined at most before they are opened: some hundred sealed pieces, a few milliseconds of work.
 const JOIN_MAX_BYTES: usize = 64 * 1024;
+/// A piece that came sooner than this after it was asked for may have others right behind it. A model needs longer for a token, and looking
+/// for more takes a turn of the scheduler.
+const BURST_GAP: Duration = Duration::from_micros(250);
+/// So does a piece of this length: an event is shorter.
+const BURST_BYTES: usize = 4096;
 /// Threads that open one burst at most.
 const WORKERS_MAX: usize = 4;
+/// Events for which memory is kept between two readings.
+const EVENTS_KEPT: usize = 16;
 /// For the signature of an answer.
 const SIGNATURE_WAIT: Duration = Duration::from_secs(20);
 /// Requests for it; the provider may need a moment before it has one.
@@ -30,6 +37,8 @@ pub struct Stream {
     /// `None` when the answer ended or failed.
     open: Option<Open>,
     events: VecDeque<Event>,
+    /// Memory of what one reading gives; empty in between.
+    fresh: Vec<Event>,
     failure: Option<Error>,
     receipt: Option<Receipt>,
 }
@@ -46,10 +55,17 @@ impl Stream {
         incoming: Incoming,
         mut opener: Opener,
     ) -> Stream {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        opener.set_workers(cores.min(WORKERS_MAX));
+        opener.set_workers(workers());
         let open = Some(Open { body: incoming.body, opener });
-        Stream { inner, endpoint, open, events: VecDeque::new(), failure: None, receipt: None }
+        Stream {
+            inner,
+            endpoint,
+            open,
+            events: VecDeque::new(),
+            fresh: Vec::new(),
+            failure: None,
+            receipt: None,
+        }
     }
 
     /// The next event; `None` after the end. An error comes after all events that were valid before it, once, and ends the stream:
@@ -124,9 +140,12 @@ impl Stream {
     /// Reads once and opens what came.
     async fn receive(&mut self) {
         let idle = Duration::from_secs(self.inner.verifier.config.timeouts.idle_s);
+        let mut events = std::mem::take(&mut self.fresh);
         let Some(open) = &mut self.open else { return };
-        let mut events = Vec::new();
         let step = match open.body.next(idle).await {
+            Ok(Some(alone)) if alone.len() < BURST_BYTES && open.body.waited() >= BURST_GAP => {
+                open.opener.push(&alone, &mut events).map_or_else(Step::Failed, |()| Step::Go)
+            }
             Ok(Some(first)) => {
                 let (bytes, end) = join_waiting(&mut open.body, first.to_vec()).await;
                 match open.opener.push(&bytes, &mut events) {
@@ -142,7 +161,9 @@ impl Stream {
             Step::Failed(error) => self.fail(error),
             Step::Ended(end) => self.end(end, idle, &mut events),
         }
-        self.events.extend(events);
+        self.events.extend(events.drain(..));
+        events.shrink_to(EVENTS_KEPT);
+        self.fresh = events;
     }
 
     /// The body ended, in whatever way. The core says whether the answer was complete by then.
@@ -169,6 +190,12 @@ impl Stream {
         self.open = None;
         self.failure = Some(error);
     }
+}
+
+/// Threads that may open one burst. Asked for once: the system answers by reading files.
+fn workers() -> usize {
+    static WORKERS: OnceLock<usize> = OnceLock::new();
+    *WORKERS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX))
 }
 
 enum Step {

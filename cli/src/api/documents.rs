@@ -28,9 +28,10 @@ impl Chunks for Documents {
             out.push(b'\n');
         }
         // White space inside a document can hold line ends, which must not end the event.
-        for line in json.split(['\n', '\r']) {
+        out.reserve(json.len().saturating_add(b"data: \n\n".len()));
+        for line in json.as_bytes().split(|byte| matches!(byte, b'\n' | b'\r')) {
             out.extend_from_slice(b"data: ");
-            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(line);
             out.push(b'\n');
         }
         out.push(b'\n');

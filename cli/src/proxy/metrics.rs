@@ -1,6 +1,7 @@
 //! What is counted, for Prometheus. Labels are fixed names: routes, providers, codes; never a model id, a caller, a key or a prompt.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -14,11 +15,15 @@ use super::state::Proxy;
 /// Seconds until an answer begins or ends; models take their time.
 const SECONDS: [f64; 12] = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
 
+/// Requests after which what was measured goes into its buckets, however soon that is.
+const TIDY_EVERY: u64 = 1024;
+
 /// Counters of one proxy.
 pub(super) struct Metrics {
     handle: PrometheusHandle,
     open: Mutex<HashMap<String, usize>>,
     streams_per_client: usize,
+    requests: AtomicU64,
 }
 
 impl Metrics {
@@ -53,7 +58,7 @@ impl Metrics {
         );
         describe_histogram!("proveil_request_seconds", "Seconds until the head of an answer, by route");
         describe_histogram!("proveil_answer_seconds", "Seconds until the end of an answer, by provider");
-        Ok(Metrics { handle, open: Mutex::default(), streams_per_client })
+        Ok(Metrics { handle, open: Mutex::default(), streams_per_client, requests: AtomicU64::new(0) })
     }
 
     /// Puts what was measured into its buckets. Until then every single measurement is kept, so this is called again and again also where
@@ -72,6 +77,9 @@ impl Metrics {
     pub(super) fn request(&self, route: &'static str, status: u16, since: Instant) {
         counter!("proveil_requests_total", "route" => route, "status" => status.to_string()).increment(1);
         histogram!("proveil_request_seconds", "route" => route).record(since.elapsed());
+        if self.requests.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
+            self.tidy();
+        }
     }
 
     pub(super) fn failover(&self, provider: Provider, error: &Error) {

@@ -46,7 +46,8 @@ pub(super) async fn streamed(
             ended = true;
         }
     }
-    let moving = Moving { stream, chunks, answering, ready: Some(out.into()), ended };
+    // In a box, since it moves with every piece.
+    let moving = Box::new(Moving { stream, chunks, answering, ready: Some(out.into()), ended });
     Ok(Body::from_stream(unfold(moving, |mut moving| async move {
         let bytes = moving.next().await?;
         Some((Ok::<Bytes, std::convert::Infallible>(bytes), moving))

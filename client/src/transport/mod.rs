@@ -11,8 +11,11 @@ mod tls;
 mod tests;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +23,7 @@ use futures_util::FutureExt;
 use proveil_core::http::{HttpRequest, HttpResponse, Method, ResponseHead, TlsRule, TransportFailure};
 use proveil_core::{Code, Error, Result};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::config::Proxy;
 
@@ -101,13 +104,48 @@ impl From<Unopened> for TransportFailure {
 pub(crate) struct Body {
     response: reqwest::Response,
     left: usize,
+    /// When the last piece was asked for.
+    asked: Instant,
+    /// One timer for all pieces, set anew only when it ends; `None` as long as nothing had to be waited for.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Body {
+    fn new(response: reqwest::Response, longest: usize) -> Body {
+        Body { response, left: longest, asked: Instant::now(), timer: None }
+    }
+
     /// The next piece; `None` at the end. Waits for at most `idle`.
     pub(crate) async fn next(&mut self, idle: Duration) -> Result<Option<Bytes>, TransportFailure> {
-        let piece = timeout(idle, self.response.chunk()).await.map_err(|_| TransportFailure::Timeout)?;
+        self.asked = Instant::now();
+        let end = self.asked.checked_add(idle).ok_or(TransportFailure::Timeout)?;
+        let Body { response, timer, .. } = self;
+        // Another caller may have waited longer.
+        timer.take_if(|timer| timer.deadline() > end);
+        let piece = {
+            let mut chunk = pin!(response.chunk());
+            poll_fn(|context| {
+                if let Poll::Ready(piece) = chunk.as_mut().poll(context) {
+                    return Poll::Ready(Ok(piece));
+                }
+                let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+                loop {
+                    ready!(timer.as_mut().poll(context));
+                    if timer.deadline() >= end {
+                        return Poll::Ready(Err(TransportFailure::Timeout));
+                    }
+                    // It was set for an earlier piece.
+                    timer.as_mut().reset(end);
+                }
+            })
+            .await?
+        };
         self.count(piece)
+    }
+
+    /// Time since the last piece was asked for.
+    pub(crate) fn waited(&self) -> Duration {
+        self.asked.elapsed()
     }
 
     /// The next piece if it is there already.
@@ -165,7 +203,7 @@ impl Transport {
             return Err(TransportFailure::TooLarge.into());
         }
         let head = head(&response);
-        Ok(Incoming { head, body: Body { response, left: out.max_response_bytes } })
+        Ok(Incoming { head, body: Body::new(response, out.max_response_bytes) })
     }
 
     /// Sends a request and reads the whole answer within `total`.

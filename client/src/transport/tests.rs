@@ -382,6 +382,22 @@ async fn waits_are_bounded() {
     assert_eq!(incoming.body.next(short).await, Err(TransportFailure::Timeout));
 }
 
+/// Every wait counts anew, whatever the timer was set to before: given up half-way, longer, shorter.
+#[tokio::test]
+async fn waits_do_not_add_up() {
+    let hour = Duration::from_secs(3600);
+    let (server, _gone) = stalling().await;
+    let mut incoming = transport().open(&post(&server), WAIT).await.unwrap();
+    incoming.body.next(WAIT).await.unwrap();
+    tokio::time::pause();
+    for wait in [hour, 2 * hour, hour, hour / 4] {
+        assert!(timeout(wait / 2, incoming.body.next(wait)).await.is_err());
+        let since = Instant::now();
+        assert_eq!(incoming.body.next(wait).await, Err(TransportFailure::Timeout));
+        assert!((wait..wait + hour / 60).contains(&since.elapsed()), "{wait:?}: {:?}", since.elapsed());
+    }
+}
+
 /// Dropping an answer closes the connection at once.
 #[tokio::test]
 async fn dropping_the_answer_closes_the_connection() {
