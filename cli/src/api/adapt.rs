@@ -1,6 +1,7 @@
 //! A call as one provider takes it: endpoints that it does not seal are made of those that it does, and its answer is written as the
 //! caller's API has it.
 
+use std::ops::Deref;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proveil::core::endpoint::ApiRequest;
@@ -55,7 +56,7 @@ impl Adapted<'_> {
                 let mut chat: Value =
                     serde_json::from_slice(&body).map_err(|_| Error::new(Code::MalformedRequest))?;
                 toolbox = into_prompt(&mut chat)?;
-                body = Zeroizing::new(chat.to_string().into_bytes());
+                body = Text::Changed(Zeroizing::new(chat.to_string().into_bytes()));
             }
             client.chat(&body).await
         } else {
@@ -105,14 +106,14 @@ impl Adapted<'_> {
     }
 
     /// Content type and body with the model as the provider names it.
-    fn with_model(&self) -> Result<(Option<String>, Zeroizing<Vec<u8>>)> {
+    fn with_model(&self) -> Result<(Option<String>, Text<'_>)> {
         let content_type = || self.content_type.map(str::to_owned);
         if self.outline.model.as_deref().is_none_or(|named| named == self.model) {
-            return Ok((content_type(), Zeroizing::new(self.body.to_vec())));
+            return Ok((content_type(), Text::AsGiven(self.body)));
         }
         match self.endpoint.body() {
-            BodyKind::Form => self.form_with_model(),
-            _ => Ok((content_type(), json_with_model(self.body, self.model)?)),
+            BodyKind::Form => self.form_with_model().map(|(kind, body)| (kind, Text::Changed(body))),
+            _ => Ok((content_type(), Text::Changed(json_with_model(self.body, self.model)?))),
         }
     }
 
@@ -128,6 +129,23 @@ impl Adapted<'_> {
         }
         writer.finish();
         Ok((Some(FormWriter::content_type(&boundary)), out))
+    }
+}
+
+/// A body, without a copy where nothing of it changes.
+enum Text<'a> {
+    AsGiven(&'a [u8]),
+    Changed(Zeroizing<Vec<u8>>),
+}
+
+impl Deref for Text<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Text::AsGiven(body) => body,
+            Text::Changed(body) => body,
+        }
     }
 }
 

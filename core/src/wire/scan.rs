@@ -371,26 +371,46 @@ const fn special_bits(word: u64) -> u64 {
     (below | equal) & HIGH
 }
 
-/// Words looked at one by one before blocks pay: many strings are short, and some have an escape every few bytes.
-const SINGLE_WORDS: usize = 4;
+/// Bytes looked at one by one: most strings of an event are shorter.
+const FEW_BYTES: usize = 8;
+/// Words looked at one by one before blocks pay: prose has an escape every few dozen bytes.
+const FEW_WORDS: usize = 16;
+/// Bytes of a block.
+const BLOCK: usize = 64;
+
+#[inline]
+const fn is_special(byte: u8) -> bool {
+    byte == b'"' || byte == b'\\' || byte < 0x20
+}
 
 /// Length of the run of plain text at the start of `bytes`.
+#[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    let (start, rest) = bytes.split_at_checked(SINGLE_WORDS * 8).unwrap_or((bytes, &[]));
+    let few = bytes.iter().take(FEW_BYTES).take_while(|byte| !is_special(**byte)).count();
+    if few < FEW_BYTES {
+        return few;
+    }
+    few.saturating_add(plain_run(bytes.get(FEW_BYTES..).unwrap_or_default()))
+}
+
+/// The same for longer runs: by words, then by blocks, then by words again.
+fn plain_run(bytes: &[u8]) -> usize {
+    let (start, rest) = bytes.split_at_checked(FEW_WORDS.saturating_mul(8)).unwrap_or((bytes, &[]));
     let first = plain_words(start);
     if first < start.len() || rest.is_empty() {
         return first;
     }
-    let (blocks, _) = rest.as_chunks::<64>();
+    let (blocks, _) = rest.as_chunks::<BLOCK>();
     // Without branches inside a block, so that the comparisons become vector instructions.
-    let is_special = |byte: u8| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
-    let is_plain = |block: &&[u8; 64]| block.iter().fold(0, |hit, byte| hit | is_special(*byte)) == 0;
-    let whole = blocks.iter().take_while(is_plain).count().saturating_mul(64);
+    let hit = |byte: u8| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
+    let is_plain = |block: &&[u8; BLOCK]| block.iter().fold(0, |hits, byte| hits | hit(*byte)) == 0;
+    let whole = blocks.iter().take_while(is_plain).count().saturating_mul(BLOCK);
     let tail = rest.get(whole..).unwrap_or_default();
     first.saturating_add(whole).saturating_add(plain_words(tail))
 }
 
 /// The same, eight bytes at a time.
+#[inline]
 fn plain_words(bytes: &[u8]) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
     let mut len = 0_usize;
@@ -402,8 +422,7 @@ fn plain_words(bytes: &[u8]) -> usize {
         }
         len = len.saturating_add(8);
     }
-    let is_special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
-    len.saturating_add(tail.iter().position(is_special).unwrap_or(tail.len()))
+    len.saturating_add(tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len()))
 }
 
 /// Counts bytes in the tests of this crate: cost is asserted without a clock.
