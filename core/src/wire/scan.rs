@@ -375,10 +375,7 @@ const fn special_bits(word: u64) -> u64 {
 const FEW_BYTES: usize = 8;
 /// Words looked at one by one before blocks pay: prose has an escape every few dozen bytes.
 const FEW_WORDS: usize = 16;
-/// Bytes of a block.
-const BLOCK: usize = 64;
 
-#[inline]
 const fn is_special(byte: u8) -> bool {
     byte == b'"' || byte == b'\\' || byte < 0x20
 }
@@ -400,17 +397,16 @@ fn plain_run(bytes: &[u8]) -> usize {
     if first < start.len() || rest.is_empty() {
         return first;
     }
-    let (blocks, _) = rest.as_chunks::<BLOCK>();
+    let (blocks, _) = rest.as_chunks::<64>();
     // Without branches inside a block, so that the comparisons become vector instructions.
     let hit = |byte: u8| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
-    let is_plain = |block: &&[u8; BLOCK]| block.iter().fold(0, |hits, byte| hits | hit(*byte)) == 0;
-    let whole = blocks.iter().take_while(is_plain).count().saturating_mul(BLOCK);
+    let is_plain = |block: &&[u8; 64]| block.iter().fold(0, |hits, byte| hits | hit(*byte)) == 0;
+    let whole = blocks.iter().take_while(is_plain).count().saturating_mul(64);
     let tail = rest.get(whole..).unwrap_or_default();
     first.saturating_add(whole).saturating_add(plain_words(tail))
 }
 
 /// The same, eight bytes at a time.
-#[inline]
 fn plain_words(bytes: &[u8]) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
     let mut len = 0_usize;
