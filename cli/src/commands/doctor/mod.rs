@@ -142,6 +142,11 @@ fn show(findings: &[Finding], output: &Output) -> Result<u8, Stop> {
 fn text(finding: &Finding) -> String {
     let mut out = String::new();
     let mut head = format!("{:<6}{:<22}", finding.state.word(), finding.about);
+    if finding.about.chars().count() > 21 {
+        // A long name has a line of its own.
+        out.push_str(&format!("{head}\n"));
+        head = String::new();
+    }
     let mut put = |text: &str| {
         for line in wrap_to(text, 52).lines() {
             let chars: Vec<char> = line.chars().collect();
@@ -170,5 +175,11 @@ mod tests {
         let text = text(&finding);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.starts_with("warn  venice: API key") && text.contains("->"), "{text}");
+        for (about, shown) in [
+            ("venice: NVIDIA OCSP", "ok    venice: NVIDIA OCSP   good\n".to_owned()),
+            ("venice: NVIDIA manifests", format!("ok    venice: NVIDIA manifests\n{:28}good\n", "")),
+        ] {
+            assert_eq!(super::text(&Finding::good(about, "good")), shown);
+        }
     }
 }
