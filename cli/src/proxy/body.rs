@@ -19,6 +19,8 @@ const PER_MEBIBYTE: Duration = Duration::from_secs(30);
 const MEBIBYTE: usize = 1024 * 1024;
 /// Memory that is taken on the caller's word.
 const TRUSTED_LENGTH: usize = MEBIBYTE;
+/// How many times what came of a longer body may be made room for on the caller's word.
+const TRUSTED_FACTOR: usize = 8;
 /// A body up to here is a small one.
 const SMALL_BYTES: usize = 256 * 1024;
 /// The part of all memory that is for small bodies alone, so that those still go through when large ones fill the rest: an eighth.
@@ -83,13 +85,15 @@ impl Held {
         Ok(())
     }
 
-    /// Makes room, and wipes what is left behind when the bytes have to move. A length that was announced is believed by now: memory
-    /// that nobody writes to costs nothing.
+    /// Makes room, and wipes what is left behind when the bytes have to move. A length that was announced is believed as far as a part of
+    /// it came.
     fn grow(&mut self, needed: usize, announced: usize) {
         if needed <= self.bytes.capacity() {
             return;
         }
-        let capacity = needed.max(self.bytes.capacity().saturating_mul(2)).max(announced);
+        let capacity = needed
+            .max(self.bytes.capacity().saturating_mul(2))
+            .max(announced.min(needed.saturating_mul(TRUSTED_FACTOR)));
         let mut larger = Zeroizing::new(Vec::with_capacity(capacity.min(REQUEST_MAX_BYTES)));
         larger.extend_from_slice(&self.bytes);
         self.bytes = larger;

@@ -64,7 +64,7 @@ impl<'a> From<&'a HttpRequest> for Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    /// A request whose body is not needed any more: it is sent without a copy, which counts for a file of 100 MiB in hex.
+    /// A request whose body is not needed any more: it is sent without a copy, which counts for large ones.
     pub(crate) fn moving(request: &'a mut HttpRequest) -> Outgoing<'a> {
         let body = match request.take_chunks() {
             Some(chunks) => Payload::chunks(chunks),

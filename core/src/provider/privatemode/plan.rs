@@ -291,6 +291,8 @@ impl<'a> RequestPlan<'a> {
 
     /// The same with the large values of a form, or a large raw body, as bytes that become hex while they are sent. `seal` is told which;
     /// it appends such a message with its ciphertext and tag as bytes and says where they are. `None` for a body without large values.
+    ///
+    /// Fails with what `seal` fails with, and with `malformed_form`.
     pub fn write_chunks(
         &self,
         size: MessageSize,

@@ -82,9 +82,22 @@ impl MessageKey {
         self.seal_with(counter, &iv, plaintext, out)
     }
 
+    /// The plaintext is copied to its place in `out`, encrypted there and turned into hex there.
     pub(super) fn seal_with(&self, counter: u32, iv: &Iv, plaintext: &[u8], out: &mut Vec<u8>) -> Result<()> {
         check_len(plaintext)?;
-        undone(out, |out| self.write(counter, iv, plaintext, out))
+        undone(out, |out| {
+            // In one piece, so that the buffer does not move while it holds the plaintext. One more for an odd length, see `encode_tail`.
+            out.reserve(self.sealed_len(plaintext.len()).saturating_add(1));
+            self.write_head(iv, out)?;
+            let start = out.len();
+            let room = text::room_before(plaintext.len().saturating_add(GCM_TAG_LEN));
+            let from = start.saturating_add(room);
+            out.resize(from, 0);
+            self.encrypt(counter, iv, plaintext, from, out)?;
+            text::encode_tail(out, start, room)?;
+            out.push(b'"');
+            Ok(())
+        })
     }
 
     /// The same with ciphertext and tag as bytes; gives where they are, to become hex later.
@@ -96,38 +109,15 @@ impl MessageKey {
         out: &mut Vec<u8>,
     ) -> Result<Range<usize>> {
         check_len(plaintext)?;
-        undone(out, |out| self.write_deferred(counter, iv, plaintext, out))
-    }
-
-    /// The plaintext is copied to its place in `out`, encrypted there and turned into hex there.
-    fn write(&self, counter: u32, iv: &Iv, plaintext: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        // In one piece, so that the buffer does not move while it holds the plaintext. One more for an odd length, see `encode_tail`.
-        out.reserve(self.sealed_len(plaintext.len()).saturating_add(1));
-        self.write_head(iv, out)?;
-        let start = out.len();
-        let room = text::room_before(plaintext.len().saturating_add(GCM_TAG_LEN));
-        let from = start.saturating_add(room);
-        out.resize(from, 0);
-        self.encrypt(counter, iv, plaintext, from, out)?;
-        text::encode_tail(out, start, room)?;
-        out.push(b'"');
-        Ok(())
-    }
-
-    fn write_deferred(
-        &self,
-        counter: u32,
-        iv: &Iv,
-        plaintext: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<Range<usize>> {
-        out.reserve(self.sealed_len(0).saturating_add(plaintext.len()));
-        self.write_head(iv, out)?;
-        let start = out.len();
-        self.encrypt(counter, iv, plaintext, start, out)?;
-        let end = out.len();
-        out.push(b'"');
-        Ok(start..end)
+        undone(out, |out| {
+            out.reserve(self.sealed_len(0).saturating_add(plaintext.len()));
+            self.write_head(iv, out)?;
+            let start = out.len();
+            self.encrypt(counter, iv, plaintext, start, out)?;
+            let end = out.len();
+            out.push(b'"');
+            Ok(start..end)
+        })
     }
 
     fn write_head(&self, iv: &Iv, out: &mut Vec<u8>) -> Result<()> {
