@@ -197,27 +197,42 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// Held until it is dropped. The lock is on a file of its own, because the file that it is for is replaced.
+/// A lock that ends where this is dropped.
+///
+/// It is taken back by a call of its own: closing the file would leave it with whoever has a copy of the descriptor, and a process that was
+/// forked meanwhile has one until it runs another program or ends.
 #[cfg(unix)]
-pub(crate) fn lock(path: &Path) -> io::Result<File> {
+pub(crate) struct Lock(File);
+
+#[cfg(unix)]
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing follows, so nothing is left to do about a failure.
+        let _ = rustix::fs::flock(&self.0, rustix::fs::FlockOperation::Unlock);
+    }
+}
+
+/// Waits until nobody else has the lock. It is on a file of its own, because the file that it is for is replaced.
+#[cfg(unix)]
+pub(crate) fn lock(path: &Path) -> io::Result<Lock> {
     locked(path, rustix::fs::FlockOperation::LockExclusive)
 }
 
 /// The same, or an error when another has it.
 #[cfg(unix)]
-pub(crate) fn try_lock(path: &Path) -> io::Result<File> {
+pub(crate) fn try_lock(path: &Path) -> io::Result<Lock> {
     locked(path, rustix::fs::FlockOperation::NonBlockingLockExclusive)
 }
 
 #[cfg(unix)]
-fn locked(path: &Path, operation: rustix::fs::FlockOperation) -> io::Result<File> {
+fn locked(path: &Path, operation: rustix::fs::FlockOperation) -> io::Result<Lock> {
     use rustix::fs::{Mode, OFlags};
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(&name, flags, Mode::RUSR | Mode::WUSR)?);
     rustix::fs::flock(&file, operation)?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 /// Where there is no such lock, the last of two writers at one time wins; neither leaves half a file.
@@ -314,6 +329,20 @@ mod tests {
             assert_eq!(entries.len(), 1, "{what}");
             assert_eq!(warnings.len(), 1, "{what}: {warnings:?}");
         }
+    }
+
+    /// Also while a copy of the descriptor is open, as a forked process has it.
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_ends_where_it_is_dropped() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        let held = lock(&path).unwrap();
+        let copy = held.0.try_clone().unwrap();
+        assert!(try_lock(&path).is_err());
+        drop(held);
+        assert!(try_lock(&path).is_ok());
+        assert!(copy.metadata().unwrap().is_file());
     }
 
     #[test]

@@ -169,6 +169,14 @@ impl Journal {
     }
 }
 
+#[cfg(unix)]
+impl Drop for Journal {
+    /// Ends the lock here and not where the last copy of the descriptor is closed: a process started meanwhile may have one for a moment.
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.file, rustix::fs::FlockOperation::Unlock);
+    }
+}
+
 fn unwritable(path: &Path, found: &str) -> Error {
     Error::new(Code::FileUnwritable).at("--output").found(format!("{}: {found}", path.display()))
 }
