@@ -716,7 +716,7 @@ typedef struct pv_hardware_input {
 typedef struct pv_client_options {
     /** sizeof(pv_client_options). */
     size_t struct_size;
-    /** Provider name, NUL-terminated: `venice`. */
+    /** Provider name, NUL-terminated: `venice` or `privatemode`. */
     const char *provider;
     /** The caller's API key, NUL-terminated; sent to the provider only. */
     const char *api_key;
@@ -739,7 +739,8 @@ typedef struct pv_client_options {
      */
     const char *proxy;
     /**
-     * Folder for collateral that was fetched, NUL-terminated; NULL for the user's cache folder.
+     * Folder in which collateral and certificates that were fetched are kept, NUL-terminated; they are verified again when they are
+     * read. NULL keeps them in memory only: each process then asks the vendors anew, and AMD limits how often.
      */
     const char *cache_dir;
     /** Bound for connecting, in seconds; 0 for the default. */
@@ -803,7 +804,7 @@ typedef struct pv_client_options {
 typedef struct pv_exchange_options {
     /** sizeof(pv_exchange_options). */
     size_t struct_size;
-    /** Provider name, NUL-terminated: `venice`. */
+    /** Provider name, NUL-terminated: `venice` or `privatemode`. */
     const char *provider;
     /** Model id as the provider names it, NUL-terminated. */
     const char *model;
@@ -1375,7 +1376,7 @@ pv_status pv_client_ready(const pv_client *client,
  * @param[out] stream  to be freed with pv_stream_free()
  * @param[out] error   may be NULL
  *
- * Blocks. Threads: any. Codes: PV-101 to PV-120, PV-2xx, PV-3xx, PV-5xx, PV-601, PV-602, PV-701
+ * Blocks. Threads: any. Codes: PV-101 to PV-124, PV-2xx, PV-3xx, PV-5xx, PV-601, PV-602, PV-701
  * to PV-703, PV-709, PV-710.
  */
 pv_status pv_client_chat(const pv_client *client,
@@ -1825,7 +1826,7 @@ uint64_t pv_endpoint_not_after(const pv_endpoint *endpoint);
  * @param[out] opener  opens the answer; to be freed with pv_opener_free()
  * @param[out] error   may be NULL
  *
- * Threads: any. Codes: PV-101 to PV-120, PV-307 (proof too old), PV-601, PV-701 to PV-703,
+ * Threads: any. Codes: PV-101 to PV-124, PV-307 (proof too old), PV-601, PV-701 to PV-703,
  * PV-710, PV-903.
  */
 pv_status pv_endpoint_seal(const pv_endpoint *endpoint,

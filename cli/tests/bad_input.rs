@@ -139,11 +139,10 @@ fn keys_come_from_files_and_the_environment() {
         std::fs::write(path, format!("{CANARY}\n")).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
-    let url = format!("http://127.0.0.1:{port}");
+    // Bound, so that nobody else comes to listen there.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
     let base = |command: &mut Command| {
         command.args(["models", "venice", "--base-url", &url]);
     };

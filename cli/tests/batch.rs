@@ -386,7 +386,7 @@ fn without_proof_nothing_is_sent() {
 
 #[test]
 fn t49_killed_at_any_moment_and_gone_on_with() {
-    // Enough that none of the runs below comes to its last row before it is killed.
+    // Enough that there is something left to do after each kill.
     const ROWS: usize = 100;
     let stage = Stage::new(&[]);
     stage.input(&chats(ROWS));
@@ -395,7 +395,7 @@ fn t49_killed_at_any_moment_and_gone_on_with() {
         // One answer never ends, so that the run cannot be over before it is killed.
         let held = stage.sim.hold_next(2);
         let mut child = stage.start(&["--concurrency", "3", "--resume"]);
-        stage.wait_for_lines(earlier.matches('\n').count() + more);
+        stage.wait_for_lines((earlier.matches('\n').count() + more).min(ROWS - 1));
         if more == 20 {
             // Meanwhile nobody else writes.
             let second = stage.run(&["--resume"]);
@@ -404,7 +404,9 @@ fn t49_killed_at_any_moment_and_gone_on_with() {
         child.kill().unwrap();
         child.wait().unwrap();
         drop(held);
-        let text = stage.text();
+        // The kill itself may have torn a line.
+        let mut text = stage.text();
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
         assert!(text.starts_with(&earlier) && text.matches('\n').count() < ROWS, "{text}");
         // As a power cut would leave it.
         std::fs::write(stage.output(), format!("{text}{{\"id\":\"batch_req_00\",\"custom_id\":\"row-5"))

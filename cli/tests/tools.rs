@@ -110,8 +110,12 @@ fn state<'c>(checks: &'c [Value], about: &str) -> (&'c str, &'c str) {
     (check["state"].as_str().unwrap(), check["text"].as_str().unwrap())
 }
 
-fn closed_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A socket at whose port nobody listens, and nobody can while it lives.
+fn closed() -> (tokio::net::TcpSocket, u16) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
 }
 
 #[test]
@@ -141,7 +145,9 @@ fn everything_in_order() {
 fn what_is_wrong_is_said_with_the_next_step() {
     let stage = Stage::new();
     let good = stage.settings(&stage.venice.base_url());
-    let closed = stage.settings(&format!("http://127.0.0.1:{}", closed_port()));
+    let (_socket, port) = closed();
+    let nobody = format!("http://127.0.0.1:{port}");
+    let closed = stage.settings(&nobody);
     let key = ("VENICE_API_KEY", KEY);
     let home = stage.home.path();
     std::fs::write(home.join("bad.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
@@ -153,8 +159,7 @@ fn what_is_wrong_is_said_with_the_next_step() {
     );
     // The simulator serves both at one address.
     let amd = |url: &str| format!("amd_url = '{url}'");
-    let nobody = amd(&format!("http://127.0.0.1:{}", closed_port()));
-    let without_amd = good.replace(&amd(&stage.privatemode.kds_url()), &nobody);
+    let without_amd = good.replace(&amd(&stage.privatemode.kds_url()), &amd(&nobody));
     /// Settings, arguments, variables, exit code, the line, its state, a part of its text.
     type Case<'c> = (&'c str, &'c [&'c str], &'c [(&'c str, &'c str)], i32, &'c str, &'c str, &'c str);
     let cases: [Case<'_>; 9] = [

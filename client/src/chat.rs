@@ -10,8 +10,8 @@ use proveil_core::http::TransportFailure;
 use proveil_core::limits::{ERROR_BODY_KEPT_BYTES, REVERIFICATIONS_PER_REQUEST};
 use proveil_core::openai::BodyKind;
 use proveil_core::openai::forms::Form;
+use proveil_core::openai::select::{BodyError, Document, Shape};
 use proveil_core::provider::Provider;
-use proveil_core::wire::json::{Json, JsonError};
 use proveil_core::{Code, Error, Result};
 
 use crate::client::Inner;
@@ -140,7 +140,7 @@ async fn refusal(incoming: &mut Incoming, mut opener: Opener) -> Error {
     }
 }
 
-/// The model that a request names, by the same strict reading that sealing does.
+/// The model that a request names. What is below the top level is left to the provider, which reads it when it seals.
 fn model_of(request: &ApiRequest<'_>) -> Result<String> {
     let model = match request.endpoint.body() {
         BodyKind::Json => model_in(request.body)?,
@@ -156,14 +156,12 @@ fn model_of(request: &ApiRequest<'_>) -> Result<String> {
 }
 
 fn model_in(body: &[u8]) -> Result<Option<String>> {
-    let json = Json::parse(body).map_err(|error| match error {
-        JsonError::Malformed => Error::new(Code::MalformedRequest),
-        JsonError::DuplicateMember => Error::new(Code::DuplicateMember),
-    })?;
-    if json.as_object().is_none() {
+    let text = std::str::from_utf8(body).map_err(|_| Error::new(Code::MalformedRequest))?;
+    let document = Document::parse(text).map_err(BodyError::in_request)?;
+    if document.shape() != Shape::Object {
         return Err(Error::new(Code::MalformedRequest));
     }
-    Ok(json.get("model").and_then(Json::as_str).map(str::to_owned))
+    Ok(document.get("model").and_then(|model| serde_json::from_str(model).ok()))
 }
 
 #[cfg(test)]
@@ -180,10 +178,16 @@ mod tests {
             (r#"[]"#, Err(Code::MalformedRequest)),
             (r#"{"model":"m"} x"#, Err(Code::MalformedRequest)),
             ("", Err(Code::MalformedRequest)),
+            // Where a prompt is text, the provider says what it takes.
+            (r#"{"model":"m","input":["\ud83d",1e999,{"a":1,"a":2}]}"#, Ok("m")),
+            (r#"{"\u006dodel":"m","model":"n"}"#, Err(Code::DuplicateMember)),
+            (r#"{"model":"\u006d","n":01}"#, Err(Code::MalformedRequest)),
         ];
         for (body, expected) in cases {
             let model = model_of(&ApiRequest::chat(body.as_bytes())).map_err(|error| error.code());
             assert_eq!(model, expected.map(str::to_owned), "{body}");
         }
+        let many = format!(r#"{{"model":"m","input":[1{}]}}"#, ",1".repeat(100_000));
+        assert_eq!(model_of(&ApiRequest::chat(many.as_bytes())).unwrap(), "m");
     }
 }

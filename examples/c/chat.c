@@ -1,7 +1,8 @@
 /*
  * Streams a chat with a proven enclave.
  *
- *     VENICE_API_KEY=... chat PROVIDER MODEL PROMPT [BASE_URL [COLLATERAL_URL [TRUST_ROOTS.json]]]
+ *     VENICE_API_KEY=... chat venice MODEL PROMPT [BASE_URL [COLLATERAL_URL [TRUST_ROOTS.json]]]
+ *     PRIVATEMODE_API_KEY=... chat privatemode MODEL PROMPT [...]
  *
  * The prompt leaves this program only after the enclave is verified, encrypted to the key that was proven. The three optional arguments
  * point at a simulator or a mirror.
@@ -108,7 +109,8 @@ static int chat(const pv_client_options *options, const char *body) {
 }
 
 int main(int argc, char **argv) {
-    pv_client_options options = {.struct_size = sizeof options, .api_key = getenv("VENICE_API_KEY")};
+    pv_client_options options = {.struct_size = sizeof options};
+    const char *variable;
     pv_trust_roots *roots = NULL;
     pv_error *error = NULL;
     char *body;
@@ -117,8 +119,11 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: chat PROVIDER MODEL PROMPT [BASE_URL [COLLATERAL_URL [TRUST_ROOTS.json]]]\n");
         return 2;
     }
+    /* A key is for its own provider only. */
+    variable = strcmp(argv[1], "privatemode") == 0 ? "PRIVATEMODE_API_KEY" : "VENICE_API_KEY";
+    options.api_key = getenv(variable);
     if (options.api_key == NULL) {
-        fprintf(stderr, "chat: VENICE_API_KEY is not set\n");
+        fprintf(stderr, "chat: %s is not set\n", variable);
         return 2;
     }
     options.provider = argv[1];

@@ -1,6 +1,7 @@
 // Streams one chat with a proven enclave.
 //
-//   VENICE_API_KEY=... node chat.mjs PROVIDER MODEL PROMPT [BASE_URL [COLLATERAL_URL [TRUST_ROOTS.json]]]
+//   VENICE_API_KEY=... node chat.mjs venice MODEL PROMPT [BASE_URL [COLLATERAL_URL [TRUST_ROOTS.json]]]
+//   PRIVATEMODE_API_KEY=... node chat.mjs privatemode MODEL PROMPT [...]
 //
 // The three optional arguments point it at a simulator or a mirror.
 

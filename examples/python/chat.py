@@ -1,6 +1,7 @@
 """Streams one chat with a proven enclave.
 
-    VENICE_API_KEY=... python chat.py PROVIDER MODEL PROMPT [BASE_URL [COLLATERAL_URL [TRUST_ROOTS.json]]] [--asyncio]
+    VENICE_API_KEY=... python chat.py venice MODEL PROMPT [BASE_URL [COLLATERAL_URL [TRUST_ROOTS.json]]] [--asyncio]
+    PRIVATEMODE_API_KEY=... python chat.py privatemode MODEL PROMPT [...]
 
 The three optional arguments point it at a simulator or a mirror. The answer goes to standard output, everything else to standard error.
 """

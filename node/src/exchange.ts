@@ -14,7 +14,7 @@ export type TransportFailure = 'connect' | 'timeout' | 'tls_rule' | 'too_large' 
 
 /** What to verify, and by which rules. */
 export interface ExchangeOptions {
-  /** `venice`. */
+  /** `venice` or `privatemode`. */
   readonly provider: string;
   /** Model id as the provider names it. */
   readonly model: string;

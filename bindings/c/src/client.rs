@@ -33,7 +33,7 @@ pub struct ClientObject(Client);
 pub struct pv_client_options {
     /// sizeof(pv_client_options).
     pub struct_size: usize,
-    /// Provider name, NUL-terminated: `venice`.
+    /// Provider name, NUL-terminated: `venice` or `privatemode`.
     pub provider: *const c_char,
     /// The caller's API key, NUL-terminated; sent to the provider only.
     pub api_key: *const c_char,
@@ -51,7 +51,8 @@ pub struct pv_client_options {
     /// Proxy, NUL-terminated: a URL, `none`, or `environment` for HTTPS_PROXY and NO_PROXY. NULL is
     /// `environment`.
     pub proxy: *const c_char,
-    /// Folder for collateral that was fetched, NUL-terminated; NULL for the user's cache folder.
+    /// Folder in which collateral and certificates that were fetched are kept, NUL-terminated; they are verified again when they are
+    /// read. NULL keeps them in memory only: each process then asks the vendors anew, and AMD limits how often.
     pub cache_dir: *const c_char,
     /// Bound for connecting, in seconds; 0 for the default.
     pub connect_timeout_s: u32,
@@ -320,7 +321,7 @@ pub unsafe extern "C" fn pv_client_ready(
 /// @param[out] stream  to be freed with pv_stream_free()
 /// @param[out] error   may be NULL
 ///
-/// Blocks. Threads: any. Codes: PV-101 to PV-120, PV-2xx, PV-3xx, PV-5xx, PV-601, PV-602, PV-701
+/// Blocks. Threads: any. Codes: PV-101 to PV-124, PV-2xx, PV-3xx, PV-5xx, PV-601, PV-602, PV-701
 /// to PV-703, PV-709, PV-710.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pv_client_chat(

@@ -144,7 +144,7 @@ pub extern "C" fn pv_endpoint_not_after(endpoint: *const pv_endpoint) -> u64 {
 /// @param[out] opener  opens the answer; to be freed with pv_opener_free()
 /// @param[out] error   may be NULL
 ///
-/// Threads: any. Codes: PV-101 to PV-120, PV-307 (proof too old), PV-601, PV-701 to PV-703,
+/// Threads: any. Codes: PV-101 to PV-124, PV-307 (proof too old), PV-601, PV-701 to PV-703,
 /// PV-710, PV-903.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pv_endpoint_seal(

@@ -74,7 +74,7 @@ fn endpoint(outcome: Outcome) -> Result<Arc<VerifiedEndpoint>> {
 pub struct pv_exchange_options {
     /// sizeof(pv_exchange_options).
     pub struct_size: usize,
-    /// Provider name, NUL-terminated: `venice`.
+    /// Provider name, NUL-terminated: `venice` or `privatemode`.
     pub provider: *const c_char,
     /// Model id as the provider names it, NUL-terminated.
     pub model: *const c_char,

@@ -30,7 +30,8 @@ impl Outline {
                 let model = text("model").map(str::to_owned).ok_or_else(no_model)?;
                 Ok(Outline {
                     model: Some(model),
-                    streams: text("stream") == Some("true"),
+                    // As the provider reads it.
+                    streams: text("stream").is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
                     ..Outline::default()
                 })
             }

@@ -22,14 +22,6 @@ fn ask(proxy: &Proxy) -> TcpStream {
     socket
 }
 
-/// Asks until it is so, a bounded number of times; each time costs the proxy an answer, so that it comes on with everything else too.
-fn until(proxy: &Proxy, mut wanted: impl FnMut() -> bool) -> bool {
-    (0..20_000).any(|_| {
-        assert_eq!(proxy.get("/healthz").status, 200);
-        wanted()
-    })
-}
-
 /// Pieces that were sent when no more come: while somebody else got several whole answers, nothing was sent.
 fn at_rest(proxy: &Proxy, flooded: &Flooded) -> usize {
     let mut last = flooded.pieces();
@@ -57,7 +49,7 @@ fn t43_slow_readers() {
     assert_eq!(venice.proxy.chat(MODEL, true).status, 200);
     let flooded = venice.sim.flood(Some(Flood::Long { pieces: PIECES, bytes: BYTES }));
     let mut readers: Vec<TcpStream> = (0..READERS).map(|_| ask(&venice.proxy)).collect();
-    assert!(until(&venice.proxy, || flooded.open() == READERS));
+    assert!(venice.proxy.comes_to(|| flooded.open() == READERS));
     venice.sim.flood(None);
     let sent = at_rest(&venice.proxy, &flooded);
     assert_eq!(flooded.open(), READERS, "every answer is still under way");
@@ -82,8 +74,8 @@ fn t43_slow_readers() {
     // The others go away, and their answers end at the provider.
     assert_eq!(flooded.open(), READERS - 1);
     drop(readers);
-    assert!(until(&venice.proxy, || flooded.open() == 0));
-    assert!(until(&venice.proxy, || venice.proxy.counter("proveil_answers_open") == 0));
+    assert!(venice.proxy.comes_to(|| flooded.open() == 0));
+    assert!(venice.proxy.comes_to(|| venice.proxy.counter("proveil_answers_open") == 0));
     assert!(flooded.pieces() < READERS * PIECES);
     #[cfg(target_os = "linux")]
     assert!(venice.proxy.peak_mib() < 150, "{} MiB", venice.proxy.peak_mib());
@@ -113,7 +105,7 @@ fn t43_answers_without_end() {
         };
         assert_eq!(code, expected, "{flood:?}");
         assert!(!answer.body.contains("[DONE]"), "{flood:?}");
-        assert!(until(&venice.proxy, || flooded.open() == 0), "{flood:?}: the connection is closed");
+        assert!(venice.proxy.comes_to(|| flooded.open() == 0), "{flood:?}: the connection is closed");
         // The bound, and what was in the buffers of two sockets by then.
         assert!(flooded.bytes() < 100 * MEBIBYTE, "{flood:?}: {} bytes", flooded.bytes());
         #[cfg(target_os = "linux")]

@@ -153,6 +153,14 @@ impl Proxy {
         Proxy { child, port, home }
     }
 
+    /// Whether something comes to pass while the proxy answers 20,000 other requests.
+    pub(crate) fn comes_to(&self, mut wanted: impl FnMut() -> bool) -> bool {
+        (0..20_000).any(|_| {
+            assert_eq!(self.get("/healthz").status, 200);
+            wanted()
+        })
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.home.path().join("log")).unwrap()
     }

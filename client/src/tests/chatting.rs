@@ -38,8 +38,11 @@ async fn probes_send_nothing() {
         |request: &RecordedRequest| request.headers.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let sent: Vec<String> = recorded.requests().flat_map(names).collect();
     assert!(sent.iter().all(|name| ["accept", "host"].contains(&name.to_lowercase().as_str())), "{sent:?}");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let error = desk.client.probe(&url(&format!("http://127.0.0.1:{port}"))).await.unwrap_err();
+    // Bound, so that nobody else comes to listen there.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let nobody = url(&format!("http://{}", socket.local_addr().unwrap()));
+    let error = desk.client.probe(&nobody).await.unwrap_err();
     assert_eq!(error.code(), Code::ConnectionFailed);
 }
 

@@ -222,9 +222,10 @@ async fn plain_http_is_for_loopback() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_connection_failure() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound, so that nobody else comes to listen there.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let url = format!("http://{}/", socket.local_addr().unwrap());
     assert_eq!(send(&transport(), &url).await.unwrap_err(), TransportFailure::Connect);
 }
 

@@ -1,7 +1,8 @@
 //! Streams a chat with a proven enclave.
 //!
 //! ```text
-//! VENICE_API_KEY=... chat PROVIDER MODEL PROMPT [BASE_URL [COLLATERAL_URL [TRUST_ROOTS.json]]]
+//! VENICE_API_KEY=... chat venice MODEL PROMPT [BASE_URL [COLLATERAL_URL [TRUST_ROOTS.json]]]
+//! PRIVATEMODE_API_KEY=... chat privatemode MODEL PROMPT [...]
 //! ```
 //!
 //! The prompt leaves this program only after the enclave is verified, encrypted to the key that was proven. The three optional arguments

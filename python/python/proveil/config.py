@@ -52,7 +52,7 @@ class Config:
     trust_roots: TrustRoots | None = None
     """Whose signatures count; ``None`` for the pinned vendor roots."""
     ca_bundle: str | os.PathLike[str] | None = None
-    """PEM file of the certificate authorities for TLS; ``None`` for the built-in public ones."""
+    """PEM file of further certificate authorities for TLS, besides the built-in public ones."""
     proxy: str | None = "environment"
     """``"environment"`` honours HTTPS_PROXY and NO_PROXY; ``None`` uses no proxy; otherwise the proxy's URL."""
     cache_dir: str | os.PathLike[str] | None = None

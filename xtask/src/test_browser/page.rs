@@ -412,7 +412,7 @@ impl Stage {
             tools.evaluate(&format!("{offence}, 0"))?;
             let start = std::time::Instant::now();
             while !tools.take_noise()?.iter().any(|noise| noise.contains(sign)) {
-                if start.elapsed().as_secs() > 20 {
+                if start.elapsed().as_secs() > 60 {
                     return Err(format!("not noticed: {offence}"));
                 }
             }
@@ -452,7 +452,7 @@ fn send(tools: &mut Devtools, question: &str) -> Result<(), String> {
 fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), String> {
     let start = std::time::Instant::now();
     while !holds() {
-        if start.elapsed().as_secs() > 30 {
+        if start.elapsed().as_secs() > 60 {
             return Err(format!("never came: {what}"));
         }
         std::thread::sleep(std::time::Duration::from_millis(50));

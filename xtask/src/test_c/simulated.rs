@@ -41,6 +41,7 @@ impl Tests {
             self.check("privatemode", &mut command);
         }
         self.verify_example(package, &captured, &simulator.text("now"));
+        self.privatemode_example(package, &cache)?;
         self.verify_real(package);
         self.chat_example(package, &mut simulator, &roots, &cache)
     }
@@ -118,6 +119,21 @@ impl Tests {
         }
         self.count("alter an answer", fs::write(&altered, bytes).map_err(|error| failed(&altered, &error)));
         altered
+    }
+
+    /// `examples/c/chat.c` with the other provider, whose key has a name of its own.
+    fn privatemode_example(&mut self, package: &Path, home: &Path) -> Result<(), String> {
+        let simulator = Simulator::start_privatemode(&self.root)?;
+        let roots = self.work.join("privatemode-roots.json");
+        fs::write(&roots, simulator.text("trust_roots")).map_err(|error| failed(&roots, &error))?;
+        let url = simulator.text("base_url");
+        for (variable, expected) in [("PRIVATEMODE_API_KEY", 0), ("VENICE_API_KEY", 2)] {
+            let mut command = Command::new(self.work.join("example-chat"));
+            command.args(["privatemode", "openai/sim-oss-120b", CANARY, &url, &url]).arg(&roots);
+            command.env_remove("PRIVATEMODE_API_KEY").env(variable, "test-key").env("XDG_CACHE_HOME", home);
+            self.exits(&format!("examples/c/chat.c, privatemode with {variable}"), expected, package, &mut command);
+        }
+        Ok(())
     }
 
     /// `examples/c/chat.c` with an honest provider and with some that are not.

@@ -386,6 +386,8 @@ fn not_proven(input: &Input<'_>) -> Vec<String> {
             .to_owned(),
         "Names of members, and the members that travel in clear (model, limits, usage, ids): they are checked, not authenticated.".to_owned(),
         "That a request is taken once: the gateway can replay it for up to an hour, without reading it.".to_owned(),
+        "The extent of an answer that is a list (documents taken apart): each element is authenticated, their order and number are not."
+            .to_owned(),
         "The length of each piece of an answer: it shows the length of tokens.".to_owned(),
         "Model weights and the serving program, beyond the policies that the manifest names.".to_owned(),
     ];
