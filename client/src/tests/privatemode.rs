@@ -22,6 +22,7 @@ use crate::{BaseUrl, ClientConfig, Event, MemoryPins, Provider, SecretText, Text
 
 const CHAT_PATH: &str = "/v1/chat/completions";
 const NOW: u64 = 1_790_000_000;
+const RECORDING: &[u8] = b"RIFF\x24\0\0\0WAVEfmt canary-recording";
 
 pub(super) fn simulator(defects: &[Defect]) -> Simulator {
     Simulator::start(SimConfig {
@@ -156,16 +157,9 @@ async fn every_other_endpoint() {
     assert!(answer.len() == 1 && numbers.clone().count() == 8);
     assert!(numbers.zip(expected).all(|(got, wanted)| (got - wanted).abs() < 1e-9));
 
-    let recording = b"RIFF\x24\0\0\0WAVEfmt canary-recording";
+    let recording = RECORDING;
     for stream in [false, true] {
-        let mut form = format!(
-            "--edge\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\n{TRANSCRIBER}\r\n\
-             --edge\r\ncontent-disposition: form-data; name=\"stream\"\r\n\r\n{stream}\r\n\
-             --edge\r\ncontent-disposition: form-data; name=\"file\"; filename=\"canary-name.wav\"\r\n\r\n"
-        )
-        .into_bytes();
-        form.extend_from_slice(recording);
-        form.extend_from_slice(b"\r\n--edge--\r\n");
+        let form = recording_form(stream);
         let kind = "multipart/form-data; boundary=edge";
         let answer = documents(&desk, ApiRequest::new(ApiEndpoint::Transcriptions, Some(kind), &form)).await;
         let text: String = if stream {
@@ -195,7 +189,7 @@ async fn every_other_endpoint() {
     }
 
     // A large file becomes hexadecimal while it is sent.
-    let recording = [recording.as_slice(), vec![b'-'; 1 << 20].as_slice()].concat();
+    let recording = [recording, vec![b'-'; 1 << 20].as_slice()].concat();
     let head = format!(
         "--edge\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\n{TRANSCRIBER}\r\n--edge\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n"
     );
@@ -511,6 +505,84 @@ async fn every_defect_ends_as_it_should() {
             let shown = format!("{error} {error:?} {:?} {report}", desk.client);
             assert!(!report.contains("without a catalogue entry"), "{}: {report}", defect.name());
             assert!(!shown.contains("canary-prompt") && !shown.contains(API_KEY), "{shown}");
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A form with the recording of a transcription.
+fn recording_form(stream: bool) -> Vec<u8> {
+    let head = format!(
+        "--edge\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\n{TRANSCRIBER}\r\n\
+         --edge\r\ncontent-disposition: form-data; name=\"stream\"\r\n\r\n{stream}\r\n\
+         --edge\r\ncontent-disposition: form-data; name=\"file\"; filename=\"canary-name.wav\"\r\n\r\n"
+    );
+    [head.as_bytes(), RECORDING, b"\r\n--edge--\r\n"].concat()
+}
+
+/// The text that came of a streamed answer, and how it ended.
+async fn streamed(desk: &Desk, request: &ApiRequest<'_>) -> (String, Result<()>) {
+    let mut text = String::new();
+    let mut stream = match desk.client.send(request).await {
+        Ok(stream) => stream,
+        Err(error) => return (text, Err(error)),
+    };
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(Event::Document { json, .. }) => {
+                let json: Value = serde_json::from_str(&json).unwrap();
+                let choice = &json["choices"][0];
+                let pieces = [&choice["text"], &choice["delta"]["content"], &json["delta"]["text"]];
+                text.extend(pieces.into_iter().filter_map(Value::as_str));
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => return (text, Err(error)),
+        }
+    }
+    assert!(stream.receipt().unwrap().sealed_fields > 0);
+    (text, Ok(()))
+}
+
+/// T31, T38, T39: what may not become a complete answer of a chat may not become one of any other endpoint that streams.
+#[tokio::test]
+async fn every_defect_of_every_stream() {
+    let sim = simulator(&[]);
+    let desk = desk(&sim);
+    let completion = json!({ "model": VISION, "stream": true, "prompt": PROMPT }).to_string();
+    let messages = json!({ "model": VISION, "stream": true, "max_tokens": 4096,
+        "messages": [{ "role": "user", "content": PROMPT }] })
+    .to_string();
+    let form = recording_form(true);
+    let kind = "multipart/form-data; boundary=edge";
+    let cases = [
+        (ApiRequest::new(ApiEndpoint::Completions, None, completion.as_bytes()), expected(PROMPT)),
+        (ApiRequest::new(ApiEndpoint::Messages, None, messages.as_bytes()), expected(PROMPT)),
+        (ApiRequest::new(ApiEndpoint::Transcriptions, Some(kind), &form), caption(RECORDING)),
+    ];
+    let mut wrong = Vec::new();
+    for (request, whole) in &cases {
+        for defect in Defect::all() {
+            if !matches!(defect.stage(), Stage::Answer | Stage::Stream) {
+                continue;
+            }
+            sim.set_defects(&[*defect]);
+            let (text, end) = streamed(&desk, request).await;
+            let code = end.as_ref().map_err(Error::code).err();
+            let wanted = match (defect, &request.endpoint) {
+                // The only sealed member of that event, which must have one.
+                (Defect::TrailingFieldDropped, ApiEndpoint::Messages) => Some(Code::PlaintextDowngrade),
+                // Here the id is sealed like everything else.
+                (Defect::IdText, ApiEndpoint::Transcriptions) => Some(Code::NotCiphertext),
+                _ => match defect.outcome() {
+                    Outcome::Works | Outcome::NotDetectable => None,
+                    Outcome::Fails(code) => Some(code),
+                },
+            };
+            let delivered = if wanted.is_none() { text == *whole } else { whole.starts_with(&text) };
+            if code != wanted || !delivered {
+                let (name, endpoint) = (defect.name(), &request.endpoint);
+                wrong.push(format!("{name} {endpoint:?}: wanted {wanted:?}, got {end:?} after {text:?}"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

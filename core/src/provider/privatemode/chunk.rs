@@ -30,7 +30,7 @@ pub(super) struct Progress {
     model: Option<String>,
     /// Index of each choice, and whether it ended.
     choices: Vec<(u32, bool)>,
-    /// A sealed reason to stop was seen (messages).
+    /// A sealed end of the whole was seen: a reason to stop (messages), the event that ends OpenAI's own transcriptions.
     stopped: bool,
     /// The clear sign of the end was seen.
     end_sign: bool,
@@ -84,10 +84,8 @@ impl Progress {
             ApiEndpoint::ChatCompletions | ApiEndpoint::Completions => {
                 self.choices(read.choices.as_ref(), streamed, out)
             }
-            ApiEndpoint::Messages if streamed => {
-                self.message_event(&read);
-                Ok(())
-            }
+            ApiEndpoint::Messages if streamed => self.message_event(&read, &document),
+            ApiEndpoint::Transcriptions if streamed => self.transcription_event(&read),
             _ => Ok(()),
         };
         if let Err(error) = result {
@@ -112,6 +110,7 @@ impl Progress {
         let ended = !self.choices.is_empty() && self.choices.iter().all(|(_, ended)| *ended);
         let missing = match self.endpoint {
             ApiEndpoint::ChatCompletions | ApiEndpoint::Completions if !ended => Some("finish_reason"),
+            ApiEndpoint::Transcriptions if streamed && !ended && !self.stopped => Some("finish_reason"),
             ApiEndpoint::Messages if streamed && !self.stopped => Some("stop_reason"),
             _ if streamed && !self.end_sign => Some("the end of the stream"),
             _ => None,
@@ -190,10 +189,44 @@ impl Progress {
         Ok(false)
     }
 
-    /// An event of the messages API. The `type` is in clear: an end counts only after the sealed reason for it.
-    fn message_event(&mut self, read: &Known<'_>) {
+    /// An event of the messages API. The `type` is in clear: an end counts only after the sealed reason for it, and an event must have the
+    /// sealed member that its type is about, which the gateway can rename (5.3).
+    fn message_event(&mut self, read: &Known<'_>, document: &OpenedDocument<'_>) -> Result<()> {
+        let kind = read.kind.map(Text::decode).unwrap_or_default();
+        let content = match kind.as_ref() {
+            "message_start" => Some("message"),
+            "content_block_start" => Some("content_block"),
+            "content_block_delta" | "message_delta" => Some("delta"),
+            _ => None,
+        };
+        if let Some(name) = content.filter(|name| !document.is_sealed(name)) {
+            return Err(Error::new(Code::MalformedEvent).at(name));
+        }
         self.stopped |= read.stops;
-        self.end_sign |= read.kind.is_some_and(|kind| kind.decode() == "message_stop");
+        self.end_sign |= kind == "message_stop";
+        Ok(())
+    }
+
+    /// An event of a transcription, in one of two forms. All of it but usage and duration is sealed.
+    ///
+    /// With `choices`: a model hears a long recording in sections, and each has an end of its own, so what was said last counts. With a
+    /// `type`: OpenAI's own form, which has an event for the end.
+    fn transcription_event(&mut self, read: &Known<'_>) -> Result<()> {
+        let Some(choices) = &read.choices else {
+            let kind = read.kind.ok_or_else(|| Error::new(Code::MalformedEvent).at("choices"))?;
+            if kind.decode() == "transcript.text.done" {
+                (self.stopped, self.end_sign) = (true, true);
+            }
+            return Ok(());
+        };
+        for choice in choices.first.iter().chain(&choices.more) {
+            let index = choice.index.flatten().and_then(|index| u32::try_from(index).ok()).unwrap_or(0);
+            self.ended(index)?;
+            if let Some((_, ended)) = self.choices.iter_mut().find(|(known, _)| *known == index) {
+                *ended = choice.finish_reason.is_some();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -263,6 +296,14 @@ impl<'d> Known<'d> {
             "id" => self.id = walker.text()?,
             "type" => self.kind = walker.text()?,
             "choices" if walker.peek() == Some(b'[') => self.choices = Some(Choices::read(walker)?),
+            // A stream of the messages API names the model in its first event only.
+            "message" if walker.peek() == Some(b'{') => walker.object(|walker, name| {
+                match name {
+                    "model" => self.model = walker.text()?,
+                    _ => walker.skip()?,
+                }
+                Ok(())
+            })?,
             "delta" if walker.peek() == Some(b'{') => walker.object(|walker, name| {
                 match name {
                     "stop_reason" => self.stops = walker.text()?.is_some(),
@@ -281,7 +322,7 @@ impl<'d> Known<'d> {
 }
 
 fn is_known(name: &str) -> bool {
-    matches!(name, "model" | "id" | "type" | "choices" | "delta" | "error")
+    matches!(name, "model" | "id" | "type" | "choices" | "message" | "delta" | "error")
 }
 
 impl<'d> Choices<'d> {

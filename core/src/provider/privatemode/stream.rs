@@ -87,7 +87,7 @@ impl AnswerOpener {
             let error = Error::new(Code::RedirectRefused).found(head.status().to_string());
             return Err(self.die(error));
         }
-        let form = match answer_form(head, &self.endpoint).and_then(|form| check_type(head, form)) {
+        let form = match answer_form(head, &self.endpoint).and_then(|form| check_type(head, form, &self.endpoint)) {
             Ok(form) => form,
             Err(error) => return Err(self.die(error)),
         };
@@ -229,15 +229,17 @@ impl AnswerOpener {
     }
 }
 
-/// A whole answer is JSON; a page is not from a worker.
-fn check_type(head: &ResponseHead, form: AnswerForm) -> Result<AnswerForm> {
+/// A whole answer is JSON; a page is not from a worker. Two endpoints have no streams, and so no sign of their end.
+fn check_type(head: &ResponseHead, form: AnswerForm, endpoint: &ApiEndpoint) -> Result<AnswerForm> {
     let kind = head.media_type();
-    if form == AnswerForm::Document && !kind.is_empty() && kind != "application/json" {
-        return Err(Error::new(Code::UnexpectedContentType)
-            .expected("application/json or text/event-stream")
-            .found(cleaned(&kind, 64)));
+    let only_whole = matches!(endpoint, ApiEndpoint::Embeddings | ApiEndpoint::Unstructured(_));
+    let expected = if only_whole { "application/json" } else { "application/json or text/event-stream" };
+    match form {
+        AnswerForm::Document if !kind.is_empty() && kind != "application/json" => {}
+        AnswerForm::Stream if only_whole => {}
+        _ => return Ok(form),
     }
-    Ok(form)
+    Err(Error::new(Code::UnexpectedContentType).expected(expected).found(cleaned(&kind, 64)))
 }
 
 /// The error of a failed response: its words, opened if they were sealed.

@@ -19,9 +19,22 @@ pub(super) fn before_sealing(out: &Outbound<'_>, document: &mut Document) {
     if out.has(Defect::OtherModel) {
         let model = document.members.iter_mut().find(|member| member.name == "model");
         model.into_iter().for_each(|member| member.value = "\"sim-another-model\"".to_owned());
+        // The first event of a stream of the messages API has the model inside its message.
+        let message = document.members.iter_mut().find(|member| member.name == "message");
+        message.into_iter().for_each(|member| other_model(&mut member.value));
     }
     if out.has(Defect::SealedGarbage) {
         out.content_member(document).into_iter().for_each(|member| member.value = "not json".to_owned());
+    }
+}
+
+/// Renames the model in the text of a message.
+fn other_model(message: &mut String) {
+    let name = "\"model\":\"";
+    let start = message.find(name).map(|at| at.saturating_add(name.len()));
+    let end = start.and_then(|start| Some(message.get(start..)?.find('"')?.saturating_add(start)));
+    if let (Some(start), Some(end)) = (start, end) {
+        message.replace_range(start..end, "sim-another-model");
     }
 }
 

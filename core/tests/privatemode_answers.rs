@@ -1,0 +1,161 @@
+//! Answers of Privatemode as a worker seals them (privatemode.md 6.4), in forms that the vectors do not have.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use proveil_core::Code;
+use proveil_core::crypto::SecureRandom;
+use proveil_core::endpoint::{Event, Receipt};
+use proveil_core::error::Result;
+use proveil_core::http::ResponseHead;
+use proveil_core::openai::ApiEndpoint;
+use proveil_core::provider::privatemode::{AnswerOpener, Direction, Output, plain_members};
+use proveil_core::seal::gcm_stream::{FieldCipher, MessageKey};
+use proveil_core::secret::Secret;
+use serde_json::{Value, json};
+
+const KEY: [u8; 32] = [7; 32];
+const ID: &str = "secret-id";
+
+/// Never the same bytes twice.
+struct Counter(u64);
+
+impl SecureRandom for Counter {
+    fn fill(&mut self, out: &mut [u8]) -> Result<()> {
+        self.0 += 1;
+        out.fill(0);
+        let (number, length) = (self.0.to_be_bytes(), out.len().min(8));
+        out[..length].copy_from_slice(&number[8 - length..]);
+        Ok(())
+    }
+}
+
+/// Both ends of one exchange.
+struct Exchange {
+    endpoint: ApiEndpoint,
+    key: MessageKey,
+    sealed: u32,
+    random: Counter,
+    cipher: FieldCipher,
+}
+
+impl Exchange {
+    fn new(endpoint: ApiEndpoint) -> Exchange {
+        let cipher = FieldCipher::new(&Secret::take(&mut KEY.clone()), ID, &mut Counter(0)).unwrap();
+        let key = MessageKey::new(&KEY, ID, *cipher.nonce()).unwrap();
+        Exchange { endpoint, key, sealed: 0, random: Counter(100), cipher }
+    }
+
+    fn seal(&mut self, plaintext: &str) -> String {
+        let mut out = Vec::new();
+        self.key.seal_at(self.sealed, plaintext.as_bytes(), &mut self.random, &mut out).unwrap();
+        self.sealed += 1;
+        String::from_utf8(out).unwrap()
+    }
+
+    /// A document with everything sealed that is not plain.
+    fn document(&mut self, document: &Value) -> String {
+        let plain = plain_members(&self.endpoint, Direction::Response).unwrap();
+        let mut members = Vec::new();
+        // Sorted by name, which is the order of the counters.
+        for (name, value) in document.as_object().unwrap() {
+            let value = value.to_string();
+            let value = if plain.contains(&name.as_str()) { value } else { self.seal(&value) };
+            members.push(format!("\"{name}\":{value}"));
+        }
+        format!("{{{}}}", members.join(","))
+    }
+
+    fn event(&mut self, document: &Value) -> String {
+        format!("data: {}\n\n", self.document(document))
+    }
+
+    fn open(self, output: Output, kind: &str, body: &[u8]) -> (Vec<Event>, Result<Receipt>) {
+        let mut opener = AnswerOpener::new(self.cipher, self.endpoint, output, None, [0; 32]);
+        let mut out = Vec::new();
+        let mut run = || {
+            opener.head(&ResponseHead::new(200, [("content-type".to_owned(), kind.to_owned())]))?;
+            opener.push(body, &mut out)?;
+            opener.finish(&mut out)
+        };
+        let result = run();
+        (out, result)
+    }
+}
+
+/// Opens a stream of these documents.
+fn stream(endpoint: &ApiEndpoint, documents: &[Value], tail: &str) -> (Vec<Event>, Result<Receipt>) {
+    let mut exchange = Exchange::new(endpoint.clone());
+    let mut body: String = documents.iter().map(|document| exchange.event(document)).collect();
+    body.push_str(tail);
+    exchange.open(Output::Documents, "text/event-stream", body.as_bytes())
+}
+
+fn end(result: &(Vec<Event>, Result<Receipt>)) -> Option<(Code, Option<String>)> {
+    result.1.as_ref().err().map(|error| (error.code(), error.check().map(str::to_owned)))
+}
+
+const DONE: &str = "data: [DONE]\n\n";
+
+/// T31, T39: the end mark is in clear. A transcription is complete only when a sealed part says so, in either of its forms.
+#[test]
+fn transcriptions_end_sealed() {
+    let piece = |text: &str, finish: Value| json!({ "choices": [{ "delta": { "content": text }, "finish_reason": finish }] });
+    let more = || piece("a", Value::Null);
+    let last = || piece("b", json!("stop"));
+    let usage = || json!({ "choices": [], "usage": { "total_tokens": 3 } });
+    let delta = || json!({ "type": "transcript.text.delta", "delta": "a" });
+    let done = || json!({ "type": "transcript.text.done", "text": "ab" });
+    let truncated = |what: &str| Some((Code::Truncated, Some(what.to_owned())));
+    let cases: [(Vec<Value>, &str, Option<(Code, Option<String>)>); 13] = [
+        (vec![more(), last()], DONE, None),
+        (vec![more(), last(), usage()], DONE, None),
+        (vec![more(), last()], "", truncated("the end of the stream")),
+        (vec![], DONE, truncated("finish_reason")),
+        (vec![more()], DONE, truncated("finish_reason")),
+        (vec![more(), usage()], DONE, truncated("finish_reason")),
+        // A long recording is heard in sections; a cut inside a later one is seen.
+        (vec![more(), last(), more(), last()], DONE, None),
+        (vec![more(), last(), more()], DONE, truncated("finish_reason")),
+        (vec![delta(), done()], DONE, None),
+        (vec![delta(), done()], "", None),
+        (vec![delta()], DONE, truncated("finish_reason")),
+        (vec![json!({ "type": "transcript.text.segment" })], DONE, truncated("finish_reason")),
+        (vec![json!({ "text": "a" })], DONE, Some((Code::MalformedEvent, Some("choices".to_owned())))),
+    ];
+    for (documents, tail, expected) in cases {
+        let result = stream(&ApiEndpoint::Transcriptions, &documents, tail);
+        assert_eq!(end(&result), expected, "{documents:?}{tail}");
+        if expected.is_none() {
+            assert_eq!(result.0.len(), documents.len());
+        }
+    }
+}
+
+/// T39: these endpoints have no streams, so that a stream of them has no end either.
+#[test]
+fn endpoints_without_streams() {
+    for path in ["/v1/embeddings", "/unstructured/general/v0/general"] {
+        let result = stream(&ApiEndpoint::parse(path).unwrap(), &[], DONE);
+        assert_eq!(end(&result), Some((Code::UnexpectedContentType, None)), "{path}");
+    }
+}
+
+/// T38: in a stream of the messages API the type is in clear; an event has the sealed member that it is about.
+#[test]
+fn messages_with_a_renamed_member() {
+    let start = json!({ "type": "message_start", "message": { "model": "m" } });
+    let block = json!({ "type": "content_block_start", "index": 0, "content_block": {} });
+    let delta = json!({ "type": "content_block_delta", "index": 0, "delta": { "text": "a" } });
+    let last = json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" } });
+    let stop = "data: {\"type\":\"message_stop\"}\n\n";
+    let all = [start, block, delta, last];
+    assert_eq!(end(&stream(&ApiEndpoint::Messages, &all, stop)), None);
+    for (index, name) in ["message", "content_block", "delta", "delta"].into_iter().enumerate() {
+        let mut renamed = all.clone();
+        let members = renamed[index].as_object_mut().unwrap();
+        let value = members.remove(name).unwrap();
+        members.insert(format!("{name}_"), value);
+        let result = stream(&ApiEndpoint::Messages, &renamed, stop);
+        assert_eq!(end(&result), Some((Code::MalformedEvent, Some(name.to_owned()))));
+    }
+}
