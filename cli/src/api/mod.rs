@@ -7,6 +7,7 @@ mod adapt;
 mod chat;
 mod dialect;
 mod documents;
+mod history;
 mod messages;
 mod outline;
 mod tools;
