@@ -130,8 +130,8 @@ pub(super) async fn answer(
     let preflight = parts.method == Method::OPTIONS;
     let result = if smuggled {
         Err(Error::new(Code::MalformedRequest)
-            .at("Transfer-Encoding")
-            .expected("one way to say how long the body is"))
+            .at("head")
+            .expected("lines that end in CRLF, and one way to say how long the body is"))
     } else if preflight {
         preflight_answer(&proxy, &parts, peer)
     } else {
