@@ -207,7 +207,7 @@ async fn routed(
             Ok(text_response("text/plain; version=0.0.4; charset=utf-8", proxy.metrics.render()))
         }
         Route::Page(asset) => Ok(page::asset(asset)),
-        Route::Reports => Ok(page::reports(proxy)),
+        Route::Reports => page::reports(proxy),
         Route::ReportsJson => Ok(json_response(StatusCode::OK, &page::reports_json(proxy))),
         Route::Report(id) => page::report(proxy, &id),
     }
