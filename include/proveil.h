@@ -420,6 +420,8 @@
 #define PV_ERR_LIMIT_EXCEEDED 601
 /** PV-602: An operation took too long. */
 #define PV_ERR_TIMEOUT 602
+/** PV-603: The body of the request came too slowly. */
+#define PV_ERR_UPLOAD_TOO_SLOW 603
 /** PV-701: A pointer that must not be NULL is NULL. */
 #define PV_ERR_NULL_POINTER 701
 /** PV-702: A handle is unknown or was already freed. */
@@ -458,6 +460,8 @@
 #define PV_ERR_SHUTTING_DOWN 808
 /** PV-809: The proxy holds as many bytes of requests as it may. */
 #define PV_ERR_PROXY_BUSY 809
+/** PV-810: Nothing was verified yet, so there is no report. */
+#define PV_ERR_NO_REPORT 810
 /** PV-901: Something went wrong inside Proveil. */
 #define PV_ERR_INTERNAL 901
 /** PV-902: A defect inside Proveil was caught. */

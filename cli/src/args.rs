@@ -133,6 +133,10 @@ pub(crate) struct Privatemode {
     #[arg(long, value_name = "HOURS")]
     pub(crate) gpu_revocation_grace: Option<u32>,
 
+    /// Only good ones, whatever is configured; a flag of another set-up says so (privatemode.md 7.3)
+    #[arg(skip)]
+    pub(crate) gpu_good_only: bool,
+
     /// Folder for the log of manifests: in DIR/manifests each one that the deployment was proven to run, since when, and what changed
     #[arg(long, value_name = "DIR")]
     pub(crate) workspace: Option<PathBuf>,

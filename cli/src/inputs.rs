@@ -308,7 +308,14 @@ impl Defaults<'_> {
 
 /// Refuses settings of Privatemode where they would be ignored, which nobody wants of an expectation.
 pub(crate) fn refuse_privatemode(args: &args::Privatemode, why: &str) -> Result<()> {
-    let args::Privatemode { manifest, manifest_url, amd_url, gpu_revocation_grace, workspace } = args;
+    let args::Privatemode {
+        manifest,
+        manifest_url,
+        amd_url,
+        gpu_revocation_grace,
+        gpu_good_only: _,
+        workspace,
+    } = args;
     let given = [
         ("--manifest", manifest.is_some()),
         ("--manifest-url", manifest_url.is_some()),
@@ -333,7 +340,14 @@ fn privatemode(
         refuse_privatemode(args, PRIVATEMODE_ONLY)?;
         return Ok(PrivatemodeOptions::default());
     }
-    let args::Privatemode { manifest, manifest_url, amd_url, gpu_revocation_grace, workspace: _ } = args;
+    let args::Privatemode {
+        manifest,
+        manifest_url,
+        amd_url,
+        gpu_revocation_grace,
+        gpu_good_only,
+        workspace: _,
+    } = args;
     let mut config = defaults.config.clone();
     // The two exclude each other, so a flag for one takes the place of what is configured for the other.
     if manifest.is_some() || manifest_url.is_some() {
@@ -343,11 +357,13 @@ fn privatemode(
         Some((path, name)) => Some(manifest_file(&path, &name)?),
         None => None,
     };
-    let grace = gpu_revocation_grace.or(config.gpu_revocation_grace);
-    if let Some(hours) = grace {
-        output.warn(&format!(
+    let grace = gpu_revocation_grace.or(config.gpu_revocation_grace).filter(|_| !gpu_good_only);
+    match grace {
+        None => {}
+        Some(0) => output.warn("GPUs whose revocation state is unknown are accepted"),
+        Some(hours) => output.warn(&format!(
             "GPUs that NVIDIA revoked at most {hours} hours ago, or whose state is unknown, are accepted"
-        ));
+        )),
     }
     Ok(PrivatemodeOptions {
         manifest: expected,

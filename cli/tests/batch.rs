@@ -296,18 +296,38 @@ fn tools_can_be_emulated() {
     let body = json!({ "model": models::E2EE, "messages": messages, "tools": tools });
     let mut required = body.clone();
     required["tool_choice"] = json!("required");
+    let mut called = body.clone();
+    called["messages"] = json!([{ "role": "user", "content": "Use the tool, canary." }]);
+    let mut told = called.clone();
+    let call =
+        json!({ "id": "1", "type": "function", "function": { "name": "canary_tool", "arguments": {} } });
+    told["messages"] = json!([
+        called["messages"][0],
+        { "role": "assistant", "content": [{ "type": "text", "text": "canary-said" }], "tool_calls": [call] },
+        { "role": "tool", "tool_call_id": "1", "content": [{ "type": "text", "text": "canary-result" }] },
+    ]);
+    let mut lost = told.clone();
+    lost["messages"][2]["content"] = json!([{ "type": "image_url", "image_url": { "url": "data:," } }]);
     stage.input(&[
         row("tools", "/v1/chat/completions", &body),
         row("required", "/v1/chat/completions", &required),
+        row("called", "/v1/chat/completions", &called),
+        row("told", "/v1/chat/completions", &told),
+        row("lost", "/v1/chat/completions", &lost),
     ]);
     let ran = stage.run(&["--emulate-tools"]);
     assert_eq!(ran.code, 6, "{}", ran.err);
     let lines = stage.lines();
     assert!(!content(&lines["tools"]).is_empty());
-    // The simulated model never calls anything.
+    let message = &lines["called"]["response"]["body"]["choices"][0]["message"];
+    assert_eq!(message["tool_calls"][0]["function"]["name"], "canary_tool", "{message}");
+    assert!(content(&lines["told"]).contains("canary-result"));
+    assert_eq!(lines["lost"]["error"]["code"], "PV-113");
+    // The simulated model calls nothing by itself.
     assert_eq!(lines["required"]["error"]["code"], "PV-516");
     let recorded = stage.sim.recorded();
     assert!(recorded.prompts().iter().any(|prompt| prompt.contains("canary_tool")));
+    assert!(recorded.prompts().iter().any(|prompt| prompt.contains("canary-said")));
     assert!(!recorded.saw_in_clear("canary"));
 }
 

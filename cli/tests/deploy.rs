@@ -66,11 +66,12 @@ fn every_flag_exists() {
     let known = flags(&String::from_utf8(help.stdout).unwrap());
     for (file, some) in [
         (DOCKERFILE, &["--container", "--probe"][..]),
-        (COMPOSE, &["--api-key-file", "--drain", "--probe", "--provider"]),
+        (COMPOSE, &["--api-key-file", "--body-memory-mib", "--drain", "--probe", "--provider"]),
         (
             CHART,
             &[
                 "--apiEndpoint",
+                "--body-memory-mib",
                 "--ca-bundle",
                 "--client-tokens-file",
                 "--drain",
@@ -79,7 +80,7 @@ fn every_flag_exists() {
                 "--port",
             ],
         ),
-        (UNIT, &["--drain", "--listen", "--log-format"]),
+        (UNIT, &["--body-memory-mib", "--drain", "--listen", "--log-format"]),
     ] {
         let used = flags(&command_lines(file));
         assert!(some.iter().all(|flag| used.contains(*flag)), "{file}: {used:?}");
@@ -120,6 +121,37 @@ fn t53_set_ups_are_not_exposed() {
     let home = tempfile::tempdir().unwrap();
     let exposed = proveil(home.path()).args(["proxy", "--demo", "--listen", "0.0.0.0:0"]).output().unwrap();
     assert_eq!(exposed.status.code(), Some(2), "{}", String::from_utf8_lossy(&exposed.stderr));
+}
+
+/// The number right after a mark.
+fn number(text: &str, mark: &str) -> u64 {
+    let (_, after) = text.split_once(mark).unwrap_or_else(|| panic!("no {mark:?} in {text}"));
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|error| panic!("{mark:?}: {error}"))
+}
+
+/// T54: what the bodies of all requests take while they are sealed fits into the memory of every set-up (`overload.rs` measures the factor).
+#[test]
+fn t54_bodies_fit_into_the_memory() {
+    const OWN_MIB: u64 = 64;
+    const FACTOR: u64 = 10;
+    let (compose, unit, values) = (read(COMPOSE), read(UNIT), read("helm/proveil-proxy/values.yaml"));
+    assert!(read(CHART).contains("- --body-memory-mib={{ $config.bodyMemoryMib }}\n"));
+    let (_, limits) = values.split_once("\n  limits:\n").unwrap();
+    for (file, bodies, limit, unit_mib) in [
+        (
+            COMPOSE,
+            number(&compose, "- --body-memory-mib\n      - \""),
+            number(&compose, "\n    mem_limit: "),
+            1,
+        ),
+        (UNIT, number(&unit, " --body-memory-mib "), number(&unit, "\nMemoryMax="), 1024),
+        (CHART, number(&values, "\n  bodyMemoryMib: "), number(limits, "\n    memory: "), 1),
+    ] {
+        assert!(bodies >= 64 && OWN_MIB + FACTOR * bodies <= limit * unit_mib, "{file}: {bodies} of {limit}");
+    }
+    assert!(compose.contains("\n    mem_limit: 768m\n") && limits.contains("\n    memory: 768Mi\n"));
+    assert!(unit.contains("\nMemoryMax=1G\n"), "the units are those that were reckoned with");
 }
 
 struct Running(Child);

@@ -14,7 +14,7 @@ use proveil_core::bundle::EvidenceBundle;
 use proveil_core::endpoint::Outcome;
 use proveil_core::http::BaseUrl;
 use proveil_core::policy::Policy;
-use proveil_core::provider::privatemode::PrivatemodeOptions;
+use proveil_core::provider::privatemode::{GpuRevocation, PrivatemodeOptions};
 use proveil_core::provider::{Exchange, ExchangeConfig, Provider};
 use proveil_core::report::{Report, Verdict};
 use proveil_core::secret::SecretText;
@@ -79,6 +79,8 @@ fn the_same_report_again() {
     for (defect, options) in [
         (None, PrivatemodeOptions::default()),
         (None, given.clone()),
+        (None, lenient(0)),
+        (None, lenient(5 * 3600)),
         (Some(Defect::ManifestChanged), given),
         (Some(Defect::ReportTampered), PrivatemodeOptions::default()),
         (Some(Defect::SecretSwapped), PrivatemodeOptions::default()),
@@ -116,6 +118,45 @@ fn the_same_report_again() {
     assert_eq!(verdicts.len(), 3);
 }
 
+fn lenient(grace_s: u64) -> PrivatemodeOptions {
+    let gpu_revocation = GpuRevocation::Lenient { grace_s };
+    PrivatemodeOptions { gpu_revocation, allow_other_model: grace_s > 3600, ..PrivatemodeOptions::default() }
+}
+
+/// I4: what a client accepts beyond its default is in the report, in words, in every form.
+#[test]
+fn leniency_is_reported() {
+    let sim = simulator();
+    for (options, relaxations) in [
+        (PrivatemodeOptions::default(), &[][..]),
+        (lenient(0), &["workers' GPUs are accepted with an unknown revocation state"]),
+        (
+            lenient(90),
+            &["workers' GPUs are accepted revoked for up to 90 s, or with an unknown revocation state"],
+        ),
+        (
+            lenient(48 * 3600),
+            &[
+                "workers' GPUs are accepted revoked for up to 48 h, or with an unknown revocation state",
+                "answers may name another model than the one asked for",
+            ],
+        ),
+    ] {
+        let (report, _) = capture(&sim, options);
+        assert_eq!(report.verdict(), Verdict::Verified);
+        assert_eq!(report.policy().relaxations, relaxations);
+        let html = report.to_html();
+        assert_eq!(html.contains("Weakened policy"), !relaxations.is_empty());
+        let text = report.to_text().split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in relaxations {
+            assert!(text.contains(words), "{text}");
+            // Its apostrophe is escaped there.
+            let after = words.split('\'').next_back().unwrap();
+            assert!(html.contains(after) && report.to_ear_json().contains(after), "{words}");
+        }
+    }
+}
+
 /// T44: a document of another form is refused with the path, by the reader and by the published schema.
 #[test]
 fn hostile_documents() {
@@ -137,6 +178,9 @@ fn hostile_documents() {
         ("/manifest_origin", json!("cdn"), invalid),
         ("/manifests", json!([]), invalid),
         ("/key_service", json!(1), invalid),
+        ("/gpu_revocation_grace_s", json!("1"), invalid),
+        ("/gpu_revocation_grace_s", json!(-1), invalid),
+        ("/allow_other_model", json!(1), invalid),
         ("/key_service", json!("a".repeat(300)), Code::LimitExceeded),
         ("/endorsements", json!([]), invalid),
         ("/endorsements/vcek", json!(7), invalid),

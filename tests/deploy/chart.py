@@ -41,6 +41,7 @@ FULL = {
         "hosts": ["proxy.example"],
         "origins": ["https://chat.example"],
         "drainSeconds": 120,
+        "bodyMemoryMib": 128,
     },
     "collateral": {"volumeClaimName": "collateral"},
     "networkPolicy": {
@@ -86,6 +87,8 @@ BAD = [
     ({"config": {"policy": {"preset": "lax"}}}, "preset"),
     ({"config": {"port": 80}}, "port"),
     ({"config": {"logLevel": "trace"}}, "logLevel"),
+    ({"config": {"bodyMemoryMib": 63}}, "bodyMemoryMib"),
+    ({"config": {"bodyMemoryMib": "64Mi"}}, "bodyMemoryMib"),
     ({"config": {"origins": ["*"]}}, "origins"),
     ({"collateral": {"redis": {}}}, "redis"),
     ({"image": {"restartPolicy": "Never"}}, "restartPolicy"),

@@ -320,6 +320,8 @@ pub enum Code {
     LimitExceeded,
     /// PV-602: An operation took too long.
     Timeout,
+    /// PV-603: The body of the request came too slowly.
+    UploadTooSlow,
     /// PV-701: A pointer that must not be NULL is NULL.
     NullPointer,
     /// PV-702: A handle is unknown or was already freed.
@@ -358,6 +360,8 @@ pub enum Code {
     ShuttingDown,
     /// PV-809: The proxy holds as many bytes of requests as it may.
     ProxyBusy,
+    /// PV-810: Nothing was verified yet, so there is no report.
+    NoReport,
     /// PV-901: Something went wrong inside Proveil.
     Internal,
     /// PV-902: A defect inside Proveil was caught.
@@ -526,6 +530,7 @@ impl From<core::Code> for Code {
             core::Code::ToolCallInvalid => Code::ToolCallInvalid,
             core::Code::LimitExceeded => Code::LimitExceeded,
             core::Code::Timeout => Code::Timeout,
+            core::Code::UploadTooSlow => Code::UploadTooSlow,
             core::Code::NullPointer => Code::NullPointer,
             core::Code::InvalidHandle => Code::InvalidHandle,
             core::Code::WrongHandleType => Code::WrongHandleType,
@@ -545,6 +550,7 @@ impl From<core::Code> for Code {
             core::Code::ListenerExposed => Code::ListenerExposed,
             core::Code::ShuttingDown => Code::ShuttingDown,
             core::Code::ProxyBusy => Code::ProxyBusy,
+            core::Code::NoReport => Code::NoReport,
             core::Code::Internal => Code::Internal,
             core::Code::Panic => Code::Panic,
             core::Code::RandomFailed => Code::RandomFailed,

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proveil::core::endpoint::ApiRequest;
+use proveil::core::limits::JSON_MAX_VALUES;
 use proveil::core::openai::forms::{Form, FormWriter, fresh_boundary};
 use proveil::core::openai::{ApiEndpoint, BodyKind};
 use proveil::{Client, Code, Error, Provider, Result, Stream};
@@ -47,14 +48,16 @@ impl Adapted<'_> {
             let request = ApiRequest::new(self.endpoint.clone(), content_type.as_deref(), &body);
             client.send(&request).await
         } else if *self.endpoint == ApiEndpoint::Messages {
-            let body = serde_json::from_slice(self.body).map_err(|_| Error::new(Code::MalformedRequest))?;
-            let chat = Zeroizing::new(chat_body(&body, self.model)?.to_string());
+            // What was parsed takes many times its text, and is gone before anything is waited for.
+            let chat = {
+                let body = document(self.body)?;
+                Zeroizing::new(chat_body(&body, self.model)?.to_string())
+            };
             client.chat(chat.as_bytes()).await
         } else if FROM_CHAT.contains(self.endpoint) {
             let (_, mut body) = self.with_model()?;
             if self.emulate_tools && self.outline.has_tools {
-                let mut chat: Value =
-                    serde_json::from_slice(&body).map_err(|_| Error::new(Code::MalformedRequest))?;
+                let mut chat = document(&body)?;
                 toolbox = into_prompt(&mut chat)?;
                 body = Text::Changed(Zeroizing::new(chat.to_string().into_bytes()));
             }
@@ -132,6 +135,25 @@ impl Adapted<'_> {
     }
 }
 
+/// Parses a body of no more values than the core reads, which bounds the memory that they take.
+fn document(body: &[u8]) -> Result<Value> {
+    let refuse = || Error::new(Code::MalformedRequest);
+    let (mut values, mut in_text, mut escaped) = (1_usize, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'{' | b'[' if !in_text => values = values.saturating_add(1),
+            _ => {}
+        }
+    }
+    if values > JSON_MAX_VALUES {
+        return Err(refuse().expected(format!("at most {JSON_MAX_VALUES} values")));
+    }
+    serde_json::from_slice(body).map_err(|_| refuse())
+}
+
 /// A body, without a copy where nothing of it changes.
 enum Text<'a> {
     AsGiven(&'a [u8]),
@@ -161,4 +183,25 @@ impl proveil::core::crypto::SecureRandom for OsRandom {
 /// An endpoint that a provider does not seal.
 pub(crate) fn unsupported(endpoint: &ApiEndpoint) -> Error {
     Error::new(Code::UnsupportedEndpoint).found(endpoint.path().chars().take(64).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T44: many small values take far more memory than their text.
+    #[test]
+    fn t44_values_are_counted() {
+        let list = |count: usize| format!("[{}]", vec!["1"; count].join(","));
+        assert!(document(list(JSON_MAX_VALUES - 1).as_bytes()).is_ok());
+        assert_eq!(
+            document(list(JSON_MAX_VALUES + 1).as_bytes()).unwrap_err().code(),
+            Code::MalformedRequest
+        );
+        let nested = format!("[{}]", vec!["{\"a\":[[]]}"; JSON_MAX_VALUES / 3].join(","));
+        assert_eq!(document(nested.as_bytes()).unwrap_err().code(), Code::MalformedRequest);
+        // Nothing within a text counts.
+        let text = format!("{{\"a\":\"\\\\\\\"{}\"}}", ",[{".repeat(JSON_MAX_VALUES));
+        assert!(document(text.as_bytes()).is_ok(), "{}", &text[..16]);
+    }
 }

@@ -3,13 +3,16 @@
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
-use proveil::{Class, Error};
+use proveil::{Class, Code, Error};
 use serde_json::{Value, json};
 
 /// Tells the libraries whether another try makes sense. They honour it before they look at the status.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Pause before another try, in seconds.
 const RETRY_PAUSE_S: u64 = 5;
+
+/// Where the caller's own API key is.
+pub(crate) const CALLERS_KEY: &str = "Authorization";
 
 /// How the caller speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +33,13 @@ impl Dialect {
 
     /// A whole answer that says why there is none.
     pub(crate) fn response(self, error: &Error) -> Response<Body> {
-        let row = error.code().row();
-        let status = StatusCode::from_u16(row.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let number = status(error);
+        let status = StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = Response::new(Body::from(self.document(error).to_string()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let again = error.retryable() && (status == StatusCode::SERVICE_UNAVAILABLE || row.http == 429);
+        let again = error.retryable() && (status == StatusCode::SERVICE_UNAVAILABLE || number == 429);
         headers.insert(SHOULD_RETRY, HeaderValue::from_static(if again { "true" } else { "false" }));
         // What the provider said is passed on also where this client has already tried again.
         match error.retry_after_s() {
@@ -71,13 +74,20 @@ impl Dialect {
                 },
             }}),
             Dialect::Anthropic => json!({ "type": "error", "error": {
-                "type": anthropic_kind(code.row().http),
+                "type": anthropic_kind(status(error)),
                 "message": message,
                 "code": code.text(),
                 "slug": code.slug(),
             }}),
         }
     }
+}
+
+/// That of the code, except that a key which the provider did not accept is the caller's mistake where the caller brought it
+/// (privatemode.md 2.7): then the libraries say that the key is wrong.
+fn status(error: &Error) -> u16 {
+    let callers_key = error.code() == Code::UpstreamUnauthorized && error.check() == Some(CALLERS_KEY);
+    if callers_key { 401 } else { error.code().row().http }
 }
 
 /// What, why, next, in one line: programs often show nothing else.
@@ -95,7 +105,7 @@ pub(crate) fn message(error: &Error) -> String {
 
 fn kind(error: &Error) -> &'static str {
     let row = error.code().row();
-    match (error.code().class(), row.http) {
+    match (error.code().class(), status(error)) {
         (_, 401) => "authentication_error",
         (_, 429) => "rate_limit_error",
         (Class::Verification, _) => "verification_error",
@@ -126,9 +136,23 @@ fn anthropic_kind(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use proveil::Code;
-
     use super::*;
+
+    /// A key that was not accepted: the caller's own, or the proxy's.
+    #[test]
+    fn whose_key_it_was() {
+        let error = || Error::new(Code::UpstreamUnauthorized);
+        for (error, status, kind) in [
+            (error().at(CALLERS_KEY), 401, "authentication_error"),
+            (error(), 502, "upstream_error"),
+            (error().at("models"), 502, "upstream_error"),
+        ] {
+            assert_eq!(Dialect::OpenAi.response(&error).status(), status);
+            assert_eq!(Dialect::OpenAi.document(&error)["error"]["type"], kind);
+            let anthropic = if status == 401 { kind } else { "api_error" };
+            assert_eq!(Dialect::Anthropic.document(&error)["error"]["type"], anthropic);
+        }
+    }
 
     #[test]
     fn what_why_and_next_stand_apart() {

@@ -7,13 +7,14 @@ mod adapt;
 mod chat;
 mod dialect;
 mod documents;
+mod history;
 mod messages;
 mod outline;
 mod tools;
 
 pub(crate) use adapt::{Adapted, carries_everything, unsupported};
 pub(crate) use chat::{ChatChunks, ChatWhole};
-pub(crate) use dialect::{Dialect, message};
+pub(crate) use dialect::{CALLERS_KEY, Dialect, message};
 pub(crate) use documents::Documents;
 pub(crate) use messages::{MessageEvents, MessageWhole, chat_body};
 pub(crate) use outline::Outline;

@@ -9,10 +9,10 @@ use proveil::{Code, Error, Event, Result, TextField};
 use serde_json::{Map, Value, json};
 
 use super::chat::finish_reason;
-use super::{ChatChunks, ChatWhole, Chunks, Whole, random_id};
+use super::{ChatChunks, ChatWhole, Chunks, Whole, history, random_id};
 
-const OPEN: &str = "<tool_call>";
-const CLOSE: &str = "</tool_call>";
+pub(super) const OPEN: &str = "<tool_call>";
+pub(super) const CLOSE: &str = "</tool_call>";
 /// Tools of one request, and calls of one answer.
 const TOOLS_MAX: usize = 128;
 /// Text of the calls of one answer.
@@ -33,7 +33,7 @@ pub(crate) struct Toolbox {
     several: bool,
 }
 
-fn refuse(place: &str, expected: &str) -> Error {
+pub(super) fn refuse(place: &str, expected: &str) -> Error {
     Error::new(Code::InvalidArgument).at(place).expected(expected)
 }
 
@@ -67,10 +67,14 @@ pub(crate) fn into_prompt(body: &mut Value) -> Result<Option<Toolbox>> {
     let members = body.as_object_mut().ok_or_else(|| Error::new(Code::MalformedRequest))?;
     let tools = members.remove("tools").filter(|tools| !tools.is_null());
     let choice = Choice::read(members.remove("tool_choice"))?;
-    let several = members.remove("parallel_tool_calls").and_then(|value| value.as_bool()).unwrap_or(true);
+    let several = match members.remove("parallel_tool_calls") {
+        None | Some(Value::Null) => true,
+        Some(Value::Bool(several)) => several,
+        Some(_) => return Err(refuse("parallel_tool_calls", "true or false")),
+    };
     if let Some(Value::Array(messages)) = members.get_mut("messages") {
         for (place, message) in messages.iter_mut().enumerate() {
-            history(message, place)?;
+            history::rewrite(message, place)?;
         }
     }
     let Some(tools) = tools.filter(|_| !matches!(choice, Choice::None)) else { return Ok(None) };
@@ -104,6 +108,10 @@ fn read_tool(tool: &Value, place: usize) -> Result<(Tool, String)> {
     let function =
         tool.get("function").filter(|_| tool.get("type").and_then(Value::as_str) == Some("function"));
     let function = function.and_then(Value::as_object).ok_or_else(|| refuse(&at, "a function"))?;
+    tool.as_object().map_or(Ok(()), |members| history::only(members, &["type", "function"], &at))?;
+    // Strict or not, a call is taken only if it fits the schema.
+    let known = ["name", "description", "parameters", "strict"];
+    history::only(function, &known, &format!("{at}/function"))?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let name = function.get("name").and_then(Value::as_str);
     let name = name.filter(|name| (1..=64).contains(&name.len()) && name.chars().all(plain));
@@ -155,33 +163,6 @@ fn put_first(members: &mut Map<String, Value>, text: String) -> Result<()> {
         }
         _ => messages.insert(0, json!({ "role": "system", "content": text })),
     }
-    Ok(())
-}
-
-/// Earlier calls and results, as the texts that they were.
-fn history(message: &mut Value, place: usize) -> Result<()> {
-    let at = format!("messages/{place}");
-    let Some(members) = message.as_object_mut() else { return Ok(()) };
-    let content = members.get("content").and_then(Value::as_str).unwrap_or_default().to_owned();
-    if members.get("role").and_then(Value::as_str) == Some("tool") {
-        let id = members.get("tool_call_id").and_then(Value::as_str).unwrap_or_default();
-        let text = format!("<tool_result id={}>\n{content}\n</tool_result>", Value::from(id));
-        *message = json!({ "role": "user", "content": text });
-        return Ok(());
-    }
-    let Some(calls) = members.remove("tool_calls").filter(|calls| !calls.is_null()) else { return Ok(()) };
-    let calls = calls.as_array().cloned().ok_or_else(|| refuse(&format!("{at}/tool_calls"), "an array"))?;
-    let mut text = content;
-    for call in &calls {
-        let function =
-            call.get("function").ok_or_else(|| refuse(&format!("{at}/tool_calls"), "functions"))?;
-        let arguments = function.get("arguments").and_then(Value::as_str).unwrap_or("{}");
-        let arguments: Value = serde_json::from_str(arguments)
-            .map_err(|_| refuse(&format!("{at}/tool_calls"), "arguments that are JSON"))?;
-        let call = json!({ "name": function.get("name"), "arguments": arguments });
-        text.push_str(&format!("{OPEN}{call}{CLOSE}"));
-    }
-    members.insert("content".to_owned(), Value::from(text));
     Ok(())
 }
 
@@ -408,22 +389,6 @@ mod tests {
     }
 
     #[test]
-    fn earlier_calls_become_texts() {
-        let mut body = json!({ "messages": [
-            { "role": "assistant", "content": null, "tool_calls": [
-                { "id": "1", "type": "function", "function": { "name": "weather", "arguments": "{\"city\":\"x\"}" } }] },
-            { "role": "tool", "tool_call_id": "1", "content": "sunny" },
-        ]});
-        assert!(into_prompt(&mut body).unwrap().is_none());
-        let text = body["messages"][0]["content"].as_str().unwrap();
-        let call = text.strip_prefix(OPEN).and_then(|rest| rest.strip_suffix(CLOSE)).unwrap();
-        let call: Value = serde_json::from_str(call).unwrap();
-        assert_eq!(call, json!({ "name": "weather", "arguments": { "city": "x" } }));
-        assert_eq!(body["messages"][1]["content"], "<tool_result id=\"1\">\nsunny\n</tool_result>");
-        assert_eq!(body["messages"][1]["role"], "user");
-    }
-
-    #[test]
     fn bad_tools_are_the_callers_mistake() {
         for tools in [
             json!(1),
@@ -441,6 +406,16 @@ mod tests {
                 "{tools}"
             );
         }
+        for (tool, at) in [
+            (json!({ "type": "function", "x": 1, "function": { "name": "a" } }), "tools/0/x"),
+            (json!({ "type": "function", "function": { "name": "a", "x": 1 } }), "tools/0/function/x"),
+        ] {
+            let error = into_prompt(&mut json!({ "messages": [], "tools": [tool] })).err().unwrap();
+            assert_eq!((error.code(), error.check()), (Code::UnencryptableField, Some(at)));
+        }
+        let mut several = request();
+        several["parallel_tool_calls"] = json!("no");
+        assert_eq!(into_prompt(&mut several).err().map(|it| it.code()), Some(Code::InvalidArgument));
         let mut other = request();
         other["tool_choice"] = json!({ "type": "function", "function": { "name": "other" } });
         assert_eq!(into_prompt(&mut other).err().map(|it| it.code()), Some(Code::InvalidArgument));

@@ -90,7 +90,8 @@ pub(crate) struct Operation {
     #[arg(long, value_name = "NUMBER")]
     pub(crate) streams_per_client: Option<usize>,
 
-    /// Most memory for the bodies of all requests together, in MiB; 512 by default
+    /// Most memory for the bodies of all requests together, in MiB; 256 by default. While large ones are sealed the proxy takes up to
+    /// ten times as much
     #[arg(long, value_name = "MIB")]
     pub(crate) body_memory_mib: Option<u64>,
 
@@ -132,11 +133,15 @@ pub(crate) struct Compatible {
     pub(crate) cdn_base_url: Option<String>,
 
     /// Accept workers whose GPUs' state is unknown
-    #[arg(long = "nvidiaOCSPAllowUnknown", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long = "nvidiaOCSPAllowUnknown", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with = "gpu_revocation_grace")]
     pub(crate) ocsp_allow_unknown: Option<bool>,
 
     /// Accept workers whose GPUs were revoked at most so many hours ago
-    #[arg(long = "nvidiaOCSPRevokedGracePeriod", value_name = "HOURS")]
+    #[arg(
+        long = "nvidiaOCSPRevokedGracePeriod",
+        value_name = "HOURS",
+        conflicts_with = "gpu_revocation_grace"
+    )]
     pub(crate) ocsp_grace: Option<u32>,
 
     /// One prompt cache for all callers; without it each request has its own

@@ -111,7 +111,7 @@ static PROXY: &[Row] = &[
     row(
         "body_memory_mib",
         Kind::Number { min: BODY_MEMORY_MIN_MIB, max: BODY_MEMORY_MAX_MIB },
-        "512",
+        "256",
         "most memory for the bodies of all requests together, in MiB",
     ),
     row(

@@ -58,7 +58,7 @@ pub(crate) struct ProxyConfig {
     pub(crate) emulate_tools: Option<bool>,
     /// `drain_s`: how long answers under way may go on after the request to end; 30 when absent.
     pub(crate) drain_s: Option<u64>,
-    /// `body_memory_mib`: most memory for the bodies of all requests together; 512 when absent.
+    /// `body_memory_mib`: most memory for the bodies of all requests together; 256 when absent.
     pub(crate) body_memory_mib: Option<u64>,
     /// `log_level`: `error`, `warn`, `info` or `debug`; `info` when absent.
     pub(crate) log_level: Option<String>,

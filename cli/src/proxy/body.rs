@@ -108,8 +108,17 @@ impl Deref for Held {
     }
 }
 
-/// The whole body. Fails with `limit_exceeded`, `timeout`, `content_type_not_allowed`, `malformed_request` and `proxy_busy`.
-pub(super) async fn read(mut body: Body, headers: &HeaderMap, memory: &Memory) -> Result<Held> {
+/// The whole body. Fails with `limit_exceeded`, `upload_too_slow`, `content_type_not_allowed`, `malformed_request` and `proxy_busy`.
+pub(super) async fn read(body: Body, headers: &HeaderMap, memory: &Memory) -> Result<Held> {
+    read_within(PER_MEBIBYTE, body, headers, memory).await
+}
+
+async fn read_within(
+    per_mebibyte: Duration,
+    mut body: Body,
+    headers: &HeaderMap,
+    memory: &Memory,
+) -> Result<Held> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(Error::new(Code::ContentTypeNotAllowed).at("Content-Encoding").expected("none"));
     }
@@ -125,8 +134,8 @@ pub(super) async fn read(mut body: Body, headers: &HeaderMap, memory: &Memory) -
     let start = Instant::now();
     loop {
         let begun = u32::try_from(received.div_euclid(MEBIBYTE)).unwrap_or(u32::MAX).saturating_add(1);
-        let late = || Error::new(Code::Timeout).at("request body").expected("1 MiB in 30 s");
-        let deadline = start.checked_add(PER_MEBIBYTE.saturating_mul(begun)).ok_or_else(late)?;
+        let late = || Error::new(Code::UploadTooSlow).at("request body").expected("1 MiB in 30 s");
+        let deadline = start.checked_add(per_mebibyte.saturating_mul(begun)).ok_or_else(late)?;
         match timeout_at(deadline, body.frame()).await {
             Err(_) => return Err(late()),
             Ok(None) => return held,
@@ -159,6 +168,22 @@ mod tests {
             held.add(&piece, 0, memory)?;
         }
         Ok(held)
+    }
+
+    /// T54: a caller that sends its body too slowly has made a mistake that it would make again.
+    #[test]
+    fn t54_slow_bodies() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let never = futures_util::stream::pending::<std::io::Result<Vec<u8>>>();
+        let (headers, memory) = (HeaderMap::new(), Memory::new(TOTAL));
+        let read = read_within(Duration::ZERO, Body::from_stream(never), &headers, &memory);
+        let error = runtime.block_on(read).err().unwrap();
+        assert_eq!((error.code(), error.retryable()), (Code::UploadTooSlow, false));
+        let response = crate::api::Dialect::OpenAi.response(&error);
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["x-should-retry"]),
+            (408, &"false".parse().unwrap())
+        );
     }
 
     /// T54: the sum is bounded, the largest body fits, and small ones go through beside large ones.

@@ -35,9 +35,20 @@ pub(super) fn apply(mut args: args::Proxy, output: &Output) -> Result<args::Prox
     if given.shared_prompt_cache == Some(false) && given.prompt_cache_salt.is_some() {
         return Err(refused("--promptCacheSalt", "It goes with --sharedPromptCache only."));
     }
-    let hours = given.ocsp_grace.or((given.ocsp_allow_unknown == Some(true)).then_some(GRACE_HOURS));
-    if args.rules.privatemode.gpu_revocation_grace.is_none() {
-        args.rules.privatemode.gpu_revocation_grace = hours;
+    let (allow_unknown, grace) = (given.ocsp_allow_unknown, given.ocsp_grace);
+    let rules = &mut args.rules.privatemode;
+    match (allow_unknown, grace) {
+        // Neither: what is configured, or only good ones.
+        (None, None) => {}
+        (Some(false), None | Some(0)) => rules.gpu_good_only = true,
+        (Some(false), Some(_)) => {
+            return Err(Error::new(Code::ConfigInvalid)
+                .at("--nvidiaOCSPRevokedGracePeriod")
+                .expected("0 with --nvidiaOCSPAllowUnknown=false"));
+        }
+        (Some(true), None) => rules.gpu_revocation_grace = Some(GRACE_HOURS),
+        // Unknown ones are accepted by the original unless its flag says otherwise.
+        (None | Some(true), Some(hours)) => rules.gpu_revocation_grace = Some(hours),
     }
     if let Some(path) = args.compatible.manifest_path.take() {
         args.rules.privatemode.manifest = Some(path);
@@ -111,6 +122,38 @@ mod tests {
         ] {
             assert_eq!(applied(flags).unwrap().providers, providers, "{flags:?}");
         }
+    }
+
+    /// Every pair of the two flags (privatemode.md 7.3): the hours that are passed on, whether good GPUs alone are meant, or a refusal.
+    #[test]
+    fn flags_about_gpus() {
+        let unknown = |allowed: &str| format!("--nvidiaOCSPAllowUnknown{allowed}");
+        for (allowed, grace, expected) in [
+            (None, None, Some((None, false))),
+            (None, Some(0), Some((Some(0), false))),
+            (None, Some(24), Some((Some(24), false))),
+            (Some(""), None, Some((Some(48), false))),
+            (Some("=true"), None, Some((Some(48), false))),
+            (Some("=true"), Some(0), Some((Some(0), false))),
+            (Some("=true"), Some(24), Some((Some(24), false))),
+            (Some("=false"), None, Some((None, true))),
+            (Some("=false"), Some(0), Some((None, true))),
+            (Some("=false"), Some(24), None),
+        ] {
+            let grace = grace.map(|hours: u32| format!("--nvidiaOCSPRevokedGracePeriod={hours}"));
+            let flags: Vec<String> = allowed.map(unknown).into_iter().chain(grace).collect();
+            let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+            match (applied(&flags), expected) {
+                (Ok(args), Some(expected)) => {
+                    let rules = args.rules.privatemode;
+                    assert_eq!((rules.gpu_revocation_grace, rules.gpu_good_only), expected, "{flags:?}");
+                }
+                (Err(error), None) => assert_eq!(error.code(), Code::ConfigInvalid, "{flags:?}"),
+                (result, _) => panic!("{flags:?}: {:?}", result.err()),
+            }
+        }
+        let both = ["proveil", "proxy", "--gpu-revocation-grace=9", "--nvidiaOCSPAllowUnknown=false"];
+        assert!(args::Cli::try_parse_from(both).is_err(), "one of the two names has to give way");
     }
 
     #[test]

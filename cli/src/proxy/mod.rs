@@ -8,6 +8,7 @@ mod body;
 mod catalog;
 mod compatible;
 mod gate;
+mod heads;
 mod health;
 mod log;
 mod metrics;

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Response};
 use proveil::{Code, Error, Result};
 use serde_json::{Value, json};
 
-use super::routes::{json_response, text_response};
+use super::routes::text_response;
 use super::state::Proxy;
 
 const INDEX: &str = include_str!("page/index.html");
@@ -58,19 +58,9 @@ fn guarded(mut response: Response<Body>, policy: &'static str) -> Response<Body>
 }
 
 /// The newest report, as a page of its own.
-pub(super) fn reports(proxy: &Proxy) -> Response<Body> {
+pub(super) fn reports(proxy: &Proxy) -> Result<Response<Body>> {
     let newest = proxy.reports.all().into_iter().find_map(|kept| kept.document());
-    match newest {
-        Some(document) => html(document.to_html()),
-        None => {
-            let error =
-                Error::new(Code::OutOfOrder).context("Nothing was verified yet, so there is no report.");
-            json_response(
-                axum::http::StatusCode::NOT_FOUND,
-                &json!({ "error": { "message": error.message() } }),
-            )
-        }
-    }
+    newest.map(|document| html(document.to_html())).ok_or_else(|| Error::new(Code::NoReport))
 }
 
 /// All reports that are kept, newest first.

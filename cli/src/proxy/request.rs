@@ -38,18 +38,17 @@ impl Call {
             Some(model) => state.catalog.resolve(model, &self.caller).await?,
             None => vec![state.catalog.without_model().ok_or_else(|| unsupported(&self.endpoint))?],
         };
-        let mut last = None;
-        for target in targets {
+        let mut targets = targets.into_iter().peekable();
+        while let Some(target) = targets.next() {
             match self.attempt(proxy, &target, &outline).await {
-                Ok(answered) => return answered,
-                Err(error) if goes_on(&error) => {
+                Ok(answered) => return answered.map_err(|error| target.upstream.blamed(error)),
+                Err(error) if goes_on(&error) && targets.peek().is_some() => {
                     proxy.metrics.failover(target.upstream.provider(), &error);
-                    last = Some(error);
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(target.upstream.blamed(error)),
             }
         }
-        Err(last.unwrap_or_else(|| Error::new(Code::Internal).at("targets")))
+        Err(Error::new(Code::Internal).at("targets"))
     }
 
     /// Asks one endpoint. An outer error came before any byte of an answer; an inner one is the answer's own and final, since whoever began

@@ -130,8 +130,8 @@ pub(super) async fn answer(
     let preflight = parts.method == Method::OPTIONS;
     let result = if smuggled {
         Err(Error::new(Code::MalformedRequest)
-            .at("Transfer-Encoding")
-            .expected("one way to say how long the body is"))
+            .at("head")
+            .expected("lines that end in CRLF, and one way to say how long the body is"))
     } else if preflight {
         preflight_answer(&proxy, &parts, peer)
     } else {
@@ -207,7 +207,7 @@ async fn routed(
             Ok(text_response("text/plain; version=0.0.4; charset=utf-8", proxy.metrics.render()))
         }
         Route::Page(asset) => Ok(page::asset(asset)),
-        Route::Reports => Ok(page::reports(proxy)),
+        Route::Reports => page::reports(proxy),
         Route::ReportsJson => Ok(json_response(StatusCode::OK, &page::reports_json(proxy))),
         Route::Report(id) => page::report(proxy, &id),
     }

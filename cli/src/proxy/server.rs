@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,7 +33,7 @@ const HEAD_WAIT: Duration = Duration::from_secs(10);
 /// Fields of a head.
 const HEADERS_MAX: usize = 100;
 /// All bytes of a head.
-const HEAD_MAX_BYTES: usize = 64 * 1024;
+pub(super) const HEAD_MAX_BYTES: usize = 64 * 1024;
 /// After trouble with accepting, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What one gets who comes while all connections are taken.
@@ -141,7 +143,15 @@ impl hyper::service::Service<hyper::Request<Incoming>> for Service {
 
     fn call(&self, request: hyper::Request<Incoming>) -> Answer {
         let (proxy, peer, smuggled) = (self.proxy.clone(), self.peer, self.smuggled.load(Ordering::Relaxed));
-        Box::pin(async move { Ok(routes::answer(proxy, peer, smuggled, request.map(Body::new)).await) })
+        // Where the body of a request in chunks ends is not followed on the socket, so no further head may come after it.
+        let is_last = smuggled || request.headers().contains_key(TRANSFER_ENCODING);
+        Box::pin(async move {
+            let mut response = routes::answer(proxy, peer, smuggled, request.map(Body::new)).await;
+            if is_last {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        })
     }
 }
 

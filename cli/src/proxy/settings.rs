@@ -23,7 +23,7 @@ const CONTAINER_PORT: u16 = 8080;
 const STREAMS_PER_CLIENT: usize = 64;
 /// More than a machine has memory for.
 const STREAMS_MAX: usize = 65_536;
-const BODY_MEMORY_MIB: u64 = 512;
+const BODY_MEMORY_MIB: u64 = 256;
 const DRAIN_S: u64 = 30;
 const DRAIN_MAX_S: u64 = 24 * 60 * 60;
 

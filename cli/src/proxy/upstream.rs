@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::gate::Caller;
+use crate::api::CALLERS_KEY;
 use crate::args::{self, Connection, Rules};
 use crate::config::Loaded;
 use crate::inputs;
@@ -239,7 +240,7 @@ impl Upstream {
         if let Some(own) = &self.own {
             return Ok(own.clone());
         }
-        let key = caller.key.as_ref().ok_or_else(|| Error::new(Code::MissingApiKey).at("Authorization"))?;
+        let key = caller.key.as_ref().ok_or_else(|| Error::new(Code::MissingApiKey).at(CALLERS_KEY))?;
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = callers.iter().position(|(id, _)| *id == caller.id)
             && let Some(entry) = callers.remove(place)
@@ -255,6 +256,12 @@ impl Upstream {
         }
         callers.push_back((caller.id.clone(), client.clone()));
         Ok(client)
+    }
+
+    /// An error of the provider with its culprit: a key that it does not accept is the caller's mistake where the caller brought it.
+    pub(super) fn blamed(&self, error: Error) -> Error {
+        let callers = error.code() == Code::UpstreamUnauthorized && self.own.is_none();
+        if callers { error.at(CALLERS_KEY) } else { error }
     }
 
     /// The models that take sealed requests. All who wait share one fetch.
@@ -273,7 +280,7 @@ impl Upstream {
             }
             Err(error) => match &*list {
                 Some((since, models)) if since.elapsed() < LIST_AGE_MAX => Ok(models.clone()),
-                _ => Err(error),
+                _ => Err(self.blamed(error)),
             },
         }
     }

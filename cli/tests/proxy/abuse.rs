@@ -71,6 +71,85 @@ fn t54_heads_that_are_refused() {
     assert_eq!(both().get("/healthz").status, 200);
 }
 
+/// T54: no request of a connection says in two ways how long its body is, whatever came before it and however its lines end.
+#[test]
+fn t54_no_request_of_a_connection_is_smuggled() {
+    const GET: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let body = chat("venice/e2ee-sim-27b", false).to_string();
+    let post = |extra: &str, body: &str| {
+        format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{extra}\r\n{body}"
+        )
+    };
+    let length = format!("content-length: {}\r\n", body.len());
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let good = post(&length, &body);
+    let both_lengths = post("content-length: 5\r\ntransfer-encoding: chunked\r\n", &chunks);
+    let two_lengths = post(&format!("{length}content-length: 5\r\n"), &body);
+    let in_chunks = post("transfer-encoding: chunked\r\n", &chunks);
+    // How many answers with 200 there are before one of 400, after which the connection is over.
+    let cases = [
+        (vec![both_lengths.clone()], 0),
+        (vec![GET.to_owned(), both_lengths.clone()], 1),
+        (vec![good.clone(), both_lengths.clone()], 1),
+        (vec![good.clone(), GET.to_owned(), good.clone(), two_lengths.clone()], 3),
+        (vec![format!("\r\n\r\n{both_lengths}")], 0),
+        (vec![format!("\r\n{two_lengths}")], 0),
+        (vec![format!("\n\n{both_lengths}")], 0),
+        (vec![GET.to_owned(), format!("\r\n\r\n\r\n{both_lengths}")], 1),
+        (vec![both_lengths.replacen("\r\n", "\n", 6)], 0),
+        (vec![both_lengths.replacen("chunked\r\n\r\n", "chunked\n\n", 1)], 0),
+        (vec![GET.replace("\r\n", "\n")], 0),
+        (vec![GET.to_owned(), GET.replace("\r\n", "\n")], 1),
+    ];
+    for (requests, answered) in cases {
+        let mut socket = both().connect();
+        for (number, request) in requests.iter().enumerate() {
+            socket.write_all(request.as_bytes()).unwrap();
+            if number < answered {
+                let head = next_answer(&mut socket);
+                assert!(head.starts_with("HTTP/1.1 200"), "{requests:?}: {head}");
+                assert!(!head.to_ascii_lowercase().contains("connection: close"), "{requests:?}: {head}");
+            }
+        }
+        let mut rest = Vec::new();
+        let reset = socket.read_to_end(&mut rest).is_err();
+        let rest = String::from_utf8_lossy(&rest);
+        // A body that nobody read resets the connection, at times before the answer was read.
+        assert!(rest.starts_with("HTTP/1.1 400") || (reset && rest.is_empty()), "{requests:?}: {rest}");
+        assert!(!rest.contains("HTTP/1.1 200"), "{requests:?}: {rest}");
+    }
+    // In one piece nothing of it is taken for something else.
+    let mut socket = both().connect();
+    socket.write_all(format!("{GET}{both_lengths}").as_bytes()).unwrap();
+    let mut all = String::new();
+    let _ = socket.read_to_string(&mut all);
+    assert!(all.matches("HTTP/1.1 200").count() <= 1 && !all.contains("chat.completion"), "{all}");
+    // Chunks are the last that a connection carries, so what comes behind them is not answered.
+    let mut socket = both().connect();
+    socket.write_all(format!("{in_chunks}{both_lengths}{good}").as_bytes()).unwrap();
+    let head = next_answer(&mut socket);
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("connection: close"), "{head}");
+    let mut rest = Vec::new();
+    let _ = socket.read_to_end(&mut rest);
+    assert!(!String::from_utf8_lossy(&rest).contains("HTTP/1.1"), "{rest:?}");
+}
+
+/// The next answer of a connection that goes on.
+fn next_answer(socket: &mut std::net::TcpStream) -> String {
+    let mut all = Vec::new();
+    let mut byte = [0];
+    while !all.ends_with(b"\r\n\r\n") {
+        assert_eq!(socket.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&all));
+        all.push(byte[0]);
+    }
+    let head = String::from_utf8(all).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    socket.read_exact(&mut body).unwrap();
+    head + &String::from_utf8(body).unwrap()
+}
+
 /// More than the most that may be sent, without saying so first.
 #[test]
 fn t54_a_body_that_does_not_end() {

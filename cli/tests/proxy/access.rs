@@ -173,12 +173,21 @@ fn t56_callers_with_their_own_keys() {
     let missing = privatemode.proxy.post("/v1/chat/completions", &json!({}));
     assert_eq!((missing.status, missing.code().as_str()), (401, "PV-133"));
     // The simulator takes one key only.
-    for (key, status) in [(KEY, 200), ("canary-key-other", 502), (KEY, 200)] {
+    for (key, status) in [(KEY, 200), ("canary-key-other", 401), (KEY, 200)] {
         let answer = ask(key);
         assert_eq!(answer.status, status, "{key}: {answer:?}");
         assert!(!answer.body.contains("canary-key"));
     }
-    assert_eq!(ask("canary-key-other").code(), "PV-505");
+    let refused = ask("canary-key-other");
+    assert_eq!((refused.code().as_str(), refused.headers["x-should-retry"].as_str()), ("PV-505", "false"));
+    assert_eq!(refused.json()["error"]["type"], "authentication_error");
+    let models =
+        privatemode.proxy.send("GET", "/v1/models", &[("authorization", "Bearer canary-key-other")], &[]);
+    assert!(matches!(models.status, 200 | 401), "{models:?}");
+    // The proxy's own key is nothing that the caller could mend.
+    let own = Privatemode::with_environment(&[], &[], &[("PRIVATEMODE_API_KEY", "canary-key-other")]);
+    let refused = own.proxy.chat("sim-kimi-2", false);
+    assert_eq!((refused.status, refused.code().as_str()), (502, "PV-505"), "{refused:?}");
     // One session for the key that is good, used twice; the other caller never got as far.
     assert_eq!(privatemode.sim.recorded().to_path("/privatemode/v1/secret").count(), 1);
     assert_eq!(privatemode.sim.recorded().to_path("/v1/chat/completions").count(), 2);
@@ -234,8 +243,32 @@ fn flags_of_the_other_proxy() {
     assert_eq!(privatemode.proxy.chat("sim-kimi-2", false).status, 200);
     let from_variable = Privatemode::with_environment(&[], &[], &[("PRIVATE_MODE_API_KEY", KEY)]);
     assert_eq!(from_variable.proxy.chat("sim-kimi-2", false).status, 200);
+    // What is said about GPUs goes to the workers, whatever a file says, and beyond good ones it is in the report.
+    let file = home.path().join("lenient.toml");
+    std::fs::write(&file, "[provider.privatemode]\ngpu_revocation_grace = 9\n").unwrap();
+    let config = ["--config", file.to_str().unwrap()];
+    for (flags, rules, relaxations) in [
+        (&[][..], "rules=allow-good,allow-revoked,allow-unknown;", 1),
+        (&["--nvidiaOCSPAllowUnknown=false", "--nvidiaOCSPRevokedGracePeriod=0"], "rules=allow-good;", 0),
+        (&["--nvidiaOCSPAllowUnknown=false"], "rules=allow-good;", 0),
+        (&["--nvidiaOCSPRevokedGracePeriod=0"], "rules=allow-good,allow-unknown;", 1),
+        (&["--nvidiaOCSPAllowUnknown"], "rules=allow-good,allow-revoked,allow-unknown;", 1),
+    ] {
+        let flags = [&["--apiKey", flag.as_str()], &config[..], flags].concat();
+        let privatemode = Privatemode::with_environment(&[], &flags, &[]);
+        let answer = privatemode.proxy.chat("sim-kimi-2", false);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let recorded = privatemode.sim.recorded();
+        let sent = recorded.to_path("/v1/chat/completions").next().unwrap();
+        let header = sent.headers.iter().find(|(name, _)| name == "privatemode-nvidia-ocsp-policy").unwrap();
+        assert!(header.1.starts_with(rules), "{flags:?}: {}", header.1);
+        let report = privatemode.proxy.get(&format!("{}.json", answer.headers["x-proveil-report"])).json();
+        let listed = report["policy"]["relaxations"].as_array().unwrap();
+        assert_eq!(listed.len(), relaxations, "{flags:?}: {listed:?}");
+    }
     for (args, code) in [
-        (&["--dumpRequests"][..], "PV-135"),
+        (&["--nvidiaOCSPAllowUnknown=false", "--nvidiaOCSPRevokedGracePeriod=24"][..], "PV-130"),
+        (&["--dumpRequests"], "PV-135"),
         (&["--insecureAPIConnection"], "PV-135"),
         (&["--sharedPromptCache", "--promptCacheSalt", "short"], "PV-121"),
         (&["--sharedPromptCache=false", "--promptCacheSalt", &salt], "PV-135"),

@@ -222,7 +222,7 @@ fn emulated_tools_reach_the_model_sealed() {
     let mut body = chat(VENICE, false);
     body["tools"] = json!([{ "type": "function", "function": { "name": "weather", "parameters": { "type": "object" } } }]);
     let answer = both().post("/v1/chat/completions", &body);
-    // The simulated model never calls anything.
+    // The simulated model calls nothing by itself.
     assert_eq!(
         (answer.status, &answer.json()["choices"][0]["finish_reason"]),
         (200, &json!("stop")),
@@ -231,6 +231,79 @@ fn emulated_tools_reach_the_model_sealed() {
     body["tool_choice"] = json!("required");
     let answer = both().post("/v1/chat/completions", &body);
     assert_eq!((answer.status, answer.code().as_str()), (502, "PV-516"));
+}
+
+/// A whole round: a question that needs a tool, the call, its result (as a text, and as the parts that LangChain sends), the answer.
+#[test]
+fn an_emulated_tool_round_trip() {
+    let venice = Venice::new(&[], &["--emulate-tools"]);
+    let tools = json!([{ "type": "function", "function": { "name": "weather", "strict": true, "parameters": {
+        "type": "object", "properties": { "city": { "type": "string" }, "days": { "type": "integer" } },
+        "required": ["city", "days"], "additionalProperties": false } } }]);
+    let question = json!({ "role": "user", "content": "Please use the tool for canary-weather-7741." });
+    let result = |kind: usize| match kind {
+        0 => json!("canary-sunny-7741 skies"),
+        _ => {
+            json!([{ "type": "text", "text": "canary-sunny-7741 skies" }, { "type": "text", "text": "all day" }])
+        }
+    };
+    for (stream, kind) in [(false, 0), (false, 1), (true, 0), (true, 1)] {
+        let asked = |messages: Value| {
+            let body =
+                json!({ "model": "e2ee-sim-27b", "stream": stream, "tools": tools, "messages": messages });
+            venice.proxy.post("/v1/chat/completions", &body)
+        };
+        let answer = asked(json!([question]));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let (said, calls, finish) = message(&answer, stream);
+        assert_eq!((said.trim(), finish.as_str()), ("Let me look that up.", "tool_calls"), "{answer:?}");
+        let [call] = calls.as_slice() else { panic!("{answer:?}") };
+        assert_eq!((&call["type"], &call["function"]["name"]), (&json!("function"), &json!("weather")));
+        let arguments: Value = serde_json::from_str(call["function"]["arguments"].as_str().unwrap()).unwrap();
+        assert_eq!(arguments, json!({ "city": "Berlin", "days": 1 }));
+        let called = json!({ "role": "assistant", "content": [{ "type": "text", "text": said }], "tool_calls": calls });
+        let told = json!({ "role": "tool", "tool_call_id": call["id"], "content": result(kind) });
+        let answer = asked(json!([question, called, told]));
+        let (said, calls, finish) = message(&answer, stream);
+        assert_eq!((calls.len(), finish.as_str()), (0, "stop"), "{answer:?}");
+        assert!(said.contains("canary-sunny-7741 skies"), "the answer is about the result: {said}");
+        let recorded = venice.sim.recorded();
+        let texts: Vec<String> = recorded.prompts().iter().map(|text| (*text).to_owned()).collect();
+        let heard = texts.join("\n");
+        assert!(heard.contains("Let me look that up.") && heard.contains("\"Berlin\""), "{heard}");
+        assert!(kind == 0 || heard.contains("skies\nall day\n</tool_result>"), "{heard}");
+    }
+    assert!(!venice.sim.recorded().saw_in_clear("canary") && !venice.sim.recorded().saw_in_clear("Berlin"));
+    // What cannot be told the model is not sent.
+    let image = json!([{ "type": "image_url", "image_url": { "url": "data:image/png;base64,AA==" } }]);
+    let told = json!({ "role": "tool", "tool_call_id": "1", "content": image });
+    let sent = venice.sim.recorded().to_path(proveil_testkit::sim::CHAT_PATH).count();
+    let body = json!({ "model": "e2ee-sim-27b", "tools": tools, "messages": [question, told] });
+    let answer = venice.proxy.post("/v1/chat/completions", &body);
+    assert_eq!((answer.status, answer.code().as_str()), (400, "PV-113"), "{answer:?}");
+    assert_eq!(answer.json()["error"]["details"]["check"], "messages/1/content/0");
+    assert_eq!(venice.sim.recorded().to_path(proveil_testkit::sim::CHAT_PATH).count(), sent);
+}
+
+/// Text, calls and reason of an end.
+fn message(answer: &crate::stage::Answer, stream: bool) -> (String, Vec<Value>, String) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    if !stream {
+        let choice = &answer.json()["choices"][0];
+        let message = &choice["message"];
+        return (text(&message["content"]), list(&message["tool_calls"]), text(&choice["finish_reason"]));
+    }
+    let events = answer.events();
+    assert_eq!(events.last().map(String::as_str), Some("[DONE]"), "{answer:?}");
+    let (mut said, mut calls, mut finish) = (String::new(), Vec::new(), String::new());
+    for event in events.iter().filter_map(|event| serde_json::from_str::<Value>(event).ok()) {
+        let choice = &event["choices"][0];
+        said.push_str(&text(&choice["delta"]["content"]));
+        calls.extend(list(&choice["delta"]["tool_calls"]));
+        finish.push_str(&text(&choice["finish_reason"]));
+    }
+    (said, calls, finish)
 }
 
 /// Aliases of a configuration hold in front of the simulated providers too.

@@ -41,6 +41,8 @@ fn refusals_reach_the_caller_once() {
         let answer = venice.proxy.post("/v1/messages", &messages);
         assert_eq!((answer.status, &answer.json()["type"]), (status, &json!("error")));
         assert_eq!(venice.sim.recorded().to_path("/chat/completions").count(), 0, "{}", defect.name());
+        let alone = venice.proxy.get("/metrics").body;
+        assert!(!alone.contains("proveil_failovers_total{"), "{alone}");
         let ready = venice.proxy.get("/readyz");
         assert_eq!((ready.status, &ready.json()["ready"]), (503, &json!(false)));
         assert_eq!(venice.proxy.get("/healthz").status, 200);
@@ -198,6 +200,16 @@ fn failover_among_verified_endpoints() {
     }
     assert_eq!(refused.recorded().to_path("/chat/completions").count(), 0);
     assert_eq!(trusting.counter("proveil_failovers_total{provider=\"venice\",code=\"PV-225\"}"), 2);
+    // Where nothing is left to go on to, nothing went on.
+    assert_eq!(trusting.chat(&format!("venice/{VENICE}"), false).status, 403);
+    assert_eq!(trusting.counter("proveil_failovers_total{provider=\"venice\",code=\"PV-225\"}"), 2);
+    let last = proxy.get("/metrics").body;
+    let counted: Vec<&str> =
+        last.lines().filter(|line| line.starts_with("proveil_failovers_total{")).collect();
+    assert!(
+        matches!(counted.as_slice(), [one] if one.contains("venice") && one.ends_with(" 1")),
+        "{counted:?}"
+    );
     // What begins to answer is not asked again elsewhere.
     refused.set_defects(&[Defect::StreamCut]);
     good.clear_recorded();

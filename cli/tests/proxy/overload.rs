@@ -115,6 +115,51 @@ fn t43_answers_without_end() {
     assert_eq!(venice.proxy.chat(MODEL, true).status, 200);
 }
 
+/// T54: what a body takes while it is sealed and sent, which the set-ups in `deploy/` leave room for: at most ten times its size, also where
+/// many small values make it up.
+#[cfg(target_os = "linux")]
+#[test]
+fn t54_sealing_takes_a_bounded_multiple() {
+    const MIB: usize = 3;
+    const FACTOR: u64 = 10;
+    // What parsing of as many values as there may be takes, whatever the size of the text.
+    const VALUES_MIB: u64 = 64;
+    let part = serde_json::json!({ "type": "text", "text": "a" });
+    let long = serde_json::json!("x".repeat(MIB * MEBIBYTE));
+    let parts = serde_json::json!(vec![part; MIB * MEBIBYTE / 26]);
+    for (path, content, status, most) in [
+        ("/v1/chat/completions", &long, 200, 0),
+        ("/v1/messages", &long, 200, 0),
+        ("/v1/chat/completions", &parts, 400, VALUES_MIB),
+        ("/v1/messages", &parts, 400, VALUES_MIB),
+    ] {
+        let venice = Venice::new(&[], &["--emulate-tools"]);
+        let model = format!("venice/{MODEL}");
+        assert_eq!(venice.proxy.chat(&model, false).status, 200);
+        let before = venice.proxy.peak_mib();
+        let mut body = chat(&model, false);
+        body["messages"][0]["content"] = content.clone();
+        if path == "/v1/messages" {
+            body["max_tokens"] = 9.into();
+        } else {
+            body["tools"] = serde_json::json!([{ "type": "function", "function": { "name": "a" } }]);
+        }
+        let answer = venice.proxy.post(path, &body);
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        let taken = venice.proxy.peak_mib() - before;
+        let allowed = FACTOR * (MIB as u64) + most;
+        assert!(taken <= allowed, "{path}: {taken} MiB of {allowed}");
+    }
+    let privatemode = crate::stage::Privatemode::new(&[], &[]);
+    let mut body = chat("privatemode/sim-kimi-2", false);
+    assert_eq!(privatemode.proxy.post("/v1/chat/completions", &body).status, 200);
+    let before = privatemode.proxy.peak_mib();
+    body["messages"][0]["content"] = long;
+    assert_eq!(privatemode.proxy.post("/v1/chat/completions", &body).status, 200);
+    let taken = privatemode.proxy.peak_mib() - before;
+    assert!(taken <= FACTOR * (MIB as u64), "{taken} MiB");
+}
+
 /// A request whose body begins with so many spaces, of which the first ones are sent.
 fn begin(proxy: &Proxy, spaces: usize, sent: usize) -> TcpStream {
     let mut socket = proxy.connect();

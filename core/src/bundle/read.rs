@@ -15,7 +15,9 @@ use crate::http::BaseUrl;
 use crate::limits;
 use crate::pin::{Pin, read_pins};
 use crate::policy::Policy;
-use crate::provider::privatemode::{CapturedExchange, ManifestOrigin, PrivatemodeEvidence};
+use crate::provider::privatemode::{
+    CapturedExchange, GpuRevocation, Leniency, ManifestOrigin, PrivatemodeEvidence,
+};
 use crate::provider::{Provider, ProviderEvidence};
 use crate::wire::hex;
 use crate::wire::json::Json;
@@ -117,7 +119,15 @@ fn privatemode(value: &Json, reader: &mut Reader<'_>) -> Result<PrivatemodeEvide
     let members = Members::of(
         value,
         path,
-        &["manifest", "manifest_origin", "endorsements", "key_service", "exchange"],
+        &[
+            "manifest",
+            "manifest_origin",
+            "endorsements",
+            "key_service",
+            "exchange",
+            "gpu_revocation_grace_s",
+            "allow_other_model",
+        ],
     )?;
     let manifest = members.must("manifest")?;
     let origin = match members.must_text("manifest_origin")? {
@@ -159,7 +169,22 @@ fn privatemode(value: &Json, reader: &mut Reader<'_>) -> Result<PrivatemodeEvide
             None => SecretServiceNames::Manifest,
         },
         exchange,
+        leniency: leniency(&members)?,
     })
+}
+
+/// What the client accepted beyond the default.
+fn leniency(members: &Members<'_>) -> Result<Leniency> {
+    let gpu_revocation = match members.get("gpu_revocation_grace_s") {
+        None => GpuRevocation::GoodOnly,
+        Some(_) => GpuRevocation::Lenient { grace_s: members.must_number("gpu_revocation_grace_s")? },
+    };
+    let other_model = match members.get("allow_other_model") {
+        None => false,
+        Some(Json::Bool(allowed)) => *allowed,
+        Some(_) => return Err(members.invalid("allow_other_model").expected("true or false")),
+    };
+    Ok(Leniency { gpu_revocation, other_model })
 }
 
 /// Members of AMD's endorsements.

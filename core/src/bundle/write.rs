@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::evidence::{GpuEndorsements, SnpEndorsements, TdxCollateral};
 use crate::pin;
 use crate::provider::ProviderEvidence;
-use crate::provider::privatemode::{CapturedExchange, ManifestOrigin, PrivatemodeEvidence};
+use crate::provider::privatemode::{CapturedExchange, GpuRevocation, ManifestOrigin, PrivatemodeEvidence};
 use crate::wire::hex;
 use crate::wire::json::Json;
 
@@ -107,7 +107,7 @@ fn provider(evidence: &ProviderEvidence, writer: &mut Writer) -> Json {
 }
 
 fn privatemode(own: &PrivatemodeEvidence, writer: &mut Writer) -> Json {
-    let PrivatemodeEvidence { manifest, origin, endorsements, names, exchange } = own;
+    let PrivatemodeEvidence { manifest, origin, endorsements, names, exchange, leniency } = own;
     let mut out = Object::default();
     out.put("manifest", writer.bytes("manifest.json", manifest));
     out.text(
@@ -124,6 +124,12 @@ fn privatemode(own: &PrivatemodeEvidence, writer: &mut Writer) -> Json {
     }
     if let SecretServiceNames::Dns(name) = names {
         out.text("key_service", Some(name));
+    }
+    if let GpuRevocation::Lenient { grace_s } = leniency.gpu_revocation {
+        out.put("gpu_revocation_grace_s", Json::Number(grace_s.into()));
+    }
+    if leniency.other_model {
+        out.put("allow_other_model", Json::Bool(true));
     }
     if let Some(CapturedExchange { public_key, answer, asked_at }) = exchange {
         let mut part = Object::default();

@@ -273,6 +273,7 @@ registry! {
     // 6xx limits
     601 LimitExceeded "limit_exceeded" false 413 5 "A size limit was exceeded." "The details name the limit.";
     602 Timeout "timeout" true 502 6 "An operation took too long." "Try again, or raise the timeout.";
+    603 UploadTooSlow "upload_too_slow" false 408 2 "The body of the request came too slowly." "Send each MiB within 30 s.";
     // 7xx misuse
     701 NullPointer "null_pointer" false 400 2 "A pointer that must not be NULL is NULL." "Pass a valid pointer.";
     702 InvalidHandle "invalid_handle" false 400 2 "A handle is unknown or was already freed." "Free a handle once and do not use it afterwards.";
@@ -294,6 +295,7 @@ registry! {
     807 ListenerExposed "listener_exposed" false 400 2 "The proxy would be open to everybody who can reach this machine." "Listen on a loopback address, or require client tokens or client certificates.";
     808 ShuttingDown "shutting_down" true 503 6 "The proxy is about to end." "Try again at another replica, or shortly.";
     809 ProxyBusy "proxy_busy" true 503 6 "The proxy holds as many bytes of requests as it may." "Try again shortly, or raise the proxy's `body_memory_mib`.";
+    810 NoReport "no_report" false 404 2 "Nothing was verified yet, so there is no report." "Send a request, or wait until `/readyz` answers with 200.";
     // 9xx internal
     901 Internal "internal" false 500 1 "Something went wrong inside Proveil." "This is a bug; please report it.";
     902 Panic "panic" false 500 1 "A defect inside Proveil was caught." "This is a bug; please report it.";

@@ -72,6 +72,8 @@ pub(crate) struct Appraisal<'p> {
     platforms: Vec<Platform>,
     nonce: Option<String>,
     recheck: Option<String>,
+    /// What is accepted beyond the default without the policy's doing, in words.
+    relaxations: Vec<String>,
     /// The first check that counts and failed, and the first that counts and could not be made.
     first_failed: Option<Error>,
     first_open: Option<Error>,
@@ -87,6 +89,7 @@ impl<'p> Appraisal<'p> {
             platforms: Vec::new(),
             nonce: None,
             recheck: None,
+            relaxations: Vec::new(),
             first_failed: None,
             first_open: None,
         }
@@ -157,6 +160,11 @@ impl<'p> Appraisal<'p> {
     }
 
     /// States the command that checks the same evidence again.
+    /// Lists what a client's own settings accept beyond their default.
+    pub fn relaxation(&mut self, words: String) {
+        self.relaxations.push(words);
+    }
+
     pub fn recheck(&mut self, command: String) {
         self.recheck = Some(command);
     }
@@ -274,7 +282,7 @@ impl<'p> Appraisal<'p> {
             policy: PolicyRef {
                 name: self.policy.name().to_owned(),
                 sha256: hex::encode(&self.policy.sha256()),
-                relaxations: self.policy.relaxations(),
+                relaxations: self.policy.relaxations().into_iter().chain(self.relaxations).collect(),
             },
             missing_to_next_level,
             who_can_read: subject.who_can_read,

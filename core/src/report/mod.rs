@@ -188,7 +188,8 @@ pub struct PolicyRef {
     pub name: String,
     /// SHA-256 of the canonical policy, hex.
     pub sha256: String,
-    /// Every relaxation against the preset `standard`, in words.
+    /// Every relaxation against the preset `standard`, and what the client's own settings for the provider accept beyond their default, in
+    /// words.
     pub relaxations: Vec<String>,
 }
 

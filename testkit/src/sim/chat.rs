@@ -14,7 +14,7 @@ use super::reply::{Piece, Reply};
 use super::server::{Headers, Shared};
 use super::signature::Signed;
 use super::stream::Streamed;
-use super::text;
+use super::{text, tools};
 use crate::forge::{EnclaveKey, object, string};
 
 /// Most choices of one request.
@@ -271,9 +271,13 @@ fn answer(shared: &Shared, chat: &Chat<'_>, body: &[u8]) -> Reply {
     let choices = if defects.contains(&Defect::SeveralChoices) { asked.max(2) } else { asked };
     let question = question(chat);
     let sealed = chat.client_key.is_some();
+    let call = tools::call(&chat.messages, &question);
+    let about = tools::result(&question).unwrap_or(&question);
     let answers: Vec<text::Answer> = (0..choices)
         .map(|choice| {
-            text::answer(&question, chat.model.reasoning, u8::try_from(choice).unwrap_or(0), sealed)
+            let variant = u8::try_from(choice).unwrap_or(0);
+            let answer = text::answer(about, chat.model.reasoning, variant, sealed);
+            text::Answer { content: call.clone().unwrap_or(answer.content), ..answer }
         })
         .collect();
     let length = |name| chat.request.get(name).and_then(Json::as_u64).and_then(|n| usize::try_from(n).ok());

@@ -23,6 +23,7 @@ mod server;
 mod signature;
 mod stream;
 pub mod text;
+mod tools;
 
 pub use amd::AmdMachine;
 pub use attestation::Attestation;
@@ -34,3 +35,4 @@ pub use hold::HeldAnswer;
 pub use nvidia::{ServiceAnswer, nvidia_answer};
 pub use record::{OpenedMessage, Recorded, RecordedRequest};
 pub use server::{API_PATH, ATTESTATION_PATH, CHAT_PATH, Simulator};
+pub use tools::TOOL_PHRASE;

@@ -1,6 +1,7 @@
 //! Judges a Privatemode deployment (protocols/privatemode.md 3.6, 4.2): its coordinator's evidence, the manifest, and the answer of its key
 //! service. Says what all that does not show.
 
+use super::options::Leniency;
 use crate::appraise::CAPTURED_ROOTS;
 use crate::attest::contrast::{
     self, Collateral, ContrastClaims, Expectations, KeyService, SecretServiceNames,
@@ -48,6 +49,8 @@ pub(crate) struct Input<'a> {
     /// The key exchange: our public key, the answer as received, and when it was asked for. `None` when it was not made.
     pub exchange: Option<KeyExchange<'a>>,
     pub names: &'a SecretServiceNames,
+    /// What requests will accept beyond the default.
+    pub leniency: Leniency,
     /// What the deployment was seen to run before.
     pub pin: Option<&'a Pin>,
     pub policy: &'a Policy,
@@ -98,6 +101,7 @@ fn verify_document(document: &ContrastDocument, input: &Input<'_>) -> Result<Ver
 pub(crate) fn appraise(input: &Input<'_>) -> Appraised {
     let mut appraisal = Appraisal::new(input.policy);
     appraisal.challenge(input.nonce);
+    input.leniency.relaxations().for_each(|words| appraisal.relaxation(words));
     if let Some(command) = input.recheck {
         appraisal.recheck(command.to_owned());
     }

@@ -1,6 +1,7 @@
 //! What an appraisal of a deployment used beside the attestation answer, so that it can be made again.
 
 use super::appraise::{Appraised, Input, KeyExchange, ManifestOrigin, appraise};
+use super::options::Leniency;
 use crate::attest::TrustRoots;
 use crate::attest::contrast::SecretServiceNames;
 use crate::error::Result;
@@ -22,6 +23,8 @@ pub struct PrivatemodeEvidence {
     pub names: SecretServiceNames,
     /// The key exchange, if it was made.
     pub exchange: Option<CapturedExchange>,
+    /// What the client accepted beyond the default.
+    pub leniency: Leniency,
 }
 
 /// A key exchange as it went over the wire.
@@ -68,6 +71,7 @@ pub(crate) fn appraise_capture(
         failure: evidence.collateral_failure.as_ref(),
         exchange: own.exchange.as_ref().map(KeyExchange::from),
         names: &own.names,
+        leniency: own.leniency,
         pin: evidence.pin.as_ref(),
         policy,
         roots,

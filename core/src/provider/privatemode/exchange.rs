@@ -295,6 +295,7 @@ impl PrivatemodeExchange {
                 endorsements: self.endorsements.clone(),
                 names: self.config.privatemode.key_service.clone(),
                 exchange,
+                leniency: self.config.privatemode.leniency(),
             })),
         }
     }
@@ -313,6 +314,7 @@ impl PrivatemodeExchange {
             failure: self.collateral_failure.as_ref(),
             exchange: own.and_then(|own| own.exchange.as_ref()).map(KeyExchange::from),
             names: &self.config.privatemode.key_service,
+            leniency: self.config.privatemode.leniency(),
             pin: evidence.pin.as_ref(),
             policy: &self.config.policy,
             roots: &self.config.roots,

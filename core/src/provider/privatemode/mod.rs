@@ -32,7 +32,7 @@ pub use headers::{HeaderFacts, caller_header_passes, request_headers, request_id
 pub(super) use inspect::inspect;
 pub use models::{Model, accept_models, models_request, parse_models};
 pub use ocsp::{OcspPolicy, OcspRule, OcspStatus};
-pub use options::{GpuRevocation, PrivatemodeOptions};
+pub use options::{GpuRevocation, Leniency, PrivatemodeOptions};
 pub use plain::{
     ClearRequest, Direction, check_clear_form, check_clear_request, check_clear_response, plain_members,
 };

@@ -46,6 +46,51 @@ pub enum GpuRevocation {
     },
 }
 
+impl GpuRevocation {
+    /// What this accepts beyond the strictest, in words for a report; `None` for the strictest.
+    pub(super) fn relaxation(self) -> Option<String> {
+        const HOUR_S: u64 = 3600;
+        let GpuRevocation::Lenient { grace_s } = self else { return None };
+        let grace = match (grace_s.checked_div(HOUR_S), grace_s.checked_rem(HOUR_S)) {
+            _ if grace_s == 0 => None,
+            (Some(hours), Some(0)) => Some(format!("{hours} h")),
+            _ => Some(format!("{grace_s} s")),
+        };
+        Some(match grace {
+            None => "workers' GPUs are accepted with an unknown revocation state".to_owned(),
+            Some(grace) => {
+                format!(
+                    "workers' GPUs are accepted revoked for up to {grace}, or with an unknown revocation state"
+                )
+            }
+        })
+    }
+}
+
+/// Told the report: what a client accepts beyond the default, which no policy says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leniency {
+    /// Of the workers' GPUs.
+    pub gpu_revocation: GpuRevocation,
+    /// An answer that names another model.
+    pub other_model: bool,
+}
+
+impl Leniency {
+    /// Each in words.
+    pub(super) fn relaxations(self) -> impl Iterator<Item = String> {
+        let other_model =
+            self.other_model.then(|| "answers may name another model than the one asked for".to_owned());
+        self.gpu_revocation.relaxation().into_iter().chain(other_model)
+    }
+}
+
+impl PrivatemodeOptions {
+    pub(super) const fn leniency(&self) -> Leniency {
+        Leniency { gpu_revocation: self.gpu_revocation, other_model: self.allow_other_model }
+    }
+}
+
 impl Default for PrivatemodeOptions {
     fn default() -> PrivatemodeOptions {
         PrivatemodeOptions {

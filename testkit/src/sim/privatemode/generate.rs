@@ -3,13 +3,12 @@
 use proveil_core::wire::json::Json;
 
 use super::models::Model;
-use crate::forge::{object, string};
 use crate::sim::text::{self, tokens};
+use crate::sim::tools;
 
 /// Most choices of one request.
 const MAX_CHOICES: u64 = 8;
-/// A question with this in it (and tools) is answered with a call of the first tool.
-pub const TOOL_PHRASE: &str = "use the tool";
+pub use crate::sim::tools::TOOL_PHRASE;
 /// A question that starts with this is answered with the rest of it.
 pub const ECHO_PHRASE: &str = "echo: ";
 
@@ -109,18 +108,9 @@ fn call(request: &Json, question: &str) -> Option<ToolCall> {
     // The OpenAI form nests the function; the messages API has it at the top, with another name for the schema.
     let function = tool.get("function").unwrap_or(tool);
     let schema = function.get("parameters").or_else(|| function.get("input_schema"));
-    let properties = schema.and_then(|schema| schema.get("properties")).and_then(Json::as_object);
-    let value = |property: &Json| match property.get("type").and_then(Json::as_str) {
-        Some("integer" | "number") => Json::Number(1_u64.into()),
-        Some("boolean") => Json::Bool(true),
-        Some("array") => Json::Array(Vec::new()),
-        Some("object") => object([]),
-        _ => string("Berlin"),
-    };
-    let arguments = properties.unwrap_or_default().iter().map(|(name, schema)| (name.clone(), value(schema)));
     Some(ToolCall {
         name: function.get("name").and_then(Json::as_str)?.to_owned(),
-        arguments: Json::Object(arguments.collect()),
+        arguments: tools::arguments(schema),
     })
 }
 
