@@ -73,8 +73,8 @@ pub const JWKS_MAX_KEYS: usize = 64;
 pub const JSON_MAX_DEPTH: usize = 64;
 /// Members of one JSON object.
 pub const JSON_MAX_MEMBERS: usize = 10_000;
-/// Values in one JSON document: each can cost 256 bytes in memory, so that a document of the largest size would cost far more than itself.
-/// Captured documents have fewer than 3,100.
+/// Values in one JSON document that is parsed into a tree: each can cost 256 bytes in memory, so that a document of the largest size would
+/// cost far more than itself. Captured documents have fewer than 3,100. Answers are read without a tree and have no such bound.
 pub const JSON_MAX_VALUES: usize = 65_536;
 /// Depth of nested ASN.1 values.
 pub const ASN1_MAX_DEPTH: usize = 16;

@@ -90,6 +90,13 @@ fn stream(endpoint: &ApiEndpoint, documents: &[Value], tail: &str) -> (Vec<Event
     exchange.open(Output::Documents, "text/event-stream", body.as_bytes())
 }
 
+/// Opens a whole answer.
+fn whole(endpoint: &ApiEndpoint, document: &Value) -> (Vec<Event>, Result<Receipt>) {
+    let mut exchange = Exchange::new(endpoint.clone());
+    let body = exchange.document(document);
+    exchange.open(Output::Documents, "application/json", body.as_bytes())
+}
+
 fn end(result: &(Vec<Event>, Result<Receipt>)) -> Option<(Code, Option<String>)> {
     result.1.as_ref().err().map(|error| (error.code(), error.check().map(str::to_owned)))
 }
@@ -157,5 +164,42 @@ fn messages_with_a_renamed_member() {
         members.insert(format!("{name}_"), value);
         let result = stream(&ApiEndpoint::Messages, &renamed, stop);
         assert_eq!(end(&result), Some((Code::MalformedEvent, Some(name.to_owned()))));
+    }
+}
+
+/// T44: an answer is bounded by its bytes, its depth and the members of its objects. How many values it has is the caller's business: these
+/// were paid for.
+#[test]
+fn large_answers() {
+    let vector = |index: usize| json!({ "object": "embedding", "index": index, "embedding": vec![0.123_456_7; 4096] });
+    let embeddings = json!({ "object": "list", "model": "m", "data": (0..100).map(vector).collect::<Vec<_>>() });
+    let (events, result) = whole(&ApiEndpoint::Embeddings, &embeddings);
+    assert_eq!(result.unwrap().sealed_fields, 3);
+    let [Event::Document { json, .. }] = events.as_slice() else { panic!("{} events", events.len()) };
+    assert_eq!(serde_json::from_str::<Value>(json).unwrap(), embeddings);
+
+    let top = json!({ "token": "a", "logprob": -0.5, "bytes": [97, 98, 99] });
+    let token = json!({ "token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": vec![top; 20] });
+    let choice = json!({ "index": 0, "message": { "content": "a" }, "finish_reason": "length",
+        "logprobs": { "content": vec![token; 1000] } });
+    let chat = json!({ "id": "c", "choices": [choice], "usage": { "total_tokens": 1000 } });
+    assert_eq!(end(&whole(&ApiEndpoint::ChatCompletions, &chat)), None);
+}
+
+/// A limit is named, and is not called a fault of form.
+#[test]
+fn limits_of_an_answer() {
+    let nested = (0..64).fold(json!(0), |inner, _| json!([inner]));
+    let members: serde_json::Map<String, Value> = (0..10_001).map(|i| (i.to_string(), json!(0))).collect();
+    let choices: Vec<Value> = (0..200).map(|i| json!({ "index": i, "delta": {}, "finish_reason": "stop" })).collect();
+    let cases = [
+        (json!({ "choices": nested }), "depth of nesting"),
+        (json!({ "choices": [], "x": members }), "members of an object"),
+        (json!({ "choices": choices }), "choices"),
+    ];
+    for (document, limit) in cases {
+        let expected = Some((Code::LimitExceeded, Some(limit.to_owned())));
+        assert_eq!(end(&whole(&ApiEndpoint::ChatCompletions, &document)), expected);
+        assert_eq!(end(&stream(&ApiEndpoint::ChatCompletions, &[document], DONE)), expected);
     }
 }

@@ -157,6 +157,13 @@ async fn every_other_endpoint() {
     assert!(answer.len() == 1 && numbers.clone().count() == 8);
     assert!(numbers.zip(expected).all(|(got, wanted)| (got - wanted).abs() < 1e-9));
 
+    // More than 65,536 numbers.
+    let many = vec![input; 17];
+    let body = json!({ "model": EMBEDDER, "input": many, "dimensions": 4096 }).to_string();
+    let answer = desk.client.embeddings(body.as_bytes()).await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["data"][16]["embedding"].as_array().unwrap().len(), 4096);
+
     let recording = RECORDING;
     for stream in [false, true] {
         let form = recording_form(stream);

@@ -4,10 +4,10 @@
 use super::answer::{AnswerPart, OpenedDocument, is_same_model};
 use crate::endpoint::{Event, TextField};
 use crate::error::{Code, Error, Result, cleaned};
-use crate::limits::{ANSWER_MAX_CHOICES, JSON_MAX_VALUES};
+use crate::limits::ANSWER_MAX_CHOICES;
 use crate::openai::ApiEndpoint;
-use crate::wire::json::{Json, JsonError};
-use crate::wire::walk::{Text, Walker};
+use crate::wire::json::Json;
+use crate::wire::walk::{Text, WalkError, Walker};
 
 /// Longest finish reason that is repeated.
 const FINISH_REASON_MAX_BYTES: usize = 64;
@@ -68,7 +68,10 @@ impl Progress {
         let malformed = || Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse });
         let part = if streamed { AnswerPart::Event } else { AnswerPart::Whole };
         let read = document.check_read(Known::read(&document), &self.endpoint, part)?;
-        let read = read.map_err(|_| malformed())?;
+        let read = read.map_err(|error| match error {
+            WalkError::Limit(limit) => Error::new(Code::LimitExceeded).at(limit),
+            WalkError::Malformed | WalkError::DuplicateMember => malformed(),
+        })?;
         if let Some(error) = read.error.as_ref().filter(|error| !error.is_null()) {
             let message = error.get("message").and_then(Json::as_str).unwrap_or_default();
             return Err(Error::new(Code::UpstreamError).at("answer").found(message));
@@ -268,24 +271,21 @@ struct Part<'d> {
     content: Option<Text<'d>>,
 }
 
-type Read<T> = std::result::Result<T, JsonError>;
+type Read<T> = std::result::Result<T, WalkError>;
 
 impl<'d> Known<'d> {
     /// Reads an opened document by the rules of [`Json::parse`]: no name twice in any object, no half of a surrogate pair, no number
-    /// that is out of range, bounded numbers of values. Each opened value is one JSON value by itself: only then does the text around it
+    /// that is out of range, bounded depth and members. Each opened value is one JSON value by itself: only then does the text around it
     /// mean what it meant before. Members in clear were checked by their own rules, and names of the top level.
     fn read(document: &'d OpenedDocument<'_>) -> Read<Known<'d>> {
-        // What is shorter cannot have more values in all its members together.
-        let counted = document.text().len() > JSON_MAX_VALUES;
-        let mut left = JSON_MAX_VALUES.saturating_sub(1);
         let mut known = Known::default();
         for (name, raw, sealed) in document.members() {
-            if !counted && !sealed && !is_known(name) {
+            if !sealed && !is_known(name) {
                 continue;
             }
-            let mut walker = Walker::inside(1, raw, left);
+            let mut walker = Walker::inside(1, raw);
             known.member(name, raw, &mut walker)?;
-            left = walker.end()?;
+            walker.end()?;
         }
         Ok(known)
     }
@@ -332,6 +332,8 @@ impl<'d> Choices<'d> {
             let choice = Choice::read(walker)?;
             if choices.first.is_none() {
                 choices.first = Some(choice);
+            } else if choices.more.len() >= ANSWER_MAX_CHOICES {
+                return Err(WalkError::Limit("choices"));
             } else {
                 choices.more.push(choice);
             }
