@@ -203,3 +203,56 @@ fn limits_of_an_answer() {
         assert_eq!(end(&stream(&ApiEndpoint::ChatCompletions, &[document], DONE)), expected);
     }
 }
+
+/// What an answer says besides texts does not vanish from a chat that is read as texts.
+#[test]
+fn more_than_texts() {
+    let call = json!([{ "index": 0, "id": "call_0", "type": "function", "function": { "name": "f", "arguments": "{}" } }]);
+    let more = [
+        json!({ "tool_calls": call }),
+        json!({ "content": null, "function_call": { "name": "f" } }),
+        json!({ "content": "", "refusal": "I will not." }),
+        json!({ "audio": { "id": "a" } }),
+        json!({ "content": [{ "type": "text", "text": "a" }] }),
+    ];
+    let nothing = [
+        json!({}),
+        json!({ "role": "assistant", "content": "", "tool_calls": [], "refusal": null, "annotations": [], "audio": null }),
+        json!({ "content": null, "reasoning": null, "function_call": null, "extra": {} }),
+    ];
+    let all = more.iter().map(|part| (part, true)).chain(nothing.iter().map(|part| (part, false)));
+    for (part, is_more) in all {
+        for name in ["delta", "message"] {
+            let last = |part: &Value| json!({ "id": "c", "choices": [{ "index": 0, name: part, "finish_reason": "tool_calls" }] });
+            let (streamed, document) = (name == "delta", last(part));
+            let mut exchange = Exchange::new(ApiEndpoint::ChatCompletions);
+            let (events, result) = if streamed {
+                let body = exchange.event(&document) + DONE;
+                exchange.open(Output::Texts, "text/event-stream", body.as_bytes())
+            } else {
+                let body = exchange.document(&document);
+                exchange.open(Output::Texts, "application/json", body.as_bytes())
+            };
+            result.unwrap();
+            let finish = Event::Finish { choice: 0, reason: "tool_calls".to_owned() };
+            match events.as_slice() {
+                [Event::Document { json, .. }, end] if is_more => {
+                    assert_eq!((serde_json::from_str::<Value>(json).unwrap(), end), (document, &finish));
+                }
+                [end] if !is_more => assert_eq!(end, &finish),
+                other => panic!("{part}: {other:?}"),
+            }
+        }
+    }
+    // Texts of the same part come as ever; log probabilities stand beside them.
+    let choice = json!({ "index": 0, "delta": { "content": "a" }, "logprobs": { "content": [] }, "finish_reason": "stop" });
+    let mut exchange = Exchange::new(ApiEndpoint::ChatCompletions);
+    let body = exchange.event(&json!({ "choices": [choice] })) + DONE;
+    let (events, _) = exchange.open(Output::Texts, "text/event-stream", body.as_bytes());
+    assert!(matches!(events.as_slice(), [Event::Document { .. }, Event::Text { .. }, Event::Finish { .. }]), "{events:?}");
+    // After its end a choice says nothing more.
+    let ended = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
+    let late = json!({ "choices": [{ "index": 0, "delta": { "tool_calls": call }, "finish_reason": null }] });
+    let result = stream(&ApiEndpoint::ChatCompletions, &[ended, late], DONE);
+    assert_eq!(end(&result).map(|(code, _)| code), Some(Code::MalformedEvent));
+}

@@ -37,6 +37,33 @@ fn chats() {
     }
 }
 
+/// A model's call of a tool passes as it is, streamed and whole.
+#[test]
+fn tools_are_called() {
+    for stream in [true, false] {
+        let mut body = chat(PRIVATEMODE, stream);
+        body["messages"] = json!([{ "role": "user", "content": "Please use the tool." }]);
+        body["tools"] = json!([{ "type": "function", "function": { "name": "weather", "parameters": {
+            "type": "object", "properties": { "city": { "type": "string" } } } } }]);
+        let answer = both().post("/v1/chat/completions", &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let documents: Vec<Value> = if stream {
+            answer.events().iter().filter_map(|event| serde_json::from_str(event).ok()).collect()
+        } else {
+            vec![answer.json()]
+        };
+        let part = if stream { "delta" } else { "message" };
+        let calls = documents.iter().map(|json| &json["choices"][0][part]["tool_calls"][0]["function"]);
+        let text = |name: &str| {
+            calls.clone().filter_map(|call| call[name].as_str()).collect::<Vec<_>>().concat()
+        };
+        assert_eq!(text("name"), "weather", "{answer:?}");
+        assert_eq!(serde_json::from_str::<Value>(&text("arguments")).unwrap(), json!({ "city": "Berlin" }));
+        let ends = documents.iter().filter_map(|json| json["choices"][0]["finish_reason"].as_str());
+        assert_eq!(ends.collect::<Vec<_>>(), ["tool_calls"], "{answer:?}");
+    }
+}
+
 #[test]
 fn usage_is_streamed_where_it_is_asked_for() {
     let with = |options: Value| {

@@ -216,6 +216,40 @@ async fn every_other_endpoint() {
     assert!(!sim.recorded().saw_in_clear("canary"));
 }
 
+/// Calls of tools reach who asks for a chat, streamed and whole; and who asks for documents.
+#[tokio::test]
+async fn tools_are_called() {
+    let sim = simulator(&[]);
+    let desk = desk(&sim);
+    for stream in [true, false] {
+        let body = json!({ "model": VISION, "stream": stream,
+            "messages": [{ "role": "user", "content": "Please use the tool. canary" }],
+            "tools": [{ "type": "function", "function": { "name": "weather", "parameters": {
+                "type": "object", "properties": { "city": { "type": "string" } } } } }] })
+        .to_string();
+        let mut answer = desk.client.chat(body.as_bytes()).await.unwrap();
+        let (mut name, mut arguments, mut finish) = (String::new(), String::new(), None);
+        while let Some(event) = answer.next().await {
+            match event.unwrap() {
+                Event::Document { json, .. } => {
+                    assert_eq!(finish, None, "before the end");
+                    let json: Value = serde_json::from_str(&json).unwrap();
+                    let part = if stream { "delta" } else { "message" };
+                    let function = &json["choices"][0][part]["tool_calls"][0]["function"];
+                    name.push_str(function["name"].as_str().unwrap_or_default());
+                    arguments.push_str(function["arguments"].as_str().unwrap());
+                }
+                Event::Text { text, .. } => panic!("{text}"),
+                Event::Finish { reason, .. } => finish = Some(reason),
+                Event::Usage { .. } => {}
+            }
+        }
+        assert_eq!((name.as_str(), finish.as_deref()), ("weather", Some("tool_calls")), "{stream}");
+        assert_eq!(serde_json::from_str::<Value>(&arguments).unwrap(), json!({ "city": "Berlin" }));
+    }
+    assert!(!sim.recorded().saw_in_clear("canary") && !sim.recorded().saw_in_clear("weather"));
+}
+
 /// Input errors, before anything is sent to a model; and what the provider has no sealed form for.
 #[tokio::test]
 async fn what_cannot_be_sealed_is_not_sent() {

@@ -157,7 +157,9 @@ impl Channel for PrivatemodeChannel {
         for (name, value) in headers {
             sealed = sealed.header(name, value);
         }
-        let output = if request.documents { Output::Documents } else { Output::Texts };
+        // Answers of the other endpoints are no texts.
+        let has_texts = matches!(request.endpoint, ApiEndpoint::ChatCompletions | ApiEndpoint::Completions);
+        let output = if has_texts && !request.documents { Output::Texts } else { Output::Documents };
         let model = plan.model().filter(|_| !self.options.allow_other_model).map(str::to_owned);
         let request_sha256 = body.sha256();
         let opener = AnswerOpener::new(cipher, request.endpoint.clone(), output, model, request_sha256);

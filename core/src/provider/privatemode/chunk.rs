@@ -15,7 +15,8 @@ const FINISH_REASON_MAX_BYTES: usize = 64;
 /// How an answer is handed out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {
-    /// Texts, ends and usage of choices.
+    /// Texts, ends and usage of choices; and as documents those parts that say something which these have no place for: calls of tools,
+    /// refusals, audio, log probabilities.
     #[default]
     Texts,
     /// Every opened document as it is.
@@ -79,13 +80,14 @@ impl Progress {
         self.check_model(&read)?;
         self.check_id(&read)?;
         let before = out.len();
+        let mut says_more = false;
         let result = match self.endpoint {
             // The gateway can rename members (5.3), which is not noticed by opening them.
             ApiEndpoint::ChatCompletions | ApiEndpoint::Completions if !document.is_sealed("choices") => {
                 Err(malformed().at("choices"))
             }
             ApiEndpoint::ChatCompletions | ApiEndpoint::Completions => {
-                self.choices(read.choices.as_ref(), streamed, out)
+                self.choices(read.choices.as_ref(), streamed, out).map(|more| says_more = more)
             }
             ApiEndpoint::Messages if streamed => self.message_event(&read, &document),
             ApiEndpoint::Transcriptions if streamed => self.transcription_event(&read),
@@ -102,6 +104,10 @@ impl Progress {
             Output::Texts => {
                 if let Some(usage) = document.member("usage").filter(|usage| usage.starts_with('{')) {
                     out.push(Event::Usage { json: usage.to_owned() });
+                }
+                if says_more {
+                    // Before the texts and ends that it holds too: behind an end nobody looks for more.
+                    out.insert(before, Event::Document { name: cleaned(name, 64), json: document.into_text() });
                 }
             }
         }
@@ -144,7 +150,14 @@ impl Progress {
         }
     }
 
-    fn choices(&mut self, choices: Option<&Choices<'_>>, streamed: bool, out: &mut Vec<Event>) -> Result<()> {
+    /// Gives whether something is said that no event but the document has a place for.
+    fn choices(
+        &mut self,
+        choices: Option<&Choices<'_>>,
+        streamed: bool,
+        out: &mut Vec<Event>,
+    ) -> Result<bool> {
+        let mut says_more = false;
         let malformed = || {
             Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse }).at("choices")
         };
@@ -159,6 +172,10 @@ impl Progress {
             let reasoning = part.reasoning_content.or(part.reasoning);
             let content = part.content.or(choice.text);
             let ended = self.ended(index)?;
+            if ended && part.more {
+                return Err(Error::new(Code::MalformedEvent).at("more after finish_reason"));
+            }
+            says_more |= part.more || choice.more;
             for (field, text) in [(TextField::Reasoning, reasoning), (TextField::Content, content)] {
                 let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
                 if ended {
@@ -178,7 +195,7 @@ impl Progress {
                 }
             }
         }
-        Ok(())
+        Ok(says_more)
     }
 
     fn ended(&mut self, index: u32) -> Result<bool> {
@@ -261,6 +278,8 @@ struct Choice<'d> {
     message: Part<'d>,
     text: Option<Text<'d>>,
     finish_reason: Option<Text<'d>>,
+    /// Log probabilities.
+    more: bool,
 }
 
 /// Texts of a `delta` or `message`.
@@ -269,6 +288,8 @@ struct Part<'d> {
     reasoning_content: Option<Text<'d>>,
     reasoning: Option<Text<'d>>,
     content: Option<Text<'d>>,
+    /// Anything else that is neither `null` nor empty: `tool_calls`, `function_call`, `refusal`, `audio`, ...
+    more: bool,
 }
 
 type Read<T> = std::result::Result<T, WalkError>;
@@ -357,6 +378,7 @@ impl<'d> Choice<'d> {
                 "message" => choice.message = Part::read(walker)?,
                 "text" => choice.text = walker.text()?,
                 "finish_reason" => choice.finish_reason = walker.text()?,
+                "logprobs" => choice.more = says_something(walker)?,
                 _ => walker.skip()?,
             }
             Ok(())
@@ -374,15 +396,46 @@ impl<'d> Part<'d> {
         }
         walker.object(|walker, name| {
             match name {
-                "reasoning_content" => part.reasoning_content = walker.text()?,
-                "reasoning" => part.reasoning = walker.text()?,
-                "content" => part.content = walker.text()?,
-                _ => walker.skip()?,
+                "role" => walker.skip()?,
+                "reasoning_content" => part.reasoning_content = part.text(walker)?,
+                "reasoning" => part.reasoning = part.text(walker)?,
+                "content" => part.content = part.text(walker)?,
+                _ => part.more |= says_something(walker)?,
             }
             Ok(())
         })?;
         Ok(part)
     }
+
+    /// A text; what stands in its place instead is more than a text.
+    fn text(&mut self, walker: &mut Walker<'d>) -> Read<Option<Text<'d>>> {
+        if walker.peek() == Some(b'"') {
+            return walker.text();
+        }
+        self.more |= says_something(walker)?;
+        Ok(None)
+    }
+}
+
+/// Reads any value; false for `null`, an empty text, array or object.
+fn says_something(walker: &mut Walker<'_>) -> Read<bool> {
+    let mut holds = false;
+    match walker.peek() {
+        Some(b'"') => return Ok(walker.text()?.is_some_and(|text| !text.is_empty())),
+        Some(b'[') => walker.array(|walker| {
+            holds = true;
+            walker.skip()
+        })?,
+        Some(b'{') => walker.object(|walker, _| {
+            holds = true;
+            walker.skip()
+        })?,
+        first => {
+            walker.skip()?;
+            holds = first != Some(b'n');
+        }
+    }
+    Ok(holds)
 }
 
 #[cfg(test)]
