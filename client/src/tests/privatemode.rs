@@ -266,6 +266,7 @@ async fn what_cannot_be_sealed_is_not_sent() {
         (ApiEndpoint::ChatCompletions, plain.replacen('{', r#"{"cache_salt":"short","#, 1), Code::CacheSalt),
         (ApiEndpoint::Transcriptions, plain.clone(), Code::MalformedForm),
         (ApiEndpoint::Unstructured("/unstructured/a".to_owned()), plain.clone(), Code::InvalidArgument),
+        (ApiEndpoint::Embeddings, format!(r#"{{"model":"{EMBEDDER}"}}"#), Code::InvalidArgument),
         (ApiEndpoint::Models, String::new(), Code::UnsupportedEndpoint),
     ];
     for (endpoint, body, code) in &cases {
