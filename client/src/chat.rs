@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proveil_core::endpoint::{ApiRequest, Opener, VerifiedEndpoint};
 use proveil_core::http::TransportFailure;
-use proveil_core::limits::{ERROR_BODY_KEPT_BYTES, REVERIFICATIONS_PER_REQUEST};
+use proveil_core::limits::{REVERIFICATIONS_PER_REQUEST, SEALED_ERROR_KEPT_BYTES};
 use proveil_core::openai::BodyKind;
 use proveil_core::openai::forms::Form;
 use proveil_core::provider::Provider;
@@ -107,7 +107,8 @@ async fn attempt(
     if error.code() == Code::StaleKey {
         return Err(Setback::Proof(error));
     }
-    let busy = matches!(incoming.head.status(), 429 | 500..=599);
+    // Not every such status is one: a worker that refuses by the caller's own policy refuses again.
+    let busy = matches!(incoming.head.status(), 429 | 500..=599) && error.retryable();
     let retry_after = incoming.head.header("retry-after");
     // In seconds; a date would bring the provider's clock in.
     let error = match retry_after.and_then(|value| value.trim().parse().ok()).filter(|_| busy) {
@@ -123,7 +124,7 @@ async fn attempt(
 /// What an answer other than 2xx says: its body, as far as it is kept, is judged by the core.
 async fn refusal(incoming: &mut Incoming, mut opener: Opener) -> Error {
     let mut events = Vec::new();
-    let mut left = ERROR_BODY_KEPT_BYTES;
+    let mut left = SEALED_ERROR_KEPT_BYTES;
     while let Ok(Some(piece)) = incoming.body.next(ERROR_BODY_WAIT).await {
         let kept = piece.get(..left.min(piece.len())).unwrap_or_default();
         left = left.saturating_sub(kept.len());

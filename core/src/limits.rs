@@ -98,6 +98,8 @@ pub const SSE_EVENT_MAX_LINES: usize = 4096;
 pub const SEALED_FIELD_MAX_BYTES: usize = 1024 * 1024;
 /// A whole answer, raw bytes.
 pub const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// What is kept of an error body that can be sealed: more than twice what is kept of its words (privatemode.md 6.4).
+pub const SEALED_ERROR_KEPT_BYTES: usize = 256 * 1024;
 /// What is kept of an error body.
 pub const ERROR_BODY_KEPT_BYTES: usize = 8 * 1024;
 /// A response signature answer.

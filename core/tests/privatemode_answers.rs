@@ -5,7 +5,7 @@
 use proveil_core::Code;
 use proveil_core::crypto::SecureRandom;
 use proveil_core::endpoint::{Event, Receipt};
-use proveil_core::error::Result;
+use proveil_core::error::{Error, Result};
 use proveil_core::http::ResponseHead;
 use proveil_core::openai::ApiEndpoint;
 use proveil_core::provider::privatemode::{AnswerOpener, Direction, Output, plain_members};
@@ -67,6 +67,14 @@ impl Exchange {
 
     fn event(&mut self, document: &Value) -> String {
         format!("data: {}\n\n", self.document(document))
+    }
+
+    fn open_failure(self, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Error {
+        let mut opener = AnswerOpener::new(self.cipher, self.endpoint, Output::Texts, None, [0; 32]);
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        opener.head(&ResponseHead::new(status, headers)).unwrap();
+        body.chunks(1000).for_each(|piece| opener.push(piece, &mut Vec::new()).unwrap());
+        opener.finish(&mut Vec::new()).unwrap_err()
     }
 
     fn open(self, output: Output, kind: &str, body: &[u8]) -> (Vec<Event>, Result<Receipt>) {
@@ -171,8 +179,10 @@ fn messages_with_a_renamed_member() {
 /// were paid for.
 #[test]
 fn large_answers() {
-    let vector = |index: usize| json!({ "object": "embedding", "index": index, "embedding": vec![0.123_456_7; 4096] });
-    let embeddings = json!({ "object": "list", "model": "m", "data": (0..100).map(vector).collect::<Vec<_>>() });
+    let vector =
+        |index: usize| json!({ "object": "embedding", "index": index, "embedding": vec![0.123_456_7; 4096] });
+    let embeddings =
+        json!({ "object": "list", "model": "m", "data": (0..100).map(vector).collect::<Vec<_>>() });
     let (events, result) = whole(&ApiEndpoint::Embeddings, &embeddings);
     assert_eq!(result.unwrap().sealed_fields, 3);
     let [Event::Document { json, .. }] = events.as_slice() else { panic!("{} events", events.len()) };
@@ -191,7 +201,8 @@ fn large_answers() {
 fn limits_of_an_answer() {
     let nested = (0..64).fold(json!(0), |inner, _| json!([inner]));
     let members: serde_json::Map<String, Value> = (0..10_001).map(|i| (i.to_string(), json!(0))).collect();
-    let choices: Vec<Value> = (0..200).map(|i| json!({ "index": i, "delta": {}, "finish_reason": "stop" })).collect();
+    let choices: Vec<Value> =
+        (0..200).map(|i| json!({ "index": i, "delta": {}, "finish_reason": "stop" })).collect();
     let cases = [
         (json!({ "choices": nested }), "depth of nesting"),
         (json!({ "choices": [], "x": members }), "members of an object"),
@@ -249,10 +260,102 @@ fn more_than_texts() {
     let mut exchange = Exchange::new(ApiEndpoint::ChatCompletions);
     let body = exchange.event(&json!({ "choices": [choice] })) + DONE;
     let (events, _) = exchange.open(Output::Texts, "text/event-stream", body.as_bytes());
-    assert!(matches!(events.as_slice(), [Event::Document { .. }, Event::Text { .. }, Event::Finish { .. }]), "{events:?}");
+    assert!(
+        matches!(events.as_slice(), [Event::Document { .. }, Event::Text { .. }, Event::Finish { .. }]),
+        "{events:?}"
+    );
     // After its end a choice says nothing more.
     let ended = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
     let late = json!({ "choices": [{ "index": 0, "delta": { "tool_calls": call }, "finish_reason": null }] });
     let result = stream(&ApiEndpoint::ChatCompletions, &[ended, late], DONE);
     assert_eq!(end(&result).map(|(code, _)| code), Some(Code::MalformedEvent));
+}
+
+/// T41: an error inside a stream is opened where it was sealed, by whatever name its event goes; in clear it is nobody's word, however it is
+/// written; and only what was not sealed at all is taken for it.
+#[test]
+fn errors_in_streams() {
+    let sealed = "The words were sealed by a worker.";
+    let clear = "The words are not authenticated.";
+    let error = json!({ "type": "error", "error": { "type": "overloaded_error", "message": "Overloaded" } });
+    for (endpoint, name) in [
+        (ApiEndpoint::Messages, "event: error\n"),
+        (ApiEndpoint::Messages, ""),
+        (ApiEndpoint::ChatCompletions, ""),
+    ] {
+        let mut exchange = Exchange::new(endpoint);
+        let body = format!("{name}{}", exchange.event(&error));
+        let (_, result) = exchange.open(Output::Texts, "text/event-stream", body.as_bytes());
+        let error = result.unwrap_err();
+        assert_eq!((error.code(), error.found_value()), (Code::UpstreamError, Some("Overloaded")), "{error}");
+        assert!(error.message().contains(sealed) && !error.message().contains(clear), "{error}");
+    }
+    let cases = [
+        ("event: error\ndata: {\"error\":{\"message\":\"m\"}}\n\n", Some(Code::UpstreamError)),
+        ("data: {\"error\":{\"message\":\"m\"}}\n\n", Some(Code::UpstreamError)),
+        ("data: { \"error\" : { \"message\" : \"m\" } }\n\n", Some(Code::UpstreamError)),
+        ("data: {\"code\":5,\"error\": {\"message\":\"m\"}}\n\n", Some(Code::UpstreamError)),
+        ("event: error\ndata: {\"detail\":\"m\"}\n\n", Some(Code::UpstreamError)),
+        ("data: {\"detail\":\"m\"}\n\n", Some(Code::NotCiphertext)),
+        ("data: {\"error\":\"m\"}\n\n", Some(Code::NotCiphertext)),
+        ("event: error\ndata: {\"error\":\n\n", Some(Code::MalformedEvent)),
+    ];
+    for (body, code) in cases {
+        for endpoint in [ApiEndpoint::Messages, ApiEndpoint::ChatCompletions, ApiEndpoint::Transcriptions] {
+            let (events, result) =
+                Exchange::new(endpoint).open(Output::Texts, "text/event-stream", body.as_bytes());
+            let error = result.unwrap_err();
+            assert_eq!((Some(error.code()), events.len()), (code, 0), "{body}: {error}");
+            assert!(!error.message().contains(sealed), "{error}");
+            if error.code() == Code::UpstreamError {
+                assert!(error.message().contains(clear) && error.found_value() == Some("m"), "{error}");
+            }
+        }
+    }
+    // A member in another's place is no error of the provider's.
+    let mut exchange = Exchange::new(ApiEndpoint::Messages);
+    exchange.sealed = 1;
+    let body = format!("event: error\n{}", exchange.event(&error));
+    let (_, result) = exchange.open(Output::Texts, "text/event-stream", body.as_bytes());
+    assert_eq!(result.unwrap_err().code(), Code::AuthFailed);
+}
+
+/// T41: who said what. Sealed words are a worker's, and are opened however long they are; what is shown of them is not.
+#[test]
+fn failures() {
+    let long = "x".repeat(40_000);
+    for message in ["The prompt is too long.", long.as_str()] {
+        let mut exchange = Exchange::new(ApiEndpoint::ChatCompletions);
+        let body = exchange.document(&json!({ "error": { "message": message, "type": "BadRequestError" } }));
+        let error = exchange.open_failure(400, &[], body.as_bytes());
+        assert_eq!((error.code(), error.retryable()), (Code::UpstreamError, false));
+        let shown = error.found_value().unwrap();
+        assert!(message.starts_with(shown.trim_end_matches('\u{2026}')) && shown.len() <= 256, "{shown}");
+        assert!(
+            error.message().contains("sealed by a worker") && !error.hint().contains("not authenticated")
+        );
+    }
+    let gpu = |component: &str, status: &str| {
+        format!(
+            "GPU attestation returned a {component} OCSP status that is not accepted by the client: {status}"
+        )
+    };
+    let cases = [
+        (500, gpu("driver", "UNKNOWN"), Code::GpuStatusRefused),
+        (500, gpu("GPU", "REVOKED"), Code::GpuStatusRefused),
+        (500, "no secret for ID \"a\"".to_owned(), Code::StaleKey),
+        (500, "mutating request: invalid JSON".to_owned(), Code::UpstreamUnavailable),
+        (400, gpu("VBIOS", "UNKNOWN"), Code::UpstreamError),
+    ];
+    for (status, message, code) in cases {
+        let body = json!({ "error": { "message": message, "type": "" } }).to_string();
+        let headers = [("Privatemode-Encrypted", "false"), ("Content-Type", "application/json")];
+        let exchange = Exchange::new(ApiEndpoint::ChatCompletions);
+        let error = exchange.open_failure(status, &headers, body.as_bytes());
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.message().contains("not authenticated"), "{error}");
+        if code == Code::GpuStatusRefused {
+            assert!(!error.retryable() && error.hint().contains("--gpu-revocation-grace"), "{error}");
+        }
+    }
 }

@@ -259,10 +259,9 @@ fn media_that_are_no_addresses() {
         (r#"{"source":{"type":"url","URL":"http://example.com"}}"#.to_owned(), Some("source.url")),
         (r#"{"source":{"type":"url","url":["http://example.com"]}}"#.to_owned(), Some("source.url")),
     ];
-    for (endpoint, cases) in [
-        (ApiEndpoint::ChatCompletions, openai.as_slice()),
-        (ApiEndpoint::Messages, anthropic.as_slice()),
-    ] {
+    for (endpoint, cases) in
+        [(ApiEndpoint::ChatCompletions, openai.as_slice()), (ApiEndpoint::Messages, anthropic.as_slice())]
+    {
         for (part, refused) in cases {
             let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{part}]}}]}}"#);
             let error = plan_json(&endpoint, &body).err();

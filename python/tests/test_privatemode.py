@@ -199,7 +199,7 @@ def test_the_settings(privatemode: Simulator) -> None:
     privatemode.tell("defects gpu-revoked")
     with proveil.Client(privatemode.config()) as client, pytest.raises(proveil.ProtocolError) as refused:
         client.chat(**CHAT)
-    assert refused.value.slug == "upstream_unavailable"
+    assert refused.value.slug == "gpu_status_refused" and "--gpu-revocation-grace" in refused.value.hint
     with proveil.Client(privatemode.config(gpu_revocation_grace_s=4 * 10**9)) as client:
         assert "".join(client.chat(**CHAT).text())
 

@@ -54,9 +54,8 @@ fn tools_are_called() {
         };
         let part = if stream { "delta" } else { "message" };
         let calls = documents.iter().map(|json| &json["choices"][0][part]["tool_calls"][0]["function"]);
-        let text = |name: &str| {
-            calls.clone().filter_map(|call| call[name].as_str()).collect::<Vec<_>>().concat()
-        };
+        let text =
+            |name: &str| calls.clone().filter_map(|call| call[name].as_str()).collect::<Vec<_>>().concat();
         assert_eq!(text("name"), "weather", "{answer:?}");
         assert_eq!(serde_json::from_str::<Value>(&text("arguments")).unwrap(), json!({ "city": "Berlin" }));
         let ends = documents.iter().filter_map(|json| json["choices"][0]["finish_reason"].as_str());

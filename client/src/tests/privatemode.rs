@@ -321,6 +321,7 @@ async fn retries_are_counted() {
         (Defect::Unavailable, Some(Code::UpstreamUnavailable), 2),
         (Defect::PaymentRequired, Some(Code::UpstreamPayment), 1),
         (Defect::SealedError, Some(Code::UpstreamError), 1),
+        (Defect::GpuRevoked, Some(Code::GpuStatusRefused), 1),
         (Defect::StreamCut, Some(Code::Truncated), 1),
         (Defect::ConnectionDrop, Some(Code::Truncated), 1),
     ];

@@ -81,7 +81,9 @@ fn check_address(value: &str, is_image: bool, path: &str, found: &mut MediaFound
             // A server can read a name in capitals as the same one, or as none.
             let named: Vec<_> = members.iter().filter(|(name, _)| name.eq_ignore_ascii_case("url")).collect();
             match named.as_slice() {
-                [(name, url)] if name == "url" && url.starts_with('"') => check_url(url, is_image, path, found),
+                [(name, url)] if name == "url" && url.starts_with('"') => {
+                    check_url(url, is_image, path, found)
+                }
                 _ => Err(not_an_address(path)),
             }
         }

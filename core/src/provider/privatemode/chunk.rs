@@ -2,6 +2,7 @@
 //! of a stream is in clear and proves nothing, so an answer is complete only when its sealed parts say so (threats T31).
 
 use super::answer::{AnswerPart, OpenedDocument, is_same_model};
+use super::failure::SEALED_WORDS;
 use crate::endpoint::{Event, TextField};
 use crate::error::{Code, Error, Result, cleaned};
 use crate::limits::ANSWER_MAX_CHOICES;
@@ -74,8 +75,9 @@ impl Progress {
             WalkError::Malformed | WalkError::DuplicateMember => malformed(),
         })?;
         if let Some(error) = read.error.as_ref().filter(|error| !error.is_null()) {
-            let message = error.get("message").and_then(Json::as_str).unwrap_or_default();
-            return Err(Error::new(Code::UpstreamError).at("answer").found(message));
+            let message = error.get("message").unwrap_or(error).as_str().unwrap_or_default();
+            let error = Error::new(Code::UpstreamError).at("answer").found(message);
+            return Err(error.context(SEALED_WORDS));
         }
         self.check_model(&read)?;
         self.check_id(&read)?;
@@ -107,7 +109,10 @@ impl Progress {
                 }
                 if says_more {
                     // Before the texts and ends that it holds too: behind an end nobody looks for more.
-                    out.insert(before, Event::Document { name: cleaned(name, 64), json: document.into_text() });
+                    out.insert(
+                        before,
+                        Event::Document { name: cleaned(name, 64), json: document.into_text() },
+                    );
                 }
             }
         }
