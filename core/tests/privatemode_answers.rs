@@ -8,7 +8,9 @@ use proveil_core::endpoint::{Event, Receipt};
 use proveil_core::error::{Error, Result};
 use proveil_core::http::ResponseHead;
 use proveil_core::openai::ApiEndpoint;
-use proveil_core::provider::privatemode::{AnswerOpener, Direction, Output, plain_members};
+use proveil_core::provider::privatemode::{
+    AnswerOpener, AnswerPart, Direction, MessageSize, Output, StreamUsage, open_document, plain_members,
+};
 use proveil_core::seal::gcm_stream::{FieldCipher, MessageKey};
 use proveil_core::secret::Secret;
 use serde_json::{Value, json};
@@ -75,6 +77,16 @@ impl Exchange {
         opener.head(&ResponseHead::new(status, headers)).unwrap();
         body.chunks(1000).for_each(|piece| opener.push(piece, &mut Vec::new()).unwrap());
         opener.finish(&mut Vec::new()).unwrap_err()
+    }
+
+    fn open_with_usage(self, usage: StreamUsage, output: Output, body: &str) -> Vec<Event> {
+        let opener = AnswerOpener::new(self.cipher, self.endpoint, output, None, [0; 32]);
+        let (mut opener, mut out) = (opener.with_usage(usage), Vec::new());
+        let headers = [("content-type".to_owned(), "text/event-stream".to_owned())];
+        opener.head(&ResponseHead::new(200, headers)).unwrap();
+        opener.push(body.as_bytes(), &mut out).unwrap();
+        opener.finish(&mut out).unwrap();
+        out
     }
 
     fn open(self, output: Output, kind: &str, body: &[u8]) -> (Vec<Event>, Result<Receipt>) {
@@ -358,4 +370,79 @@ fn failures() {
             assert!(!error.retryable() && error.hint().contains("--gpu-revocation-grace"), "{error}");
         }
     }
+}
+
+/// The enclave counts for everybody; a caller sees what was asked for, and no event without choices that was not.
+#[test]
+fn usage_of_a_stream() {
+    let usage = |count: u64| json!({ "total_tokens": count });
+    let event = |text: &str, finish: Value, count: u64| {
+        json!({ "id": "c", "usage": usage(count), "model": "m",
+            "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": finish }] })
+    };
+    let last = json!({ "id": "c", "usage": usage(3), "model": "m", "choices": [] });
+    let documents = [event("a", Value::Null, 1), event("b", json!("stop"), 2), last];
+    for endpoint in [ApiEndpoint::ChatCompletions, ApiEndpoint::Transcriptions] {
+        for (wanted, counts, length) in [
+            (StreamUsage::Never, vec![], 2),
+            (StreamUsage::Last, vec![3], 3),
+            (StreamUsage::Always, vec![1, 2, 3], 3),
+        ] {
+            let sealed = || {
+                let mut exchange = Exchange::new(endpoint.clone());
+                let body: String = documents.iter().map(|document| exchange.event(document)).collect();
+                (exchange, body + DONE)
+            };
+            let (exchange, body) = sealed();
+            let events = exchange.open_with_usage(wanted, Output::Documents, &body);
+            let json = |event: &Event| match event {
+                Event::Document { json, .. } => serde_json::from_str::<Value>(json).unwrap(),
+                other => panic!("{other:?}"),
+            };
+            let opened: Vec<Value> = events.iter().map(json).collect();
+            let seen = opened.iter().filter_map(|event| event["usage"]["total_tokens"].as_u64());
+            assert_eq!((seen.collect::<Vec<_>>(), opened.len()), (counts.clone(), length), "{wanted:?}");
+            for (event, whole) in opened.iter().zip(&documents) {
+                let mut whole = whole.clone();
+                if event.get("usage").is_none() {
+                    whole.as_object_mut().unwrap().remove("usage");
+                }
+                assert_eq!(*event, whole);
+            }
+            if endpoint == ApiEndpoint::ChatCompletions {
+                let (exchange, body) = sealed();
+                let events = exchange.open_with_usage(wanted, Output::Texts, &body);
+                let usages = events.iter().filter(|event| matches!(event, Event::Usage { .. })).count();
+                assert_eq!((usages, events.len()), (counts.len(), counts.len() + 3), "{events:?}");
+            }
+        }
+    }
+}
+
+/// Wherever a member stands, the text without it is the same object.
+#[test]
+fn one_member_less() {
+    for text in [
+        "{\"usage\":{\"a\":1},\"id\":\"c\"}",
+        "{ \"id\" : \"c\" , \"usage\" : { \"a\" : 1 } }",
+        " { \"usage\" : { \"a\" : 1 } , \"id\" : \"c\" } ",
+        "{\"id\":\"c\",\"usage\":null}",
+    ] {
+        let endpoint = ApiEndpoint::ChatCompletions;
+        let open = || {
+            let size = MessageSize { id_bytes: 44 };
+            open_document(text, &endpoint, AnswerPart::Failure, size, |_, _| Ok(())).unwrap()
+        };
+        let shorter: Value = serde_json::from_str(&open().into_text_without("usage")).unwrap();
+        assert_eq!(shorter, json!({ "id": "c" }), "{text}");
+        assert_eq!(open().into_text_without("other"), open().into_text());
+    }
+    let alone = open_document(
+        "{\"usage\":{}}",
+        &ApiEndpoint::ChatCompletions,
+        AnswerPart::Failure,
+        MessageSize { id_bytes: 44 },
+        |_, _| Ok(()),
+    );
+    assert_eq!(alone.unwrap().into_text_without("usage"), "{}");
 }

@@ -65,13 +65,20 @@ fn tools_are_called() {
 
 #[test]
 fn usage_is_streamed_where_it_is_asked_for() {
-    let with = |options: Value| {
-        let mut body = chat(VENICE, true);
-        body["stream_options"] = options;
-        both().post("/v1/chat/completions", &body).body.contains("\"usage\":{")
-    };
-    assert!(with(json!({ "include_usage": true })));
-    assert!(!with(json!({ "include_usage": false })));
+    for model in [VENICE, PRIVATEMODE] {
+        let with = |options: Value| {
+            let mut body = chat(model, true);
+            body["stream_options"] = options;
+            let answer = both().post("/v1/chat/completions", &body);
+            let events = answer.events();
+            // Clients take the first choice of every event.
+            let bare = events.iter().filter(|event| event.contains("\"choices\":[]")).count();
+            let counted = events.iter().filter(|event| event.contains("\"usage\":{")).count();
+            (bare, counted)
+        };
+        assert_eq!(with(json!({ "include_usage": true })), (1, 1), "{model}");
+        assert_eq!(with(json!({ "include_usage": false })), (0, 0), "{model}");
+    }
 }
 
 /// Anthropic's API in front of a provider that has it, and of one that only knows chats.

@@ -663,4 +663,8 @@ async fn models_in_the_common_form() {
     let find = |id: &str| models.iter().find(|model| model["id"] == id).unwrap();
     assert_eq!((&find(EMBEDDER)["tasks"], &find(VISION)["class"]), (&json!(["embed"]), &json!("e2ee")));
     assert_eq!((count(&sim, ATTEST_PATH), count(&sim, MANIFEST_PATH)), (0, 0));
+    let recorded = sim.recorded();
+    let listed = recorded.to_path("/v1/models").next().unwrap();
+    let id = listed.headers.iter().find(|(name, _)| name == "privatemode-user-request-id");
+    assert!(id.is_some_and(|(_, id)| id.starts_with("sdk_") && id.len() == 40), "{id:?}");
 }

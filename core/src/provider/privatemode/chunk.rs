@@ -3,6 +3,7 @@
 
 use super::answer::{AnswerPart, OpenedDocument, is_same_model};
 use super::failure::SEALED_WORDS;
+use super::plain::ClearRequest;
 use crate::endpoint::{Event, TextField};
 use crate::error::{Code, Error, Result, cleaned};
 use crate::limits::ANSWER_MAX_CHOICES;
@@ -24,11 +25,36 @@ pub enum Output {
     Documents,
 }
 
+/// Which usage of a stream is handed out. The enclave makes the model count with every event, whatever was asked for (6.4); who asked
+/// for none expects no event without choices, and who asked for the whole sums up what every event says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamUsage {
+    /// None of it.
+    Never,
+    /// That of the last event, which has no choices.
+    Last,
+    /// All that came.
+    #[default]
+    Always,
+}
+
+impl StreamUsage {
+    /// What a request asked for.
+    pub const fn of(clear: &ClearRequest) -> StreamUsage {
+        match (clear.wants_usage, clear.wants_usage_always) {
+            (false, _) => StreamUsage::Never,
+            (true, false) => StreamUsage::Last,
+            (true, true) => StreamUsage::Always,
+        }
+    }
+}
+
 /// Reads the opened documents of one answer in order.
 #[derive(Debug)]
 pub(super) struct Progress {
     endpoint: ApiEndpoint,
     output: Output,
+    usage: StreamUsage,
     model: Option<String>,
     /// Index of each choice, and whether it ended.
     choices: Vec<(u32, bool)>,
@@ -41,7 +67,22 @@ pub(super) struct Progress {
 
 impl Progress {
     pub fn new(endpoint: ApiEndpoint, output: Output, model: Option<String>) -> Progress {
-        Progress { endpoint, output, model, choices: Vec::new(), stopped: false, end_sign: false, id: None }
+        let usage = StreamUsage::Always;
+        Progress {
+            endpoint,
+            output,
+            usage,
+            model,
+            choices: Vec::new(),
+            stopped: false,
+            end_sign: false,
+            id: None,
+        }
+    }
+
+    /// What a stream says of usage is handed out only as far as this.
+    pub const fn set_usage(&mut self, usage: StreamUsage) {
+        self.usage = usage;
     }
 
     /// The id that the answer stated in clear.
@@ -99,19 +140,34 @@ impl Progress {
             out.truncate(before);
             return Err(error);
         }
+        let usage = document.member("usage").filter(|usage| usage.starts_with('{'));
+        let only_usage =
+            usage.is_some() && read.choices.as_ref().is_some_and(|choices| choices.first.is_none());
+        // The messages API has usage in its events by itself.
+        let hides = streamed
+            && read.choices.is_some()
+            && match self.usage {
+                StreamUsage::Never => true,
+                StreamUsage::Last => !only_usage,
+                StreamUsage::Always => false,
+            };
+        let into_text = |document: OpenedDocument<'_>| {
+            if hides { document.into_text_without("usage") } else { document.into_text() }
+        };
         match self.output {
+            Output::Documents if hides && only_usage => {}
             Output::Documents => {
-                out.push(Event::Document { name: cleaned(name, 64), json: document.into_text() });
+                out.push(Event::Document { name: cleaned(name, 64), json: into_text(document) });
             }
             Output::Texts => {
-                if let Some(usage) = document.member("usage").filter(|usage| usage.starts_with('{')) {
+                if let Some(usage) = usage.filter(|_| !hides) {
                     out.push(Event::Usage { json: usage.to_owned() });
                 }
                 if says_more {
                     // Before the texts and ends that it holds too: behind an end nobody looks for more.
                     out.insert(
                         before,
-                        Event::Document { name: cleaned(name, 64), json: document.into_text() },
+                        Event::Document { name: cleaned(name, 64), json: into_text(document) },
                     );
                 }
             }

@@ -2,7 +2,7 @@
 //! in its place, or the answer dies.
 
 use super::answer::{AnswerForm, AnswerPart, answer_form, open_document, open_members};
-use super::chunk::{Output, Progress};
+use super::chunk::{Output, Progress, StreamUsage};
 use super::failure::FailedResponse;
 use super::plan::MessageSize;
 use crate::crypto::Sha256;
@@ -75,6 +75,13 @@ impl AnswerOpener {
             body_bytes: 0,
             ignored_bytes: 0,
         }
+    }
+
+    /// Hands out what a stream says of usage only as far as this; all of it by default.
+    #[must_use]
+    pub const fn with_usage(mut self, usage: StreamUsage) -> AnswerOpener {
+        self.progress.set_usage(usage);
+        self
     }
 
     /// Takes status and headers. A status that is no success is reported by [`AnswerOpener::finish`].
