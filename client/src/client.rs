@@ -342,7 +342,13 @@ impl Inner {
             let (inner, model) = (self.clone(), model.to_owned());
             async move { inner.verifier.verify(&model).await?.into_result() }.boxed()
         };
-        self.proofs.get(model, load).await
+        let proof = self.proofs.get(model, load).await?;
+        let (inner, name) = (Arc::downgrade(self), model.to_owned());
+        self.proofs.renew_in_time(model, &proof, move || {
+            let inner = inner.upgrade()?;
+            Some(async move { inner.verifier.verify(&name).await?.into_result() }.boxed())
+        });
+        Ok(proof)
     }
 }
 
