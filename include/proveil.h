@@ -1372,7 +1372,8 @@ pv_status pv_client_ready(const pv_client *client,
 
 /**
  * Verifies if needed, seals and sends a chat request, and gives its answer as a stream. Nothing
- * leaves before the endpoint is verified.
+ * leaves before the endpoint is verified. What an answer says besides texts (calls of tools,
+ * refusals, log probabilities) comes as PV_EVENT_DOCUMENT, before its texts.
  *
  * @param body         one JSON object in the OpenAI chat form with `model`, at most 50 MiB
  * @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds

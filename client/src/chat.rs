@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proveil_core::endpoint::{ApiRequest, Opener, VerifiedEndpoint};
 use proveil_core::http::TransportFailure;
-use proveil_core::limits::{ERROR_BODY_KEPT_BYTES, REVERIFICATIONS_PER_REQUEST};
+use proveil_core::limits::{REVERIFICATIONS_PER_REQUEST, SEALED_ERROR_KEPT_BYTES};
 use proveil_core::openai::BodyKind;
 use proveil_core::openai::forms::Form;
 use proveil_core::openai::select::{BodyError, Document, Shape};
@@ -25,6 +25,8 @@ use crate::verify::retry_pause_s;
 const RETRIES_PER_REQUEST: u32 = 1;
 /// Pause before such a try when the provider names none, in seconds.
 const RETRY_PAUSE_S: u64 = 1;
+/// Pause before a try after a connection that was reset (privatemode.md 4.5).
+const RESET_PAUSE: Duration = Duration::from_millis(50);
 /// Stands for the model in reports about requests that name none.
 const NO_MODEL: &str = "(none)";
 /// For reading an error body.
@@ -35,7 +37,7 @@ enum Setback {
     /// The proof is of no use any more.
     Proof(Error),
     /// The provider could not take the request; another try may help after this pause.
-    Busy(Error, u64),
+    Busy(Error, Duration),
     /// Final.
     End(Error),
 }
@@ -60,7 +62,7 @@ pub(crate) async fn start(inner: &Arc<Inner>, request: &ApiRequest<'_>) -> Resul
             Err(Setback::Busy(_, pause)) => {
                 retries = retries.saturating_add(1);
                 (inner.verifier.observer)(&Notice::Retrying { why: "the provider could not be reached" });
-                inner.verifier.pace.pause(pause).await;
+                tokio::time::sleep(inner.verifier.pace.lasting(pause)).await;
             }
             Err(Setback::End(error)) => return Err(error),
         }
@@ -88,11 +90,14 @@ async fn attempt(
     // Privatemode closes idle lines while requests are under way, and its own clients send such a request anew (privatemode.md 4.5).
     let resend = |reset: bool| reset && verifier.config.provider == Provider::Privatemode;
     let mut incoming = sent.map_err(|unopened| match unopened.failure {
-        failure if resend(unopened.reset) => Setback::Busy(failure.error(Code::ConnectionFailed, purpose), 0),
+        failure if resend(unopened.reset) => {
+            Setback::Busy(failure.error(Code::ConnectionFailed, purpose), RESET_PAUSE)
+        }
         failure @ TransportFailure::TlsRule => Setback::Proof(failure.error(Code::ConnectionFailed, purpose)),
         // The request did not get out. After anything else it may have been taken and charged for.
         failure @ TransportFailure::Connect => {
-            Setback::Busy(failure.error(Code::ConnectionFailed, purpose), RETRY_PAUSE_S)
+            let pause = Duration::from_secs(RETRY_PAUSE_S);
+            Setback::Busy(failure.error(Code::ConnectionFailed, purpose), pause)
         }
         TransportFailure::Timeout => {
             Setback::End(Error::new(Code::Timeout).at(purpose).expected(format!("{first_byte:?}")))
@@ -107,7 +112,8 @@ async fn attempt(
     if error.code() == Code::StaleKey {
         return Err(Setback::Proof(error));
     }
-    let busy = matches!(incoming.head.status(), 429 | 500..=599);
+    // Not every such status is one: a worker that refuses by the caller's own policy refuses again.
+    let busy = matches!(incoming.head.status(), 429 | 500..=599) && error.retryable();
     let retry_after = incoming.head.header("retry-after");
     // In seconds; a date would bring the provider's clock in.
     let error = match retry_after.and_then(|value| value.trim().parse().ok()).filter(|_| busy) {
@@ -115,7 +121,7 @@ async fn attempt(
         None => error,
     };
     match retry_pause_s(retry_after, RETRY_PAUSE_S) {
-        Some(pause) if busy => Err(Setback::Busy(error, pause)),
+        Some(pause) if busy => Err(Setback::Busy(error, Duration::from_secs(pause))),
         _ => Err(Setback::End(error)),
     }
 }
@@ -123,7 +129,7 @@ async fn attempt(
 /// What an answer other than 2xx says: its body, as far as it is kept, is judged by the core.
 async fn refusal(incoming: &mut Incoming, mut opener: Opener) -> Error {
     let mut events = Vec::new();
-    let mut left = ERROR_BODY_KEPT_BYTES;
+    let mut left = SEALED_ERROR_KEPT_BYTES;
     while let Ok(Some(piece)) = incoming.body.next(ERROR_BODY_WAIT).await {
         let kept = piece.get(..left.min(piece.len())).unwrap_or_default();
         left = left.saturating_sub(kept.len());

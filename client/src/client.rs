@@ -178,7 +178,8 @@ impl Client {
     }
 
     /// Verifies if needed, seals the request and sends it. `body` is one JSON object in the OpenAI chat form, with `model`. Returns
-    /// when the head of the answer is there. What cannot be encrypted is refused (1xx) and not sent.
+    /// when the head of the answer is there. What cannot be encrypted is refused (1xx) and not sent. What an answer says besides texts
+    /// (calls of tools, refusals, log probabilities) comes as [`Event::Document`](proveil_core::endpoint::Event::Document), before its texts.
     ///
     /// When the provider does not know the proven key any more, the endpoint is verified again and the request sealed and sent anew,
     /// once; a connection that could not be made, 429 and 5xx are also tried once more, and with Privatemode a connection that was
@@ -341,7 +342,13 @@ impl Inner {
             let (inner, model) = (self.clone(), model.to_owned());
             async move { inner.verifier.verify(&model).await?.into_result() }.boxed()
         };
-        self.proofs.get(model, load).await
+        let proof = self.proofs.get(model, load).await?;
+        let (inner, name) = (Arc::downgrade(self), model.to_owned());
+        self.proofs.renew_in_time(model, &proof, move || {
+            let inner = inner.upgrade()?;
+            Some(async move { inner.verifier.verify(&name).await?.into_result() }.boxed())
+        });
+        Ok(proof)
     }
 }
 

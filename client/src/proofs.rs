@@ -2,13 +2,14 @@
 //!
 //! One cache belongs to one client and so to one provider, address, policy, API key and set of roots: nothing here can mix those
 //! (threats I9, T56). A proof is used until the endpoint's own `not_after` by the wall clock or the same span by the monotonic one,
-//! whichever comes first (T22). In the last part of its life it is renewed in the background, so that nobody waits.
+//! whichever comes first (T22). In the last part of its life it is renewed in the background, so that nobody waits: by the next one who asks for
+//! it, or else by a task of its own, once, if it was asked for at all. So a client that nobody uses asks once more and then no more.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -63,6 +64,17 @@ struct Held<P> {
     expires: Duration,
     /// Monotonic.
     refresh_from: Duration,
+    /// Renews it if nobody else does.
+    timer: Option<Timer>,
+}
+
+/// A task that ends with what it is for: a proof that was replaced, or a client that was dropped.
+struct Timer(tokio::task::AbortHandle);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -93,7 +105,7 @@ impl<P: Proof> Held<P> {
         let life = Duration::from_secs(proof.not_after().saturating_sub(now.unix_s));
         let window = life.checked_div(5).unwrap_or_default().min(REFRESH_WINDOW_MAX);
         let expires = now.monotonic.saturating_add(life);
-        Held { proof, expires, refresh_from: expires.saturating_sub(window) }
+        Held { proof, expires, refresh_from: expires.saturating_sub(window), timer: None }
     }
 
     fn is_fresh(&self, now: Now) -> bool {
@@ -114,6 +126,46 @@ impl<P: Proof> ProofCache<P> {
         match self.find(model, load)? {
             Found::Held(proof) => Ok(proof),
             Found::Wait(flight) => flight.await,
+        }
+    }
+
+    /// Sees to it that a proof that is used now is renewed before it ends, also if nobody asks again. `load` starts the verification; it
+    /// must not keep alive who owns this cache, and gives nothing when that is gone.
+    pub(crate) fn renew_in_time(
+        self: &Arc<Self>,
+        model: &str,
+        proof: &Arc<P>,
+        load: impl FnOnce() -> Option<Load<P>> + Send + 'static,
+    ) {
+        let Ok(now) = self.now() else { return };
+        let mut slots = self.lock();
+        let held = slots.get_mut(model).and_then(|slot| slot.held.as_mut());
+        let Some(held) = held.filter(|held| held.timer.is_none() && Arc::ptr_eq(&held.proof, proof)) else {
+            return;
+        };
+        let wait = self.clock.wait(held.refresh_from.saturating_sub(now.monotonic));
+        let (cache, proof, model) = (Arc::downgrade(self), Arc::downgrade(proof), model.to_owned());
+        let task = tokio::spawn(async move {
+            wait.await;
+            if let Some(cache) = cache.upgrade() {
+                cache.renew(&model, &proof, load);
+            }
+        });
+        held.timer = Some(Timer(task.abort_handle()));
+    }
+
+    fn renew(self: &Arc<Self>, model: &str, proof: &Weak<P>, load: impl FnOnce() -> Option<Load<P>>) {
+        let Ok(now) = self.now() else { return };
+        let mut slots = self.lock();
+        let Some(slot) = slots.get_mut(model).filter(|slot| slot.flight().is_none()) else { return };
+        let is_due = slot.held.as_ref().is_some_and(|held| {
+            held.is_fresh(now)
+                && now.monotonic >= held.refresh_from
+                && std::ptr::eq(Arc::as_ptr(&held.proof), proof.as_ptr())
+        });
+        if let Some(load) = is_due.then(load).flatten() {
+            // In a task of its own: this one ends when the proof is replaced.
+            tokio::spawn(self.launch(model, slot, load).map(drop));
         }
     }
 
@@ -240,6 +292,8 @@ mod tests {
         started: Arc<AtomicUsize>,
         gate: Arc<Semaphore>,
         answer: Arc<Mutex<Option<Code>>>,
+        /// Who makes the verifications of timers.
+        owner: Mutex<Option<Arc<()>>>,
     }
 
     impl World {
@@ -251,7 +305,23 @@ mod tests {
                 started: Arc::default(),
                 gate: Arc::new(Semaphore::new(0)),
                 answer: Arc::default(),
+                owner: Mutex::new(Some(Arc::new(()))),
             }
+        }
+
+        /// As a client does for a request.
+        async fn use_it(&self, model: &str) -> Arc<Fake> {
+            let proof = self.get(model).await.unwrap();
+            let owner = self.owner.lock().unwrap().as_ref().map(Arc::downgrade).unwrap();
+            let (load, started) = (self.load(), self.started.clone());
+            // Made here, counted when it is used.
+            started.fetch_sub(1, Ordering::SeqCst);
+            self.cache.renew_in_time(model, &proof, move || {
+                owner.upgrade()?;
+                started.fetch_add(1, Ordering::SeqCst);
+                Some(load)
+            });
+            proof
         }
 
         async fn get(&self, model: &str) -> Result<Arc<Fake>> {
@@ -356,6 +426,54 @@ mod tests {
         world.gate.add_permits(1);
         world.settle().await;
         assert_eq!(world.get("m").await.unwrap().number, 2);
+    }
+
+    /// A proof that was used is renewed once without anybody asking; one that nobody used after that is not.
+    #[tokio::test]
+    async fn an_idle_owner_asks_once_more() {
+        let world = World::new();
+        world.gate.add_permits(8);
+        let first = world.use_it("m").await;
+        world.settle().await;
+        world.clock.advance(LIFE - 200);
+        world.clock.ring();
+        world.settle().await;
+        assert_eq!(world.started(), 2);
+        let renewed = world.get("m").await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &renewed) && world.started() == 2, "nobody waited");
+        // It was not used: whoever comes after its end waits.
+        world.clock.advance(LIFE - 200);
+        world.clock.ring();
+        world.settle().await;
+        assert_eq!(world.started(), 2);
+        // Used again, its renewal ends with the owner.
+        world.clock.advance(LIFE);
+        world.use_it("m").await;
+        assert_eq!(world.started(), 3);
+        world.settle().await;
+        world.clock.advance(LIFE - 200);
+        world.owner.lock().unwrap().take();
+        world.clock.ring();
+        world.settle().await;
+        assert_eq!(world.started(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_timer_ends_with_its_cache() {
+        let world = World::new();
+        world.gate.add_permits(8);
+        world.use_it("m").await;
+        world.settle().await;
+        let (started, clock) = (world.started.clone(), world.clock.clone());
+        let cache = Arc::downgrade(&world.cache);
+        drop(world);
+        assert!(cache.upgrade().is_none(), "no task keeps it");
+        clock.advance(LIFE - 100);
+        clock.ring();
+        for _ in 0..8 {
+            yield_now().await;
+        }
+        assert_eq!(started.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]

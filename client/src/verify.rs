@@ -47,8 +47,13 @@ impl Pace {
 
     /// Waits for `seconds`.
     pub(crate) async fn pause(self, seconds: u64) {
-        let factor = u32::try_from(seconds).unwrap_or(u32::MAX);
-        tokio::time::sleep(self.second.saturating_mul(factor)).await;
+        tokio::time::sleep(self.lasting(Duration::from_secs(seconds))).await;
+    }
+
+    /// How long a pause is where a second lasts so long.
+    pub(crate) fn lasting(self, pause: Duration) -> Duration {
+        let ms = u32::try_from(pause.as_millis()).unwrap_or(u32::MAX);
+        self.second.saturating_mul(ms).checked_div(1000).unwrap_or_default()
     }
 }
 
@@ -298,8 +303,13 @@ impl Verifier {
     /// A list that has nothing to do with a verification.
     async fn clear_model_list(&self) -> Result<Vec<u8>> {
         let config = &self.config;
-        let request =
-            privatemode::models_request(config.base_url.as_ref(), &config.api_key, &config.privatemode)?;
+        let request = privatemode::models_request(
+            config.base_url.as_ref(),
+            &config.api_key,
+            &config.privatemode,
+            self.clock.unix_s()?,
+            &mut OsRandom,
+        )?;
         let deadline = Instant::now().checked_add(FETCH_MAX).ok_or_else(|| Error::new(Code::Internal))?;
         match self.fetch(&request, deadline).await {
             Ok(response) => privatemode::accept_models(&response),
@@ -353,6 +363,14 @@ impl ModelListCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_in_a_test_take_no_time() {
+        for ms in [0, 50, 1000, 90_000] {
+            let pause = Duration::from_millis(ms);
+            assert_eq!((Pace::NORMAL.lasting(pause), Pace::NONE.lasting(pause)), (pause, Duration::ZERO));
+        }
+    }
 
     #[test]
     fn pauses_are_bounded() {

@@ -73,8 +73,8 @@ pub const JWKS_MAX_KEYS: usize = 64;
 pub const JSON_MAX_DEPTH: usize = 64;
 /// Members of one JSON object.
 pub const JSON_MAX_MEMBERS: usize = 10_000;
-/// Values in one JSON document: each can cost 256 bytes in memory, so that a document of the largest size would cost far more than itself.
-/// Captured documents have fewer than 3,100.
+/// Values in one JSON document that is parsed into a tree: each can cost 256 bytes in memory, so that a document of the largest size would
+/// cost far more than itself. Captured documents have fewer than 3,100. Answers are read without a tree and have no such bound.
 pub const JSON_MAX_VALUES: usize = 65_536;
 /// Depth of nested ASN.1 values.
 pub const ASN1_MAX_DEPTH: usize = 16;
@@ -98,6 +98,8 @@ pub const SSE_EVENT_MAX_LINES: usize = 4096;
 pub const SEALED_FIELD_MAX_BYTES: usize = 1024 * 1024;
 /// A whole answer, raw bytes.
 pub const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// What is kept of an error body that can be sealed: more than twice what is kept of its words (privatemode.md 6.4).
+pub const SEALED_ERROR_KEPT_BYTES: usize = 256 * 1024;
 /// What is kept of an error body.
 pub const ERROR_BODY_KEPT_BYTES: usize = 8 * 1024;
 /// A response signature answer.

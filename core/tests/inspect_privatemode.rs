@@ -90,7 +90,7 @@ fn sealing() -> Vec<Kind> {
 fn bodies() -> Vec<Kind> {
     let (body, form, raw, sse) =
         (case("json_mutation", 0), case("form_mutation", 0), case("raw_body", 0), case("sse", 0));
-    let part = &form["parts"][0];
+    let (part, file) = (&form["parts"][0], &form["parts"][1]);
     vec![
         Kind {
             name: "privatemode.json_body",
@@ -105,10 +105,16 @@ fn bodies() -> Vec<Kind> {
             name: "privatemode.form_body",
             input: exchange(
                 &form,
-                json!({"ivs": [], "parts": [{"name": part["name"], "data": part["data_hex"]}], "file_names": "part"}),
+                json!({"ivs": form["ivs_hex"], "file_names": "part", "parts": [
+                    {"name": part["name"], "data": part["data_hex"]},
+                    {"name": file["name"], "filename": file["filename"], "data": file["data_hex"]},
+                ]}),
             ),
             optional: &["file_names"],
-            output: json!({"parts": [{"name": "model", "filename": null, "sealed": false, "data": part["data_hex"]}]}),
+            output: json!({"parts": [
+                {"name": "model", "filename": null, "sealed": false, "data": part["data_hex"]},
+                {"name": "file", "filename": "file", "sealed": true, "data": form["output_parts"][1]["data_hex"]},
+            ]}),
         },
         Kind {
             name: "privatemode.raw_body",

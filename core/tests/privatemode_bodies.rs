@@ -403,6 +403,7 @@ fn headers_of_requests() {
     let form = || {
         let mut form = Form::new();
         form.value("model", b"w").unwrap();
+        form.file("file", "a.wav", b"RIFF").unwrap();
         form
     };
     let unstructured = ApiEndpoint::Unstructured("/unstructured/x".to_owned());

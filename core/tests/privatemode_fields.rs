@@ -229,6 +229,91 @@ fn media_policy() {
     });
 }
 
+/// What the enclave or the model server behind it refuses is refused here, before anything is sent, with its place.
+#[test]
+fn media_that_are_no_addresses() {
+    let https = r#""https://example.com/a.png""#;
+    let openai = [
+        (format!(r#"{{"image_url":{{"url":{https},"detail":"low"}}}}"#), None),
+        (format!(r#"{{"image_url":{https}}}"#), None),
+        (r#"{"image_url":null}"#.to_owned(), Some("image_url")),
+        (r#"{"image_url":{}}"#.to_owned(), Some("image_url")),
+        (r#"{"image_url":{"url":null}}"#.to_owned(), Some("image_url")),
+        (r#"{"image_url":{"url":7}}"#.to_owned(), Some("image_url")),
+        (r#"{"image_url":{"url":{"url":"http://example.com"}}}"#.to_owned(), Some("image_url")),
+        (r#"{"image_url":{"URL":"http://example.com"}}"#.to_owned(), Some("image_url")),
+        (format!(r#"{{"image_url":{{"url":{https},"Url":"http://example.com"}}}}"#), Some("image_url")),
+        (format!(r#"{{"image_url":{{"url":{https},"url":"http://example.com"}}}}"#), Some("image_url")),
+        (format!(r#"{{"image_url":[{https}]}}"#), Some("image_url")),
+        (r#"{"audio_url":null}"#.to_owned(), Some("audio_url")),
+        (r#"{"audio_url":{"url":"data:audio/wav;base64,AA"}}"#.to_owned(), Some("audio_url")),
+        (r#"{"video_url":{}}"#.to_owned(), Some("video_url")),
+        (r#"{"input_audio":{"data":"AA","format":"wav"}}"#.to_owned(), None),
+    ];
+    let anthropic = [
+        (format!(r#"{{"source":{{"type":"url","url":{https}}}}}"#), None),
+        (r#"{"source":{"type":"base64","data":"AA"}}"#.to_owned(), None),
+        (r#"{"source":{"type":"base64","data":"AA","url":null}}"#.to_owned(), None),
+        (r#"{"source":{"type":"url","url":null}}"#.to_owned(), Some("source.url")),
+        (r#"{"source":{"type":"url"}}"#.to_owned(), Some("source.url")),
+        (r#"{"source":{"type":"url","URL":"http://example.com"}}"#.to_owned(), Some("source.url")),
+        (r#"{"source":{"type":"url","url":["http://example.com"]}}"#.to_owned(), Some("source.url")),
+    ];
+    for (endpoint, cases) in
+        [(ApiEndpoint::ChatCompletions, openai.as_slice()), (ApiEndpoint::Messages, anthropic.as_slice())]
+    {
+        for (part, refused) in cases {
+            let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{part}]}}]}}"#);
+            let error = plan_json(&endpoint, &body).err();
+            let place = refused.map(|name| format!("messages[0].content[0].{name}"));
+            assert_eq!(error.as_ref().and_then(|error| error.check().map(str::to_owned)), place, "{part}");
+            assert!(error.is_none_or(|error| error.slug() == "media_url"));
+        }
+    }
+}
+
+/// With nothing sealed there is no sealed answer: the enclave's refusal would look like an outage (10.6).
+#[test]
+fn requests_without_content() {
+    let form = |parts: &[(&str, &str)]| {
+        let part = |(name, value): &(&str, &str)| {
+            format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        parts.iter().map(part).collect::<String>()
+            + "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\nRIFF\r\n--B--\r\n"
+    };
+    let bodies = [
+        (ApiEndpoint::Embeddings, r#"{"model":"m"}"#, Some("input")),
+        (ApiEndpoint::Embeddings, r#"{"model":"m","input":"a"}"#, None),
+        (ApiEndpoint::ChatCompletions, r#"{"model":"m","stream":true,"n":1}"#, None),
+        (ApiEndpoint::Messages, r#"{"model":"m"}"#, None),
+    ];
+    for (endpoint, body, missing) in bodies {
+        let error = plan_json(&endpoint, body).err();
+        assert_eq!(error.as_ref().and_then(Error::check), missing, "{body}");
+        assert!(error.is_none_or(|error| error.slug() == "invalid_argument"));
+    }
+    let model = ("model", "m");
+    let without = "--B\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--B--\r\n".to_owned();
+    let forms = [
+        (without, Some("file")),
+        (form(&[model]), None),
+        (form(&[model, ("response_format", "json")]), None),
+        (form(&[model, ("response_format", "verbose_json")]), None),
+        (form(&[model, ("response_format", "text")]), Some("response_format")),
+        (form(&[model, ("response_format", "srt")]), Some("response_format")),
+        (form(&[model, ("response_format", "vtt")]), Some("response_format")),
+    ];
+    for (body, refused) in forms {
+        let content =
+            Content::Multipart { content_type: "multipart/form-data; boundary=B", body: body.as_bytes() };
+        let options = PlanOptions::default();
+        let error = plan(ApiEndpoint::Transcriptions, content, &options, &mut TestRandom(3, 0)).err();
+        assert_eq!(error.as_ref().and_then(Error::check), refused, "{body}");
+        assert!(error.is_none_or(|error| error.slug() == "invalid_argument"));
+    }
+}
+
 #[test]
 fn shard_key() {
     run_cases("privatemode/shard_key.json", |case| {

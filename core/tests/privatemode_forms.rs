@@ -118,9 +118,10 @@ fn clear_parts_and_names_of_files() {
         sealed_text(&plan, &mut Cipher::fixed())
     };
     let model = ("name=\"model\"", "whisper");
+    let file = ("name=\"file\"; filename=\"a.wav\"", "audio");
     for (parts, expected) in [
-        (vec![("name=\"stream\"", "true"), model], None),
-        (vec![("name=\"stream\"", "True"), ("name=\"stream_include_usage\"", "0"), model], None),
+        (vec![("name=\"stream\"", "true"), model, file], None),
+        (vec![("name=\"stream\"", "True"), ("name=\"stream_include_usage\"", "0"), model, file], None),
         (vec![("name=\"stream\"", CANARY), model], Some("stream")),
         (vec![("name=\"stream_continuous_usage_stats\"", ""), model], Some("stream_continuous_usage_stats")),
         (vec![("name=\"model\"", "a\r\nb")], Some("model")),

@@ -161,7 +161,10 @@ export class Client {
     return VerifiedEndpoint.wrap(await this.#run(options.signal, (client, cancel) => client.ready(model, cancel)));
   }
 
-  /** Verifies when needed, seals, sends, and gives the answer as it is opened. The signal covers the stream too. */
+  /**
+   * Verifies when needed, seals, sends, and gives the answer as it is opened. The signal covers the stream too. What an answer says
+   * besides texts (calls of tools, refusals, log probabilities) comes as events of kind `document`, before its texts.
+   */
   async chat(request: ChatRequest | JsonLike, options: CallOptions = {}): Promise<Stream> {
     const body = toJsonBytes('request', request);
     const cancel = native.Cancel.create();

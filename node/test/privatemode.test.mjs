@@ -169,7 +169,7 @@ test('settings', async () => {
   assert.throws(() => new Client({ ...settings, cacheSalt: 'short' }), { slug: 'cache_salt' });
   assert.throws(() => new Client({ ...settings, amdUrl: 'ftp://kds' }), { slug: 'invalid_url' });
   await simulator.command('defects gpu-revoked');
-  await assert.rejects(new Client(settings).chat(CHAT), { slug: 'upstream_unavailable' });
+  await assert.rejects(new Client(settings).chat(CHAT), { slug: 'gpu_status_refused' });
   const lenient = new Client({ ...settings, gpuRevocationGraceS: 4e9, cacheSalt: 's'.repeat(32) });
   assert.ok((await all(await lenient.chat(CHAT))).length > 0);
 });

@@ -57,6 +57,17 @@ def test_chat(privatemode: Simulator, streamed: bool) -> None:
             assert (sum(event.kind == "content" for event in events) > 1) == streamed
             assert stream.report.verdict == "verified" and stream.report.provider == "privatemode"
             assert stream.receipt is not None and stream.receipt.sealed_fields > 0
+        function = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
+        asked = [{"role": "user", "content": "Please use the tool."}]
+        tools = [{"type": "function", "function": function}]
+        with client.chat(model=CHATTER, messages=asked, tools=tools, stream=streamed) as stream:
+            events = list(stream)
+        choices = [json.loads(event.text)["choices"][0] for event in events if event.kind == "document"]
+        calls = [choice["delta" if streamed else "message"]["tool_calls"][0]["function"] for choice in choices]
+        assert "".join(call.get("name", "") for call in calls) == "weather" and (len(calls) > 1) == streamed
+        assert json.loads("".join(call["arguments"] for call in calls)) == {"city": "Berlin"}
+        assert [event.text for event in events if event.kind == "finish"] == ["tool_calls"]
+    assert not privatemode.tell("saw weather")["saw"]
     assert not privatemode.tell(f"saw {CANARY}")["saw"] and not privatemode.tell("saw remote attestation")["saw"]
     assert any(CANARY in prompt for prompt in privatemode.tell("recorded")["prompts"])
 
@@ -188,7 +199,7 @@ def test_the_settings(privatemode: Simulator) -> None:
     privatemode.tell("defects gpu-revoked")
     with proveil.Client(privatemode.config()) as client, pytest.raises(proveil.ProtocolError) as refused:
         client.chat(**CHAT)
-    assert refused.value.slug == "upstream_unavailable"
+    assert refused.value.slug == "gpu_status_refused" and "--gpu-revocation-grace" in refused.value.hint
     with proveil.Client(privatemode.config(gpu_revocation_grace_s=4 * 10**9)) as client:
         assert "".join(client.chat(**CHAT).text())
 

@@ -170,6 +170,7 @@ impl Client {
     }
 
     /// Verifies when needed, seals, sends, and gives the answer as it is opened. `body` is a chat request in the OpenAI form, JSON.
+    /// What an answer says besides texts (calls of tools, refusals, log probabilities) comes as a document, before its texts.
     pub async fn chat(&self, body: Vec<u8>) -> Outcome<Arc<Stream>> {
         let client = self.0.clone();
         let stream = run(CancelToken::new(), async move { client.chat(&body).await }).await?;

@@ -48,7 +48,8 @@ pub(super) fn run(args: args::Chat, file: Option<&Path>, output: &Output) -> Res
         return Err(Error::new(Code::Usage).context("The prompt is empty.").into());
     }
     // Some providers stream anyway, others only when they are asked to.
-    let body = json!({ "model": args.model, "stream": true, "messages": [{ "role": "user", "content": prompt.as_str() }] });
+    let body = json!({ "model": args.model, "stream": true, "stream_options": { "include_usage": true },
+        "messages": [{ "role": "user", "content": prompt.as_str() }] });
     let body = Zeroizing::new(body.to_string());
     let wanted = Wanted { reasoning: args.reasoning, signature: args.verify_signature };
     on_network(&progress, converse(&client, &args.model, &body, wanted, &progress, output))

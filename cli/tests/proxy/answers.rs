@@ -37,15 +37,48 @@ fn chats() {
     }
 }
 
+/// A model's call of a tool passes as it is, streamed and whole.
+#[test]
+fn tools_are_called() {
+    for stream in [true, false] {
+        let mut body = chat(PRIVATEMODE, stream);
+        body["messages"] = json!([{ "role": "user", "content": "Please use the tool." }]);
+        body["tools"] = json!([{ "type": "function", "function": { "name": "weather", "parameters": {
+            "type": "object", "properties": { "city": { "type": "string" } } } } }]);
+        let answer = both().post("/v1/chat/completions", &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let documents: Vec<Value> = if stream {
+            answer.events().iter().filter_map(|event| serde_json::from_str(event).ok()).collect()
+        } else {
+            vec![answer.json()]
+        };
+        let part = if stream { "delta" } else { "message" };
+        let calls = documents.iter().map(|json| &json["choices"][0][part]["tool_calls"][0]["function"]);
+        let text =
+            |name: &str| calls.clone().filter_map(|call| call[name].as_str()).collect::<Vec<_>>().concat();
+        assert_eq!(text("name"), "weather", "{answer:?}");
+        assert_eq!(serde_json::from_str::<Value>(&text("arguments")).unwrap(), json!({ "city": "Berlin" }));
+        let ends = documents.iter().filter_map(|json| json["choices"][0]["finish_reason"].as_str());
+        assert_eq!(ends.collect::<Vec<_>>(), ["tool_calls"], "{answer:?}");
+    }
+}
+
 #[test]
 fn usage_is_streamed_where_it_is_asked_for() {
-    let with = |options: Value| {
-        let mut body = chat(VENICE, true);
-        body["stream_options"] = options;
-        both().post("/v1/chat/completions", &body).body.contains("\"usage\":{")
-    };
-    assert!(with(json!({ "include_usage": true })));
-    assert!(!with(json!({ "include_usage": false })));
+    for model in [VENICE, PRIVATEMODE] {
+        let with = |options: Value| {
+            let mut body = chat(model, true);
+            body["stream_options"] = options;
+            let answer = both().post("/v1/chat/completions", &body);
+            let events = answer.events();
+            // Clients take the first choice of every event.
+            let bare = events.iter().filter(|event| event.contains("\"choices\":[]")).count();
+            let counted = events.iter().filter(|event| event.contains("\"usage\":{")).count();
+            (bare, counted)
+        };
+        assert_eq!(with(json!({ "include_usage": true })), (1, 1), "{model}");
+        assert_eq!(with(json!({ "include_usage": false })), (0, 0), "{model}");
+    }
 }
 
 /// Anthropic's API in front of a provider that has it, and of one that only knows chats.

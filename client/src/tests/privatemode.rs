@@ -157,6 +157,13 @@ async fn every_other_endpoint() {
     assert!(answer.len() == 1 && numbers.clone().count() == 8);
     assert!(numbers.zip(expected).all(|(got, wanted)| (got - wanted).abs() < 1e-9));
 
+    // More than 65,536 numbers.
+    let many = vec![input; 17];
+    let body = json!({ "model": EMBEDDER, "input": many, "dimensions": 4096 }).to_string();
+    let answer = desk.client.embeddings(body.as_bytes()).await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["data"][16]["embedding"].as_array().unwrap().len(), 4096);
+
     let recording = RECORDING;
     for stream in [false, true] {
         let form = recording_form(stream);
@@ -209,6 +216,40 @@ async fn every_other_endpoint() {
     assert!(!sim.recorded().saw_in_clear("canary"));
 }
 
+/// Calls of tools reach who asks for a chat, streamed and whole; and who asks for documents.
+#[tokio::test]
+async fn tools_are_called() {
+    let sim = simulator(&[]);
+    let desk = desk(&sim);
+    for stream in [true, false] {
+        let body = json!({ "model": VISION, "stream": stream,
+            "messages": [{ "role": "user", "content": "Please use the tool. canary" }],
+            "tools": [{ "type": "function", "function": { "name": "weather", "parameters": {
+                "type": "object", "properties": { "city": { "type": "string" } } } } }] })
+        .to_string();
+        let mut answer = desk.client.chat(body.as_bytes()).await.unwrap();
+        let (mut name, mut arguments, mut finish) = (String::new(), String::new(), None);
+        while let Some(event) = answer.next().await {
+            match event.unwrap() {
+                Event::Document { json, .. } => {
+                    assert_eq!(finish, None, "before the end");
+                    let json: Value = serde_json::from_str(&json).unwrap();
+                    let part = if stream { "delta" } else { "message" };
+                    let function = &json["choices"][0][part]["tool_calls"][0]["function"];
+                    name.push_str(function["name"].as_str().unwrap_or_default());
+                    arguments.push_str(function["arguments"].as_str().unwrap());
+                }
+                Event::Text { text, .. } => panic!("{text}"),
+                Event::Finish { reason, .. } => finish = Some(reason),
+                Event::Usage { .. } => {}
+            }
+        }
+        assert_eq!((name.as_str(), finish.as_deref()), ("weather", Some("tool_calls")), "{stream}");
+        assert_eq!(serde_json::from_str::<Value>(&arguments).unwrap(), json!({ "city": "Berlin" }));
+    }
+    assert!(!sim.recorded().saw_in_clear("canary") && !sim.recorded().saw_in_clear("weather"));
+}
+
 /// Input errors, before anything is sent to a model; and what the provider has no sealed form for.
 #[tokio::test]
 async fn what_cannot_be_sealed_is_not_sent() {
@@ -225,6 +266,7 @@ async fn what_cannot_be_sealed_is_not_sent() {
         (ApiEndpoint::ChatCompletions, plain.replacen('{', r#"{"cache_salt":"short","#, 1), Code::CacheSalt),
         (ApiEndpoint::Transcriptions, plain.clone(), Code::MalformedForm),
         (ApiEndpoint::Unstructured("/unstructured/a".to_owned()), plain.clone(), Code::InvalidArgument),
+        (ApiEndpoint::Embeddings, format!(r#"{{"model":"{EMBEDDER}"}}"#), Code::InvalidArgument),
         (ApiEndpoint::Models, String::new(), Code::UnsupportedEndpoint),
     ];
     for (endpoint, body, code) in &cases {
@@ -279,6 +321,7 @@ async fn retries_are_counted() {
         (Defect::Unavailable, Some(Code::UpstreamUnavailable), 2),
         (Defect::PaymentRequired, Some(Code::UpstreamPayment), 1),
         (Defect::SealedError, Some(Code::UpstreamError), 1),
+        (Defect::GpuRevoked, Some(Code::GpuStatusRefused), 1),
         (Defect::StreamCut, Some(Code::Truncated), 1),
         (Defect::ConnectionDrop, Some(Code::Truncated), 1),
     ];
@@ -620,4 +663,8 @@ async fn models_in_the_common_form() {
     let find = |id: &str| models.iter().find(|model| model["id"] == id).unwrap();
     assert_eq!((&find(EMBEDDER)["tasks"], &find(VISION)["class"]), (&json!(["embed"]), &json!("e2ee")));
     assert_eq!((count(&sim, ATTEST_PATH), count(&sim, MANIFEST_PATH)), (0, 0));
+    let recorded = sim.recorded();
+    let listed = recorded.to_path("/v1/models").next().unwrap();
+    let id = listed.headers.iter().find(|(name, _)| name == "privatemode-user-request-id");
+    assert!(id.is_some_and(|(_, id)| id.starts_with("sdk_") && id.len() == 40), "{id:?}");
 }

@@ -82,7 +82,8 @@ pub struct ApiRequest<'a> {
 }
 
 impl<'a> ApiRequest<'a> {
-    /// A chat completion whose answer comes as texts.
+    /// A chat completion whose answer comes as texts. A part of an answer that says more than texts (calls of tools, refusals, audio, log
+    /// probabilities) also comes as [`Event::Document`], before its texts.
     pub const fn chat(body: &'a [u8]) -> ApiRequest<'a> {
         ApiRequest { endpoint: ApiEndpoint::ChatCompletions, content_type: None, body, documents: false }
     }
@@ -138,6 +139,8 @@ impl VerifiedEndpoint {
 
     /// Seals a request body: one JSON object in the OpenAI chat form, for this endpoint's model. Everything that the protocol can
     /// encrypt is encrypted under fresh keys; what it cannot is refused (1xx), never sent in clear.
+    ///
+    /// What an answer says besides texts (calls of tools, refusals, log probabilities) comes as [`Event::Document`].
     ///
     /// `at` is the current time in seconds since 1970-01-01T00:00:00Z; from [`VerifiedEndpoint::not_after`] on, and before the time of
     /// the appraisal, the proof is stale: `proof_expired` (threats T03, T22). Nothing about the call is kept: a retry seals anew.

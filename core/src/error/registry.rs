@@ -254,7 +254,7 @@ registry! {
     409 ReflectedField "reflected_field" false 502 5 "A field of the answer is one of the request, sent back." "The stream was closed. Do not trust this answer.";
     410 ForeignField "foreign_field" false 502 5 "A field of the answer belongs to another exchange." "The stream was closed. Do not trust this answer.";
     // 5xx protocol
-    501 UpstreamError "upstream_error" false 502 6 "The provider reported an error." "The provider's own words are in the details; they are not authenticated.";
+    501 UpstreamError "upstream_error" false 502 6 "The provider reported an error." "The provider's own words are in the details; nobody vouches for them unless the message says that they were sealed.";
     502 Truncated "truncated" false 502 5 "The answer stopped before its end." "The text so far decrypted correctly but is incomplete.";
     503 UnexpectedContentType "unexpected_content_type" false 502 6 "The answer is not an event stream." "Nothing of it was used.";
     504 MalformedEvent "malformed_event" false 502 5 "The answer's stream does not have the expected form." "The stream was closed.";
@@ -270,6 +270,7 @@ registry! {
     514 AnswerMixed "answer_mixed" false 502 5 "The stream mixes parts of different answers." "The stream was closed. Do not trust this answer.";
     515 SignatureUnavailable "signature_unavailable" true 502 6 "The provider has no signature for this answer." "Ask again shortly; signatures are kept for a limited time.";
     516 ToolCallInvalid "tool_call_invalid" false 502 6 "The model's tool call does not have the form that the tool asks for." "Try again, or choose a model whose provider carries tools sealed.";
+    517 GpuStatusRefused "gpu_status_refused" false 502 6 "The provider's workers refused the request: NVIDIA's revocation status of their GPUs is one that your settings do not accept." "Ask the provider, or accept unknown and recently revoked certificates: `--gpu-revocation-grace HOURS` (`gpu_revocation_grace_s` in libraries).";
     // 6xx limits
     601 LimitExceeded "limit_exceeded" false 413 5 "A size limit was exceeded." "The details name the limit.";
     602 Timeout "timeout" true 502 6 "An operation took too long." "Try again, or raise the timeout.";

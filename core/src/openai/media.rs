@@ -63,10 +63,7 @@ fn check_content(
             if let Some((_, is_image)) = ADDRESSES.iter().find(|(known, _)| *known == name) {
                 check_address(value, *is_image, &format!("{path}.{name}"), found)?;
             } else if sources && name == "source" {
-                let url = members(value).into_iter().filter(|(name, _)| *name == "url");
-                for (_, url) in url {
-                    check_address(url, true, &format!("{path}.source.url"), found)?;
-                }
+                check_source(value, &format!("{path}.source.url"), found)?;
             } else if sources && name == "content" && depth < MAX_RESULT_DEPTH {
                 check_content(value, sources, &format!("{path}.content"), depth.saturating_add(1), found)?;
             }
@@ -75,29 +72,42 @@ fn check_content(
     Ok(())
 }
 
-/// Checks an address: a text, `{"url": text}`, or a list of these, as the server's own check reads it.
+/// Checks an address: a text, or `{"url": text}`. Anything else in its place is refused by the enclave, or by the model server after it.
 fn check_address(value: &str, is_image: bool, path: &str, found: &mut MediaFound) -> Result<()> {
     match value.as_bytes().first() {
         Some(b'"') => check_url(value, is_image, path, found),
-        Some(b'{') => {
-            let urls = members(value).into_iter().filter(|(name, _)| *name == "url");
-            for (_, url) in urls {
-                check_address_list(url, is_image, path, found)?;
+        Some(b'{') if is_image => {
+            let members = members(value);
+            // A server can read a name in capitals as the same one, or as none.
+            let named: Vec<_> = members.iter().filter(|(name, _)| name.eq_ignore_ascii_case("url")).collect();
+            match named.as_slice() {
+                [(name, url)] if name == "url" && url.starts_with('"') => {
+                    check_url(url, is_image, path, found)
+                }
+                _ => Err(not_an_address(path)),
             }
-            Ok(())
         }
-        _ => check_address_list(value, is_image, path, found),
+        _ => Err(not_an_address(path)),
     }
 }
 
-fn check_address_list(value: &str, is_image: bool, path: &str, found: &mut MediaFound) -> Result<()> {
-    if value.starts_with('"') {
-        return check_url(value, is_image, path, found);
+fn not_an_address(path: &str) -> Error {
+    Error::new(Code::MediaUrl).at(path).expected("an https or data URL for an image, no audio or video")
+}
+
+/// Checks a source of the messages API: one of type `url` has exactly one address; others are not named by one.
+fn check_source(source: &str, path: &str, found: &mut MediaFound) -> Result<()> {
+    let members = members(source);
+    let is_address = members.iter().any(|(name, value)| {
+        *name == "type" && scan::string_text(value).is_some_and(|kind| kind.eq_ignore_ascii_case("url"))
+    });
+    let named: Vec<_> = members.iter().filter(|(name, _)| name.eq_ignore_ascii_case("url")).collect();
+    match named.as_slice() {
+        [] if !is_address => Ok(()),
+        [(name, url)] if name == "url" && url.starts_with('"') => check_url(url, true, path, found),
+        [(_, null)] if *null == "null" && !is_address => Ok(()),
+        _ => Err(not_an_address(path)),
     }
-    elements(value)
-        .into_iter()
-        .filter(|element| element.starts_with('"'))
-        .try_for_each(|element| check_url(element, is_image, path, found))
 }
 
 fn check_url(quoted: &str, is_image: bool, path: &str, found: &mut MediaFound) -> Result<()> {

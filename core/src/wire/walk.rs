@@ -1,5 +1,8 @@
 //! Strict reading of JSON text without a tree: one pass by the rules of [`Json::parse`], in which the caller takes what it looks for.
 //!
+//! Depth and members of one object are bounded as there. Values are not counted: nothing is kept of them, so a long list of numbers costs
+//! time in proportion to its bytes, which the caller bounds, and no memory.
+//!
 //! For answers, of which a few members are wanted and all must be sound: an event of a stream is read in less time than its parts take to
 //! decrypt, and a text of megabytes is not copied unless it is kept.
 
@@ -17,6 +20,17 @@ const FEW_MEMBERS: usize = 64;
 const USUAL_NAMES: usize = 16;
 /// Digits of a number that is in range without being computed.
 const SMALL_NUMBER_DIGITS: usize = 300;
+
+/// Why a text was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalkError {
+    /// Not one JSON value.
+    Malformed,
+    /// An object names a member twice (threats T10, T44).
+    DuplicateMember,
+    /// Beyond the limit of this name.
+    Limit(&'static str),
+}
 
 /// A string that was read: valid, with whole surrogate pairs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,18 +61,16 @@ pub struct Walker<'a> {
     text: &'a str,
     scanner: Scanner<'a>,
     depth: usize,
-    /// How many more values there may be.
-    left: usize,
     /// Of all objects that are open.
     names: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Walker<'a> {
-    /// Starts at the first value, which stands inside `outer` containers. At most `left` values are read.
-    pub fn inside(outer: usize, text: &'a str, left: usize) -> Walker<'a> {
+    /// Starts at the first value, which stands inside `outer` containers.
+    pub fn inside(outer: usize, text: &'a str) -> Walker<'a> {
         let mut scanner = Scanner::new(text, 0);
         scanner.skip_space();
-        Walker { text, scanner, depth: outer, left, names: Vec::new() }
+        Walker { text, scanner, depth: outer, names: Vec::new() }
     }
 
     /// First byte of the value that is next.
@@ -66,29 +78,22 @@ impl<'a> Walker<'a> {
         self.scanner.peek()
     }
 
-    /// Nothing but space may follow. Gives how many more values there could have been.
-    pub fn end(mut self) -> Result<usize, JsonError> {
-        self.scanner.end()?;
-        Ok(self.left)
+    /// Nothing but space may follow.
+    pub fn end(mut self) -> Result<(), WalkError> {
+        Ok(self.scanner.end()?)
     }
 
-    fn count(&mut self) -> Result<(), JsonError> {
-        self.left = self.left.checked_sub(1).ok_or(JsonError::Malformed)?;
-        Ok(())
-    }
-
-    fn enter(&mut self, bracket: u8) -> Result<(), JsonError> {
-        self.count()?;
+    fn enter(&mut self, bracket: u8) -> Result<(), WalkError> {
         self.depth = self.depth.saturating_add(1);
         if self.depth > JSON_MAX_DEPTH {
-            return Err(JsonError::Malformed);
+            return Err(WalkError::Limit("depth of nesting"));
         }
         self.scanner.take(bracket)?;
         self.scanner.skip_space();
         Ok(())
     }
 
-    fn leave(&mut self, bracket: u8) -> Result<(), JsonError> {
+    fn leave(&mut self, bracket: u8) -> Result<(), WalkError> {
         self.scanner.take(bracket)?;
         self.depth = self.depth.saturating_sub(1);
         Ok(())
@@ -102,15 +107,15 @@ impl<'a> Walker<'a> {
         follows
     }
 
-    fn slice(&self, span: Range<usize>) -> Result<&'a str, JsonError> {
-        self.text.get(span).ok_or(JsonError::Malformed)
+    fn slice(&self, span: Range<usize>) -> Result<&'a str, WalkError> {
+        self.text.get(span).ok_or(WalkError::Malformed)
     }
 
     /// Reads an array; `element` must read one value each time.
     pub fn array(
         &mut self,
-        mut element: impl FnMut(&mut Walker<'a>) -> Result<(), JsonError>,
-    ) -> Result<(), JsonError> {
+        mut element: impl FnMut(&mut Walker<'a>) -> Result<(), WalkError>,
+    ) -> Result<(), WalkError> {
         self.enter(b'[')?;
         if self.peek() != Some(b']') {
             loop {
@@ -126,8 +131,8 @@ impl<'a> Walker<'a> {
     /// Reads an object; `member` is given each name and must read one value.
     pub fn object(
         &mut self,
-        mut member: impl FnMut(&mut Walker<'a>, &str) -> Result<(), JsonError>,
-    ) -> Result<(), JsonError> {
+        mut member: impl FnMut(&mut Walker<'a>, &str) -> Result<(), WalkError>,
+    ) -> Result<(), WalkError> {
         self.enter(b'{')?;
         let base = self.names.len();
         if self.peek() != Some(b'}') {
@@ -136,7 +141,7 @@ impl<'a> Walker<'a> {
             }
             loop {
                 let span = self.scanner.name()?;
-                let name = string_text(self.slice(span)?).ok_or(JsonError::Malformed)?;
+                let name = string_text(self.slice(span)?).ok_or(WalkError::Malformed)?;
                 self.note(base, name.clone())?;
                 member(self, &name)?;
                 if !self.follows() {
@@ -149,36 +154,35 @@ impl<'a> Walker<'a> {
         self.leave(b'}')
     }
 
-    fn note(&mut self, base: usize, name: Cow<'a, str>) -> Result<(), JsonError> {
+    fn note(&mut self, base: usize, name: Cow<'a, str>) -> Result<(), WalkError> {
         let others = self.names.get(base..).unwrap_or_default();
         if others.len() >= JSON_MAX_MEMBERS {
-            return Err(JsonError::Malformed);
+            return Err(WalkError::Limit("members of an object"));
         }
         if others.len() < FEW_MEMBERS && others.contains(&name) {
-            return Err(JsonError::DuplicateMember);
+            return Err(WalkError::DuplicateMember);
         }
         self.names.push(name);
         Ok(())
     }
 
-    fn check_many(&mut self, base: usize) -> Result<(), JsonError> {
+    fn check_many(&mut self, base: usize) -> Result<(), WalkError> {
         let names = self.names.get_mut(base..).unwrap_or_default();
         if names.len() > FEW_MEMBERS {
             names.sort_unstable();
             if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
-                return Err(JsonError::DuplicateMember);
+                return Err(WalkError::DuplicateMember);
             }
         }
         Ok(())
     }
 
     /// Reads any value; gives it if it is a string.
-    pub fn text(&mut self) -> Result<Option<Text<'a>>, JsonError> {
+    pub fn text(&mut self) -> Result<Option<Text<'a>>, WalkError> {
         if self.peek() == Some(b'"') { self.string().map(Some) } else { self.skip().map(|()| None) }
     }
 
-    fn string(&mut self) -> Result<Text<'a>, JsonError> {
-        self.count()?;
+    fn string(&mut self) -> Result<Text<'a>, WalkError> {
         let start = self.scanner.at();
         let escapes = self.scanner.string_escapes()?;
         let quoted = self.slice(start..self.scanner.at())?;
@@ -189,7 +193,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Reads any value; gives it if it is a non-negative integer of 64 bits without fraction and exponent.
-    pub fn integer(&mut self) -> Result<Option<u64>, JsonError> {
+    pub fn integer(&mut self) -> Result<Option<u64>, WalkError> {
         let start = self.scanner.at();
         let is_number = self.peek().is_some_and(|first| first.is_ascii_digit());
         self.skip()?;
@@ -198,7 +202,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Reads any value.
-    pub fn skip(&mut self) -> Result<(), JsonError> {
+    pub fn skip(&mut self) -> Result<(), WalkError> {
         match self.peek() {
             Some(b'{') => self.object(|walker, _| walker.skip()),
             Some(b'[') => self.array(Walker::skip),
@@ -207,8 +211,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn scalar(&mut self) -> Result<(), JsonError> {
-        self.count()?;
+    fn scalar(&mut self) -> Result<(), WalkError> {
         let span = self.scanner.value(0)?;
         let raw = self.slice(span)?;
         let is_number = raw.starts_with(|c: char| c == '-' || c.is_ascii_digit());
@@ -220,9 +223,21 @@ impl<'a> Walker<'a> {
     }
 }
 
-impl From<ScanError> for JsonError {
-    fn from(_: ScanError) -> JsonError {
-        JsonError::Malformed
+impl From<ScanError> for WalkError {
+    fn from(error: ScanError) -> WalkError {
+        match error {
+            ScanError::Malformed => WalkError::Malformed,
+            ScanError::TooDeep => WalkError::Limit("depth of nesting"),
+        }
+    }
+}
+
+impl From<JsonError> for WalkError {
+    fn from(error: JsonError) -> WalkError {
+        match error {
+            JsonError::Malformed => WalkError::Malformed,
+            JsonError::DuplicateMember => WalkError::DuplicateMember,
+        }
     }
 }
 
@@ -231,8 +246,8 @@ mod tests {
     use super::*;
     use crate::limits::JSON_MAX_VALUES;
 
-    fn walk(text: &str) -> Result<usize, JsonError> {
-        let mut walker = Walker::inside(0, text, JSON_MAX_VALUES);
+    fn walk(text: &str) -> Result<(), WalkError> {
+        let mut walker = Walker::inside(0, text);
         walker.skip()?;
         walker.end()
     }
@@ -262,7 +277,6 @@ mod tests {
             members(JSON_MAX_MEMBERS - 1, JSON_MAX_MEMBERS),
             members(JSON_MAX_MEMBERS, JSON_MAX_MEMBERS),
             values(JSON_MAX_VALUES),
-            values(JSON_MAX_VALUES + 1),
             "9".repeat(308),
             "9".repeat(309),
             "9".repeat(310),
@@ -288,11 +302,31 @@ mod tests {
         }
     }
 
+    /// Threats T44: what is bounded is named; the number of values is not, because nothing is kept of them.
+    #[test]
+    fn limits_by_name() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let members = |count: usize| {
+            let members: Vec<String> = (0..count).map(|i| format!("\"{i}\":0")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let cases = [
+            (nested(JSON_MAX_DEPTH), Ok(())),
+            (nested(JSON_MAX_DEPTH + 1), Err(WalkError::Limit("depth of nesting"))),
+            (members(JSON_MAX_MEMBERS), Ok(())),
+            (members(JSON_MAX_MEMBERS + 1), Err(WalkError::Limit("members of an object"))),
+            (format!("[0{}]", ",0".repeat(JSON_MAX_VALUES * 4)), Ok(())),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(walk(&text), expected, "{text:.60}");
+        }
+    }
+
     #[test]
     fn values_are_handed_out() {
         let text = " {\"a\":\"x\\n\",\"b\":7,\"c\":[\"y\",1.0,-1,{}],\"d\":18446744073709551616} ";
         let (mut texts, mut integers) = (Vec::new(), Vec::new());
-        let mut walker = Walker::inside(0, text, 100);
+        let mut walker = Walker::inside(0, text);
         let read = walker.object(|walker, name| {
             match name {
                 "a" => texts.push(walker.text()?.unwrap().decode().into_owned()),
@@ -305,7 +339,7 @@ mod tests {
             Ok(())
         });
         assert_eq!(read, Ok(()));
-        assert_eq!(walker.end(), Ok(100 - 9));
+        assert_eq!(walker.end(), Ok(()));
         assert_eq!((texts.join("|").as_str(), integers.as_slice()), ("x\n|y", [Some(7), None].as_slice()));
     }
 }

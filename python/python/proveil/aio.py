@@ -72,7 +72,10 @@ class AsyncClient:
         return await finish(lambda wake: self._handle.ready(model, wake))
 
     async def chat(self, *, model: str, messages: Sequence[Mapping[str, Any]], **openai_params: Any) -> AsyncStream:
-        """Verifies the endpoint if that is due, seals the request, sends it, and opens the streamed answer."""
+        """Verifies the endpoint if that is due, seals the request, sends it, and opens the streamed answer.
+
+        What it says besides texts comes as events of kind ``document``; see :meth:`proveil.Client.chat`.
+        """
         body = {"model": model, "messages": messages, **openai_params}
         return AsyncStream(await finish(lambda wake: self._handle.chat(body, wake)))
 

@@ -53,7 +53,8 @@ class Client:
     def chat(self, *, model: str, messages: Sequence[Mapping[str, Any]], **openai_params: Any) -> Stream:
         """Verifies the endpoint if that is due, seals the request, sends it, and opens the streamed answer.
 
-        Parameters are those of the OpenAI chat form. What the provider cannot take encrypted is refused with ``InputError``.
+        Parameters are those of the OpenAI chat form. What the provider cannot take encrypted is refused with ``InputError``. What an
+        answer says besides texts (calls of tools, refusals, log probabilities) comes as events of kind ``document``, before its texts.
         """
         return Stream(self._handle.chat({"model": model, "messages": messages, **openai_params}))
 

@@ -253,6 +253,31 @@ impl OpenedDocument<'_> {
         std::mem::take(&mut self.text)
     }
 
+    /// The text without one member.
+    pub fn into_text_without(mut self, name: &str) -> String {
+        let mut text = std::mem::take(&mut self.text);
+        if let Some(range) = self.place(&text, name) {
+            text.replace_range(range, "");
+        }
+        text
+    }
+
+    /// Where a member is, with its name and one comma.
+    fn place(&self, text: &str, name: &str) -> Option<Range<usize>> {
+        let at = self.members.iter().position(|member| member.name == name)?;
+        let span = self.members.get(at)?.span.clone();
+        // Members are in the order of the text.
+        if let Some(before) = at.checked_sub(1).and_then(|at| self.members.get(at)) {
+            return Some(before.span.end..span.end);
+        }
+        let start = text.find('{')?.saturating_add(1);
+        let end = match self.members.get(at.saturating_add(1)) {
+            Some(_) => span.end.saturating_add(text.get(span.end..)?.find(',')?).saturating_add(1),
+            None => span.end,
+        };
+        Some(start..end)
+    }
+
     /// The raw value of a member.
     pub fn member(&self, name: &str) -> Option<&str> {
         let member = self.members.iter().find(|member| member.name == name)?;

@@ -1,6 +1,6 @@
 //! The sealed exchange with a proven deployment (privatemode.md 2.4, 2.5, 5, 7).
 
-use super::chunk::Output;
+use super::chunk::{Output, StreamUsage};
 use super::headers::{HeaderFacts, request_headers, request_id};
 use super::ocsp::OcspPolicy;
 use super::options::{GpuRevocation, PrivatemodeOptions};
@@ -157,10 +157,14 @@ impl Channel for PrivatemodeChannel {
         for (name, value) in headers {
             sealed = sealed.header(name, value);
         }
-        let output = if request.documents { Output::Documents } else { Output::Texts };
+        // Answers of the other endpoints are no texts.
+        let has_texts = matches!(request.endpoint, ApiEndpoint::ChatCompletions | ApiEndpoint::Completions);
+        let output = if has_texts && !request.documents { Output::Texts } else { Output::Documents };
         let model = plan.model().filter(|_| !self.options.allow_other_model).map(str::to_owned);
         let request_sha256 = body.sha256();
-        let opener = AnswerOpener::new(cipher, request.endpoint.clone(), output, model, request_sha256);
+        let usage = plan.clear().map(StreamUsage::of).unwrap_or_default();
+        let opener = AnswerOpener::new(cipher, request.endpoint.clone(), output, model, request_sha256)
+            .with_usage(usage);
         Ok((body.put_in(sealed), Box::new(opener)))
     }
 

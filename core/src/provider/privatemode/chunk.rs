@@ -2,12 +2,14 @@
 //! of a stream is in clear and proves nothing, so an answer is complete only when its sealed parts say so (threats T31).
 
 use super::answer::{AnswerPart, OpenedDocument, is_same_model};
+use super::failure::SEALED_WORDS;
+use super::plain::ClearRequest;
 use crate::endpoint::{Event, TextField};
 use crate::error::{Code, Error, Result, cleaned};
-use crate::limits::{ANSWER_MAX_CHOICES, JSON_MAX_VALUES};
+use crate::limits::ANSWER_MAX_CHOICES;
 use crate::openai::ApiEndpoint;
-use crate::wire::json::{Json, JsonError};
-use crate::wire::walk::{Text, Walker};
+use crate::wire::json::Json;
+use crate::wire::walk::{Text, WalkError, Walker};
 
 /// Longest finish reason that is repeated.
 const FINISH_REASON_MAX_BYTES: usize = 64;
@@ -15,11 +17,36 @@ const FINISH_REASON_MAX_BYTES: usize = 64;
 /// How an answer is handed out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {
-    /// Texts, ends and usage of choices.
+    /// Texts, ends and usage of choices; and as documents those parts that say something which these have no place for: calls of tools,
+    /// refusals, audio, log probabilities.
     #[default]
     Texts,
     /// Every opened document as it is.
     Documents,
+}
+
+/// Which usage of a stream is handed out. The enclave makes the model count with every event, whatever was asked for (6.4); who asked
+/// for none expects no event without choices, and who asked for the whole sums up what every event says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamUsage {
+    /// None of it.
+    Never,
+    /// That of the last event, which has no choices.
+    Last,
+    /// All that came.
+    #[default]
+    Always,
+}
+
+impl StreamUsage {
+    /// What a request asked for.
+    pub const fn of(clear: &ClearRequest) -> StreamUsage {
+        match (clear.wants_usage, clear.wants_usage_always) {
+            (false, _) => StreamUsage::Never,
+            (true, false) => StreamUsage::Last,
+            (true, true) => StreamUsage::Always,
+        }
+    }
 }
 
 /// Reads the opened documents of one answer in order.
@@ -27,6 +54,7 @@ pub enum Output {
 pub(super) struct Progress {
     endpoint: ApiEndpoint,
     output: Output,
+    usage: StreamUsage,
     model: Option<String>,
     /// Index of each choice, and whether it ended.
     choices: Vec<(u32, bool)>,
@@ -39,7 +67,22 @@ pub(super) struct Progress {
 
 impl Progress {
     pub fn new(endpoint: ApiEndpoint, output: Output, model: Option<String>) -> Progress {
-        Progress { endpoint, output, model, choices: Vec::new(), stopped: false, end_sign: false, id: None }
+        let usage = StreamUsage::Always;
+        Progress {
+            endpoint,
+            output,
+            usage,
+            model,
+            choices: Vec::new(),
+            stopped: false,
+            end_sign: false,
+            id: None,
+        }
+    }
+
+    /// What a stream says of usage is handed out only as far as this.
+    pub const fn set_usage(&mut self, usage: StreamUsage) {
+        self.usage = usage;
     }
 
     /// The id that the answer stated in clear.
@@ -68,21 +111,26 @@ impl Progress {
         let malformed = || Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse });
         let part = if streamed { AnswerPart::Event } else { AnswerPart::Whole };
         let read = document.check_read(Known::read(&document), &self.endpoint, part)?;
-        let read = read.map_err(|_| malformed())?;
+        let read = read.map_err(|error| match error {
+            WalkError::Limit(limit) => Error::new(Code::LimitExceeded).at(limit),
+            WalkError::Malformed | WalkError::DuplicateMember => malformed(),
+        })?;
         if let Some(error) = read.error.as_ref().filter(|error| !error.is_null()) {
-            let message = error.get("message").and_then(Json::as_str).unwrap_or_default();
-            return Err(Error::new(Code::UpstreamError).at("answer").found(message));
+            let message = error.get("message").unwrap_or(error).as_str().unwrap_or_default();
+            let error = Error::new(Code::UpstreamError).at("answer").found(message);
+            return Err(error.context(SEALED_WORDS));
         }
         self.check_model(&read)?;
         self.check_id(&read)?;
         let before = out.len();
+        let mut says_more = false;
         let result = match self.endpoint {
             // The gateway can rename members (5.3), which is not noticed by opening them.
             ApiEndpoint::ChatCompletions | ApiEndpoint::Completions if !document.is_sealed("choices") => {
                 Err(malformed().at("choices"))
             }
             ApiEndpoint::ChatCompletions | ApiEndpoint::Completions => {
-                self.choices(read.choices.as_ref(), streamed, out)
+                self.choices(read.choices.as_ref(), streamed, out).map(|more| says_more = more)
             }
             ApiEndpoint::Messages if streamed => self.message_event(&read, &document),
             ApiEndpoint::Transcriptions if streamed => self.transcription_event(&read),
@@ -92,13 +140,36 @@ impl Progress {
             out.truncate(before);
             return Err(error);
         }
+        let usage = document.member("usage").filter(|usage| usage.starts_with('{'));
+        let only_usage =
+            usage.is_some() && read.choices.as_ref().is_some_and(|choices| choices.first.is_none());
+        // The messages API has usage in its events by itself.
+        let hides = streamed
+            && read.choices.is_some()
+            && match self.usage {
+                StreamUsage::Never => true,
+                StreamUsage::Last => !only_usage,
+                StreamUsage::Always => false,
+            };
+        let into_text = |document: OpenedDocument<'_>| {
+            if hides { document.into_text_without("usage") } else { document.into_text() }
+        };
         match self.output {
+            Output::Documents if hides && only_usage => {}
             Output::Documents => {
-                out.push(Event::Document { name: cleaned(name, 64), json: document.into_text() });
+                out.push(Event::Document { name: cleaned(name, 64), json: into_text(document) });
             }
             Output::Texts => {
-                if let Some(usage) = document.member("usage").filter(|usage| usage.starts_with('{')) {
+                // By itself it disturbs nobody.
+                if let Some(usage) = usage.filter(|_| only_usage || !hides) {
                     out.push(Event::Usage { json: usage.to_owned() });
+                }
+                if says_more {
+                    // Before the texts and ends that it holds too: behind an end nobody looks for more.
+                    out.insert(
+                        before,
+                        Event::Document { name: cleaned(name, 64), json: into_text(document) },
+                    );
                 }
             }
         }
@@ -141,7 +212,14 @@ impl Progress {
         }
     }
 
-    fn choices(&mut self, choices: Option<&Choices<'_>>, streamed: bool, out: &mut Vec<Event>) -> Result<()> {
+    /// Gives whether something is said that no event but the document has a place for.
+    fn choices(
+        &mut self,
+        choices: Option<&Choices<'_>>,
+        streamed: bool,
+        out: &mut Vec<Event>,
+    ) -> Result<bool> {
+        let mut says_more = false;
         let malformed = || {
             Error::new(if streamed { Code::MalformedEvent } else { Code::MalformedResponse }).at("choices")
         };
@@ -156,6 +234,10 @@ impl Progress {
             let reasoning = part.reasoning_content.or(part.reasoning);
             let content = part.content.or(choice.text);
             let ended = self.ended(index)?;
+            if ended && part.more {
+                return Err(Error::new(Code::MalformedEvent).at("more after finish_reason"));
+            }
+            says_more |= part.more || choice.more;
             for (field, text) in [(TextField::Reasoning, reasoning), (TextField::Content, content)] {
                 let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
                 if ended {
@@ -175,7 +257,7 @@ impl Progress {
                 }
             }
         }
-        Ok(())
+        Ok(says_more)
     }
 
     fn ended(&mut self, index: u32) -> Result<bool> {
@@ -258,6 +340,8 @@ struct Choice<'d> {
     message: Part<'d>,
     text: Option<Text<'d>>,
     finish_reason: Option<Text<'d>>,
+    /// Log probabilities.
+    more: bool,
 }
 
 /// Texts of a `delta` or `message`.
@@ -266,26 +350,25 @@ struct Part<'d> {
     reasoning_content: Option<Text<'d>>,
     reasoning: Option<Text<'d>>,
     content: Option<Text<'d>>,
+    /// Anything else that is neither `null` nor empty: `tool_calls`, `function_call`, `refusal`, `audio`, ...
+    more: bool,
 }
 
-type Read<T> = std::result::Result<T, JsonError>;
+type Read<T> = std::result::Result<T, WalkError>;
 
 impl<'d> Known<'d> {
     /// Reads an opened document by the rules of [`Json::parse`]: no name twice in any object, no half of a surrogate pair, no number
-    /// that is out of range, bounded numbers of values. Each opened value is one JSON value by itself: only then does the text around it
+    /// that is out of range, bounded depth and members. Each opened value is one JSON value by itself: only then does the text around it
     /// mean what it meant before. Members in clear were checked by their own rules, and names of the top level.
     fn read(document: &'d OpenedDocument<'_>) -> Read<Known<'d>> {
-        // What is shorter cannot have more values in all its members together.
-        let counted = document.text().len() > JSON_MAX_VALUES;
-        let mut left = JSON_MAX_VALUES.saturating_sub(1);
         let mut known = Known::default();
         for (name, raw, sealed) in document.members() {
-            if !counted && !sealed && !is_known(name) {
+            if !sealed && !is_known(name) {
                 continue;
             }
-            let mut walker = Walker::inside(1, raw, left);
+            let mut walker = Walker::inside(1, raw);
             known.member(name, raw, &mut walker)?;
-            left = walker.end()?;
+            walker.end()?;
         }
         Ok(known)
     }
@@ -332,6 +415,8 @@ impl<'d> Choices<'d> {
             let choice = Choice::read(walker)?;
             if choices.first.is_none() {
                 choices.first = Some(choice);
+            } else if choices.more.len() >= ANSWER_MAX_CHOICES {
+                return Err(WalkError::Limit("choices"));
             } else {
                 choices.more.push(choice);
             }
@@ -355,6 +440,7 @@ impl<'d> Choice<'d> {
                 "message" => choice.message = Part::read(walker)?,
                 "text" => choice.text = walker.text()?,
                 "finish_reason" => choice.finish_reason = walker.text()?,
+                "logprobs" => choice.more = says_something(walker)?,
                 _ => walker.skip()?,
             }
             Ok(())
@@ -372,15 +458,46 @@ impl<'d> Part<'d> {
         }
         walker.object(|walker, name| {
             match name {
-                "reasoning_content" => part.reasoning_content = walker.text()?,
-                "reasoning" => part.reasoning = walker.text()?,
-                "content" => part.content = walker.text()?,
-                _ => walker.skip()?,
+                "role" => walker.skip()?,
+                "reasoning_content" => part.reasoning_content = part.text(walker)?,
+                "reasoning" => part.reasoning = part.text(walker)?,
+                "content" => part.content = part.text(walker)?,
+                _ => part.more |= says_something(walker)?,
             }
             Ok(())
         })?;
         Ok(part)
     }
+
+    /// A text; what stands in its place instead is more than a text.
+    fn text(&mut self, walker: &mut Walker<'d>) -> Read<Option<Text<'d>>> {
+        if walker.peek() == Some(b'"') {
+            return walker.text();
+        }
+        self.more |= says_something(walker)?;
+        Ok(None)
+    }
+}
+
+/// Reads any value; false for `null`, an empty text, array or object.
+fn says_something(walker: &mut Walker<'_>) -> Read<bool> {
+    let mut holds = false;
+    match walker.peek() {
+        Some(b'"') => return Ok(walker.text()?.is_some_and(|text| !text.is_empty())),
+        Some(b'[') => walker.array(|walker| {
+            holds = true;
+            walker.skip()
+        })?,
+        Some(b'{') => walker.object(|walker, _| {
+            holds = true;
+            walker.skip()
+        })?,
+        first => {
+            walker.skip()?;
+            holds = first != Some(b'n');
+        }
+    }
+    Ok(holds)
 }
 
 #[cfg(test)]

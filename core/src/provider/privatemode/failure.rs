@@ -3,12 +3,19 @@
 
 use crate::error::{Code, Error};
 use crate::http::ResponseHead;
-use crate::limits::ERROR_BODY_KEPT_BYTES;
+use crate::limits::SEALED_ERROR_KEPT_BYTES;
 use crate::stream::{ServerError, parse_error};
 use crate::wire::json::Json;
 
 /// What a worker says that does not know the secret. The text is stable.
 const UNKNOWN_SECRET: &str = "no secret for ID \"";
+/// What a worker says whose GPUs have a state of revocation that the client's policy does not accept. These parts are stable.
+const GPU_STATUS: [&str; 2] =
+    ["GPU attestation returned a ", "OCSP status that is not accepted by the client"];
+/// About words that opened.
+pub(super) const SEALED_WORDS: &str = "The words were sealed by a worker.";
+/// About all others.
+const CLEAR_WORDS: &str = "The words are not authenticated.";
 
 /// The start of a failed response's body, until it is complete.
 pub(super) struct FailedResponse {
@@ -28,9 +35,9 @@ impl FailedResponse {
         }
     }
 
-    /// Takes the next bytes; only the first 8 KiB are kept.
+    /// Takes the next bytes; only the first 256 KiB are kept.
     pub fn push(&mut self, bytes: &[u8]) {
-        let room = ERROR_BODY_KEPT_BYTES.saturating_sub(self.kept.len());
+        let room = SEALED_ERROR_KEPT_BYTES.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
@@ -44,19 +51,20 @@ impl FailedResponse {
         let json = Json::parse(json.as_bytes()).unwrap_or(Json::Null);
         let error = json.get("error").unwrap_or(&json);
         let text = |name: &str| error.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
-        let said = ServerError { message: text("message"), kind: text("type") };
-        self.error(&said, "")
+        let message = error.as_str().map_or_else(|| text("message"), str::to_owned);
+        self.error(&ServerError { message, kind: text("type") }, SEALED_WORDS)
     }
 
     /// The error that a body in clear stands for.
     pub fn untrusted(&self) -> Error {
         let said = if self.readable { parse_error(&self.kept) } else { None }.unwrap_or_default();
-        self.error(&said, "The words are not authenticated.")
+        self.error(&said, CLEAR_WORDS)
     }
 
     fn error(&self, said: &ServerError, note: &str) -> Error {
         let code = match self.status {
             500 if said.message.contains(UNKNOWN_SECRET) => Code::StaleKey,
+            500 if GPU_STATUS.iter().all(|part| said.message.contains(part)) => Code::GpuStatusRefused,
             401 | 403 => Code::UpstreamUnauthorized,
             402 => Code::UpstreamPayment,
             429 => Code::UpstreamRateLimited,
@@ -66,7 +74,7 @@ impl FailedResponse {
         let error = Error::new(code).at(format!("HTTP {}", self.status));
         let error = if said.message.is_empty() { error } else { error.found(said.message.as_str()) };
         let wait = self.retry_after_s.map(|seconds| format!("The provider asks to wait {seconds} s."));
-        match (wait, note.is_empty() || said.message.is_empty()) {
+        match (wait, said.message.is_empty()) {
             (Some(wait), true) => error.context(wait),
             (Some(wait), false) => error.context(format!("{note} {wait}")),
             (None, true) => error,

@@ -24,7 +24,7 @@ mod version;
 
 pub use answer::{AnswerForm, AnswerPart, OpenedDocument, answer_form, is_same_model, open_document};
 pub use appraise::ManifestOrigin;
-pub use chunk::Output;
+pub use chunk::{Output, StreamUsage};
 pub(crate) use evidence::appraise_capture;
 pub use evidence::{CapturedExchange, PrivatemodeEvidence};
 pub(crate) use exchange::PrivatemodeExchange;

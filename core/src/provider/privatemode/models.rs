@@ -1,6 +1,8 @@
 //! The model list (privatemode.md 2.4, 8). It travels in clear and proves nothing: it is for choosing a name.
 
+use super::headers::request_id;
 use super::options::PrivatemodeOptions;
+use crate::crypto::SecureRandom;
 use crate::error::{Code, Error, Result};
 use crate::http::{BaseUrl, HttpRequest, HttpResponse, Method};
 use crate::limits::MODEL_LIST_MAX_BYTES;
@@ -24,11 +26,13 @@ pub struct Model {
     pub tasks: Vec<String>,
 }
 
-/// The request for the list.
+/// The request for the list, with an id of its own for the time `at` in seconds since 1970-01-01T00:00:00Z. Fails with `random_failed`.
 pub fn models_request(
     base_url: Option<&BaseUrl>,
     api_key: &SecretText,
     options: &PrivatemodeOptions,
+    at: u64,
+    rng: &mut dyn SecureRandom,
 ) -> Result<HttpRequest> {
     let base = match base_url {
         Some(url) => url.clone(),
@@ -38,6 +42,7 @@ pub fn models_request(
     Ok(HttpRequest::new(Method::Get, url, "model list", MODEL_LIST_MAX_BYTES)
         .secret_header("authorization", format!("Bearer {}", api_key.expose()))
         .header("privatemode-version", options.version.as_str())
+        .header("privatemode-user-request-id", request_id(at.saturating_mul(1000), rng)?)
         .header("accept", "application/json")
         .header("accept-encoding", "identity"))
 }

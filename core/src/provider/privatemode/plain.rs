@@ -50,8 +50,10 @@ pub struct ClearRequest {
     pub model: String,
     /// `stream`.
     pub streams: bool,
-    /// The caller asked for usage in the stream; the service adds it in any case.
+    /// The caller asked for usage at the end of the stream; the service adds it in any case.
     pub wants_usage: bool,
+    /// And with every event.
+    pub wants_usage_always: bool,
 }
 
 /// Longest name of a model.
@@ -69,14 +71,17 @@ pub fn check_clear_request(document: &Document<'_>, endpoint: &ApiEndpoint) -> R
         return Err(Error::new(Code::MalformedRequest));
     }
     check_names(document, endpoint)?;
-    let mut clear = ClearRequest { model: String::new(), streams: false, wants_usage: false };
+    let mut clear =
+        ClearRequest { model: String::new(), streams: false, wants_usage: false, wants_usage_always: false };
     clear.model = check_model(document.get("model").and_then(|value| raw::decode_string(value).ok()))?;
     let plain = plain_members(endpoint, Direction::Request).unwrap_or_default();
     for name in plain.iter().filter(|name| **name != "model") {
         let Some(value) = document.get(name).filter(|value| *value != "null") else { continue };
         match *name {
             "stream" => clear.streams = boolean(value).ok_or_else(|| argument(name, "true or false"))?,
-            "stream_options" => clear.wants_usage = check_stream_options(value)?,
+            "stream_options" => {
+                (clear.wants_usage, clear.wants_usage_always) = check_stream_options(value)?;
+            }
             _ => {
                 let number = value.bytes().all(|byte| byte.is_ascii_digit()) && value.parse::<u64>().is_ok();
                 number.then_some(()).ok_or_else(|| argument(name, "a non-negative integer"))?;
@@ -127,8 +132,9 @@ fn check_model(model: Option<Zeroizing<String>>) -> Result<String> {
     }
 }
 
-/// `stream_options`: nothing but two switches, because it goes out in clear. True when usage was asked for.
-fn check_stream_options(value: &str) -> Result<bool> {
+/// `stream_options`: nothing but two switches, because it goes out in clear. Gives whether usage was asked for, and
+/// with every event.
+fn check_stream_options(value: &str) -> Result<(bool, bool)> {
     let expected = "an object of true and false";
     let options = Document::parse(value).map_err(|error| error.in_request().at("stream_options"))?;
     if options.shape() != Shape::Object {
@@ -143,14 +149,20 @@ fn check_stream_options(value: &str) -> Result<bool> {
             return Err(argument("stream_options", expected));
         }
     }
-    Ok(options.get("include_usage") == Some("true"))
+    let is_on = |name| options.get(name) == Some("true");
+    Ok((is_on("include_usage"), is_on("continuous_usage_stats")))
 }
 
 /// Checks the clear parts of a form. Fails with `invalid_argument`.
 pub fn check_clear_form(form: &Form<'_>) -> Result<ClearRequest> {
     let text = |name| form.first_value(name).and_then(|value| std::str::from_utf8(value).ok());
     let model = text("model").map(|model| Zeroizing::new(model.to_owned()));
-    let mut clear = ClearRequest { model: check_model(model)?, streams: false, wants_usage: false };
+    let mut clear = ClearRequest {
+        model: check_model(model)?,
+        streams: false,
+        wants_usage: false,
+        wants_usage_always: false,
+    };
     for name in ["stream", "stream_include_usage", "stream_continuous_usage_stats"] {
         if form.first_value(name).is_none() {
             continue;
@@ -163,7 +175,7 @@ pub fn check_clear_form(form: &Form<'_>) -> Result<ClearRequest> {
         match name {
             "stream" => clear.streams = value,
             "stream_include_usage" => clear.wants_usage = value,
-            _ => {}
+            _ => clear.wants_usage_always = value,
         }
     }
     Ok(clear)

@@ -72,6 +72,9 @@ impl FileNames {
     }
 }
 
+/// Forms of a transcription that are JSON: of others no member could be opened (6.3).
+const RESPONSE_FORMATS: [&[u8]; 2] = [b"json", b"verbose_json"];
+
 /// What the caller wants to send.
 pub enum Content<'a> {
     /// A JSON object.
@@ -167,6 +170,29 @@ fn check_size(bytes: usize) -> Result<()> {
     if bytes > REQUEST_MAX_BYTES { Err(Error::new(Code::LimitExceeded).at("request body")) } else { Ok(()) }
 }
 
+/// Refuses a body with nothing to seal. The enclave could not seal an answer (privatemode.md 10.6), and what it says then sounds like an
+/// outage. Bodies with a cache salt have that; what else they lack the model says, sealed.
+fn check_content(document: &Document<'_>, endpoint: &ApiEndpoint) -> Result<()> {
+    let plain = plain_members(endpoint, Direction::Request).unwrap_or_default();
+    if document.names().any(|name| !plain.contains(&name)) {
+        return Ok(());
+    }
+    Err(Error::new(Code::InvalidArgument).at("input").expected("something to embed"))
+}
+
+/// The same for a form; and the form of an answer must be one that can be sealed (6.3).
+fn check_recording(form: &Form<'_>) -> Result<()> {
+    let plain = plain_members(&ApiEndpoint::Transcriptions, Direction::Request).unwrap_or_default();
+    if form.parts().iter().all(|part| part.file.is_none() && plain.contains(&part.name.as_ref())) {
+        return Err(Error::new(Code::InvalidArgument).at("file").expected("a recording"));
+    }
+    let format = form.first_value("response_format");
+    if format.is_some_and(|format| !RESPONSE_FORMATS.contains(&format)) {
+        return Err(Error::new(Code::InvalidArgument).at("response_format").expected("json or verbose_json"));
+    }
+    Ok(())
+}
+
 impl<'a> RequestPlan<'a> {
     fn take_json(
         &mut self,
@@ -187,6 +213,7 @@ impl<'a> RequestPlan<'a> {
             self.shard_key = shard_key_before_salt(&document, options.shared_salt)?;
             inject_salt(&mut document, options.shared_salt, random)?;
         }
+        check_content(&document, &self.endpoint)?;
         self.content_type = Some(Cow::Borrowed("application/json"));
         self.body = Body::Json(document);
         Ok(())
@@ -200,6 +227,7 @@ impl<'a> RequestPlan<'a> {
     ) -> Result<()> {
         check_size(form.parts().iter().fold(0, |sum: usize, part| sum.saturating_add(part.data.len())))?;
         self.clear = Some(check_clear_form(&form)?);
+        check_recording(&form)?;
         let boundary = fresh_boundary(random)?;
         self.content_type = Some(Cow::Owned(FormWriter::content_type(&boundary)));
         self.body = Body::Form { form, boundary, file_names: options.file_names };

@@ -2,7 +2,7 @@
 //! in its place, or the answer dies.
 
 use super::answer::{AnswerForm, AnswerPart, answer_form, open_document, open_members};
-use super::chunk::{Output, Progress};
+use super::chunk::{Output, Progress, StreamUsage};
 use super::failure::FailedResponse;
 use super::plan::MessageSize;
 use crate::crypto::Sha256;
@@ -11,6 +11,7 @@ use crate::error::{Code, Error, Result, cleaned};
 use crate::http::ResponseHead;
 use crate::limits::ANSWER_MAX_BYTES;
 use crate::openai::ApiEndpoint;
+use crate::openai::select::Document;
 use crate::seal::MessageCipher;
 use crate::seal::gcm_stream::FieldCipher;
 use crate::stream::parse_error;
@@ -76,6 +77,13 @@ impl AnswerOpener {
         }
     }
 
+    /// Hands out what a stream says of usage only as far as this; all of it by default.
+    #[must_use]
+    pub const fn with_usage(mut self, usage: StreamUsage) -> AnswerOpener {
+        self.progress.set_usage(usage);
+        self
+    }
+
     /// Takes status and headers. A status that is no success is reported by [`AnswerOpener::finish`].
     ///
     /// Errors: `plaintext_downgrade`, `redirect_refused`, `content_encoding`, `unexpected_content_type`; `out_of_order` when called twice.
@@ -87,10 +95,11 @@ impl AnswerOpener {
             let error = Error::new(Code::RedirectRefused).found(head.status().to_string());
             return Err(self.die(error));
         }
-        let form = match answer_form(head, &self.endpoint).and_then(|form| check_type(head, form, &self.endpoint)) {
-            Ok(form) => form,
-            Err(error) => return Err(self.die(error)),
-        };
+        let form =
+            match answer_form(head, &self.endpoint).and_then(|form| check_type(head, form, &self.endpoint)) {
+                Ok(form) => form,
+                Err(error) => return Err(self.die(error)),
+            };
         self.stage = match form {
             AnswerForm::Stream => Stage::Stream,
             AnswerForm::Document => {
@@ -285,20 +294,24 @@ fn take_event(
     let malformed = || Error::new(Code::MalformedEvent);
     let text = std::str::from_utf8(data).map_err(|_| malformed())?;
     let name = std::str::from_utf8(event.name).map_err(|_| malformed())?;
-    if let Some(error) = error_in_clear(name, data) {
-        return Err(error);
-    }
     let open = |raw: &str, out: &mut Vec<u8>| cipher.open_into(raw.as_bytes(), out);
-    let document = open_members(text, endpoint, AnswerPart::Event, size, open)?;
-    progress.take(name, document, true, out)
+    match open_members(text, endpoint, AnswerPart::Event, size, open) {
+        Ok(document) => progress.take(name, document, true, out),
+        Err(error) => Err(error_in_clear(name, text, &error).unwrap_or(error)),
+    }
 }
 
-/// An error that a proxy on the way puts into a stream, in clear: the end of the answer, in words that nobody vouches for.
-fn error_in_clear(name: &str, data: &[u8]) -> Option<Error> {
-    if name != "error" && !data.starts_with(b"{\"error\":{") {
+/// An error that a proxy on the way puts into a stream, in clear, which is why it did not open: the end of the answer, in words that nobody
+/// vouches for. The workers' own errors are sealed (6.1).
+fn error_in_clear(name: &str, data: &str, unopened: &Error) -> Option<Error> {
+    if !matches!(unopened.code(), Code::NotCiphertext | Code::PlaintextDowngrade) {
         return None;
     }
-    let said = parse_error(data)?;
+    let document = Document::parse(data).ok()?;
+    if name != "error" && !document.get("error").is_some_and(|error| error.starts_with('{')) {
+        return None;
+    }
+    let said = parse_error(data.as_bytes())?;
     let error = Error::new(Code::UpstreamError).at("event stream").found(said.message.as_str());
     Some(error.context("The words are not authenticated."))
 }

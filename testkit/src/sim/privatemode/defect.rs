@@ -142,7 +142,7 @@ defects! {
     Redirect "redirect" 42 Http Fails(Code::RedirectRefused), "Every request is answered with a redirect.";
     Compressed "compressed" 42 Http Fails(Code::ContentEncoding), "The answer says that it is compressed.";
     WrongContentType "wrong-content-type" 42 Http Fails(Code::UnexpectedContentType), "The answer says that it is a page.";
-    GpuRevoked "gpu-revoked" 12 Http Fails(Code::UpstreamUnavailable), "NVIDIA revoked the worker's GPU long ago: the worker obeys the client's policy and refuses.";
+    GpuRevoked "gpu-revoked" 12 Http Fails(Code::GpuStatusRefused), "NVIDIA revoked the worker's GPU long ago: the worker obeys the client's policy and refuses.";
     }
 }
 
