@@ -17,6 +17,7 @@ config.manifest.configMapName config.manifest.fileName config.manifest.mountPath
 config.customCA.enabled config.customCA.secretName config.customCA.fileName config.extraEnv""".split()
 
 KEY = {"apiKey": {"enabled": True, "apiKeySecretName": "key"}}
+TOKENS = {"clientTokens": {"enabled": True, "secretName": "tokens"}}
 BOTH = {"providers": ["privatemode", "venice"], "venice": KEY, **KEY}
 FULL = {
     "replicaCount": 3,
@@ -61,6 +62,13 @@ GOOD = [
     ("a key", {"config": KEY}, BASE | {"PodDisruptionBudget"}),
     ("two providers", {"config": BOTH}, BASE | {"PodDisruptionBudget"}),
     ("a preset", {"config": {"policy": {"preset": "strict"}}}, BASE | {"PodDisruptionBudget"}),
+    ("metrics", {"serviceMonitor": {"enabled": True}}, BASE | {"PodDisruptionBudget", "ServiceMonitor"}),
+    ("metrics and a key", {"config": KEY, "serviceMonitor": {"enabled": True}}, BASE | {"PodDisruptionBudget", "ServiceMonitor"}),
+    (
+        "metrics and tokens",
+        {"config": {**KEY, **TOKENS}, "serviceMonitor": {"enabled": True, "tokenSecret": {"name": "token"}}},
+        BASE | {"PodDisruptionBudget", "ServiceMonitor"},
+    ),
     ("everything", FULL, BASE | {"PodDisruptionBudget", "ConfigMap", "HorizontalPodAutoscaler", "ServiceMonitor"}),
     (
         "nothing optional",
@@ -82,6 +90,7 @@ BAD = [
     ({"config": {"venice": KEY}}, "needs venice in config.providers"),
     ({"config": {"providers": ["venice"], **KEY}}, "needs privatemode in config.providers"),
     ({"config": {"clientTokens": {"enabled": True, "secretName": "t"}}}, "needs a key of the proxy's own"),
+    ({"config": {**KEY, **TOKENS}, "serviceMonitor": {"enabled": True}}, "serviceMonitor.tokenSecret.name"),
     ({"config": {"policy": {"preset": "strict", "document": {"a": 1}}}}, "not both"),
     ({"config": {"policy": {"preset": "lax"}}}, "preset"),
     ({"config": {"port": 80}}, "port"),
@@ -187,9 +196,9 @@ def rules(deployment, documents, name, need):
         read_only = mounts[volume["name"]].get("readOnly", False)
         need(read_only or "emptyDir" in volume or "persistentVolumeClaim" in volume, f"{name}: {volume} can be written")
     need(not any("api" in argument.lower() and "key" in argument.lower() for argument in container["args"]), f"{name}: key in `ps`")
-    has_key = any(entry.endswith("API_KEY_FILE") for entry in environment)
     ready = container["readinessProbe"]["httpGet"]["path"]
-    need(ready == ("/readyz" if has_key else "/healthz"), f"{name}: readiness by {ready}")
+    need(ready == "/readyz", f"{name}: readiness by {ready}")
+    metrics([d for d in documents if d["kind"] in ("NetworkPolicy", "ServiceMonitor")], environment, arguments, name, need)
     need(container["ports"][0]["containerPort"] == int(arguments["--port"]), f"{name}: port")
     hosts = [argument for argument in container["args"] if argument.startswith("--host=")]
     for host in ("ai-proveil-proxy.team", "ai-proveil-proxy.team.svc.cluster.local", "$(POD_IP)"):
@@ -206,3 +215,19 @@ def rules(deployment, documents, name, need):
     if "policy.json" in config:
         need(json.loads(config["policy.json"])["name"] == 'a "name"', f"{name}: the policy's text")
         need(config["config.toml"].strip() == FULL["config"]["file"].strip(), f"{name}: the configuration's text")
+
+
+def metrics(documents, environment, arguments, name, need):
+    """Prometheus gets in and sends a token where one is asked for; a label alone never leads to an API key."""
+    of = {document["kind"]: document["spec"] for document in documents}
+    if "ServiceMonitor" not in of:
+        return
+    (endpoint,) = of["ServiceMonitor"]["endpoints"]
+    tokens = "--client-tokens-file" in arguments
+    need(("authorization" in endpoint) == tokens, f"{name}: the token of Prometheus")
+    peers = of["NetworkPolicy"]["ingress"][0]["from"]
+    if any("namespaceSelector" in peer and "podSelector" not in peer for peer in peers):
+        return
+    has_key = any(entry.endswith("API_KEY_FILE") for entry in environment)
+    by_label = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
+    need((by_label in peers) == (tokens or not has_key), f"{name}: who may come from other namespaces")

@@ -21,6 +21,7 @@ mod server;
 mod settings;
 mod simulated;
 mod socket;
+mod standings;
 mod state;
 mod stream;
 mod tls;

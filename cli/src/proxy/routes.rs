@@ -180,7 +180,8 @@ async fn routed(
     let caller = match &route {
         Ok(route) if route.is_open() => super::health::nobody(),
         Ok(Route::Page(_)) => super::health::nobody(),
-        _ => proxy.gate.identify(&parts.headers, peer)?,
+        Ok(Route::Api(_) | Route::Models | Route::Model(_)) => proxy.gate.identify(&parts.headers, peer)?,
+        _ => proxy.gate.identify_reader(&parts.headers, peer)?,
     };
     let route = route?;
     let method = route.method();
@@ -198,12 +199,13 @@ async fn routed(
         Route::Model(id) => model(proxy, &id, &caller).await,
         Route::Health => Ok(json_response(StatusCode::OK, &json!({ "status": "ok" }))),
         Route::Ready => {
-            let ready = !proxy.is_ending() && proxy.health.is_ready();
+            let ready = proxy.is_ready();
             let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             Ok(json_response(status, &json!({ "ready": ready, "ending": proxy.is_ending() })))
         }
-        Route::Status => Ok(json_response(StatusCode::OK, &proxy.health.document())),
+        Route::Status => Ok(json_response(StatusCode::OK, &proxy.standings.document(proxy.is_ready()))),
         Route::Metrics => {
+            proxy.metrics.ready(proxy.is_ready(), proxy.standings.verified());
             Ok(text_response("text/plain; version=0.0.4; charset=utf-8", proxy.metrics.render()))
         }
         Route::Page(asset) => Ok(page::asset(asset)),
