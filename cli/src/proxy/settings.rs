@@ -40,7 +40,7 @@ pub(crate) struct Settings {
     /// At least one.
     pub(crate) recipes: Vec<Recipe>,
     pub(crate) aliases: BTreeMap<String, Vec<String>>,
-    /// Models to keep verified, as `provider/model`.
+    /// Models to keep verified: as `provider/model`, or as an id whose provider the model list says.
     pub(crate) warm: Vec<String>,
     pub(crate) emulate_tools: bool,
     pub(crate) streams_per_client: usize,
@@ -86,6 +86,12 @@ impl Settings {
             recipes.iter().map(|recipe| recipe.provider).collect()
         };
         let aliases = aliases(config, &served)?;
+        let warm = warm(std::mem::take(&mut args.models), &aliases, &served)?;
+        if !warm.is_empty() && recipes.iter().any(|recipe| !recipe.has_own_key()) {
+            output.warn(
+                "--model has no effect without an API key: nothing can be verified before somebody calls",
+            );
+        }
         Ok(Settings {
             listen,
             container,
@@ -93,7 +99,7 @@ impl Settings {
             origins: origins.iter().map(|origin| origin_of(origin)).collect::<Result<_>>()?,
             tokens_file,
             tls,
-            warm: args.models,
+            warm,
             recipes,
             aliases,
             emulate_tools: args.emulate_tools || proxy.emulate_tools.unwrap_or(false),
@@ -232,6 +238,40 @@ fn aliases(config: &Config, served: &[Provider]) -> Result<BTreeMap<String, Vec<
     Ok(config.models.clone())
 }
 
+/// The models to keep verified, without aliases, which are kept anyway. What needs a model list is found out when there is one.
+fn warm(
+    models: Vec<String>,
+    aliases: &BTreeMap<String, Vec<String>>,
+    served: &[Provider],
+) -> Result<Vec<String>> {
+    let served: Vec<&str> = served.iter().map(|provider| provider.name()).collect();
+    let mut warm = Vec::new();
+    for model in models {
+        if aliases.contains_key(&model) {
+            continue;
+        }
+        let (prefix, rest) = model.split_once('/').unwrap_or(("", &model));
+        let is_provider = Provider::ALL.iter().any(|provider| provider.name() == prefix);
+        let near = nearest(prefix, served.iter().copied()).filter(|near| *near != prefix);
+        let error = || {
+            let expected = "provider/model, the id of a model, or an alias";
+            invalid("--model").expected(expected).found(model.as_str())
+        };
+        if rest.is_empty() {
+            return Err(error());
+        }
+        if is_provider && !served.contains(&prefix) {
+            return Err(error().context(format!("Served: {}.", served.join(", "))));
+        }
+        // Ids of models have prefixes too, which are no misspelt providers.
+        if let Some(near) = near.filter(|_| !is_provider) {
+            return Err(error().context(format!("Did you mean `{near}/{rest}`?")));
+        }
+        warm.push(model);
+    }
+    Ok(warm)
+}
+
 /// A host name as it is compared: lower case, without port.
 fn host_name(text: &str) -> Result<String> {
     let plain =
@@ -334,6 +374,33 @@ mod tests {
         assert_eq!(listen(Some("localhost:1"), None, false).unwrap().to_string(), "127.0.0.1:1");
         for text in ["", "9876", "example.com:1", "127.0.0.1", "127.0.0.1:99999"] {
             assert_eq!(listen(Some(text), None, false).unwrap_err().code(), Code::ConfigInvalid, "{text}");
+        }
+    }
+
+    #[test]
+    fn models_to_keep_verified() {
+        let aliases = BTreeMap::from([("fast".to_owned(), vec!["venice/m".to_owned()])]);
+        let both = Provider::ALL;
+        for (served, model, kept) in [
+            (both, "venice/m", Ok(&["venice/m"][..])),
+            (both, "fast", Ok(&[])),
+            (both, "plain-id", Ok(&["plain-id"])),
+            (both, "openai/gpt-oss-120b", Ok(&["openai/gpt-oss-120b"])),
+            (&[Provider::Privatemode], "leon-se/gemma", Ok(&["leon-se/gemma"])),
+            (both, "vennice/m", Err("Did you mean `venice/m`?")),
+            (both, "privatmode/openai/m", Err("Did you mean `privatemode/openai/m`?")),
+            (&[Provider::Privatemode], "venice/m", Err("Served: privatemode.")),
+            (both, "venice/", Err("")),
+            (both, "", Err("")),
+        ] {
+            match (warm(vec![model.to_owned()], &aliases, served), kept) {
+                (Ok(found), Ok(kept)) => assert_eq!(found, kept, "{model}"),
+                (Err(error), Err(part)) => {
+                    assert_eq!(error.code(), Code::ConfigInvalid);
+                    assert!(error.message().contains(part), "{model}: {}", error.message());
+                }
+                (found, _) => panic!("{model}: {found:?}"),
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 use proveil_testkit::sim::Defect;
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, KEY, Privatemode, Proxy, Venice, chat};
+use crate::stage::{Answer, KEY, Privatemode, Proxy, Venice, chat, command};
 
 /// Asks until the answer is as wanted, for as many times as take longer than the proxy's own intervals.
 fn until(mut wanted: impl FnMut() -> bool) -> bool {
@@ -94,4 +94,33 @@ fn a_failed_model_list_is_forgotten() {
         "{:?}",
         endpoints(proxy)
     );
+}
+
+#[test]
+fn models_that_are_named_at_the_start() {
+    let home = tempfile::tempdir().unwrap();
+    let key = [("VENICE_API_KEY", KEY)];
+    for (model, says) in [
+        ("vennice/e2ee-sim-27b", "Did you mean `venice/e2ee-sim-27b`?"),
+        ("privatemode/e2ee-sim-27b", "Served: venice."),
+        ("venice/", "is not usable"),
+    ] {
+        let output = command(home.path(), &["--model", model], &key).output().unwrap();
+        let error: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), &error["code"]), (Some(2), &json!("PV-130")), "{model}: {error}");
+        assert!(says == "is not usable" || error["message"].as_str().unwrap().contains(says), "{error}");
+    }
+    for model in ["e2ee-sim-27b", "venice/e2ee-sim-27b"] {
+        let venice = Venice::new(&[], &["--model", model]);
+        assert!(until(|| endpoints(&venice.proxy) == [pair("e2ee-sim-27b", "verified")]), "{model}");
+    }
+    // The model list says whether there is such a model.
+    for model in ["e2ee-sim-72b", "venice/e2ee-sim-72b"] {
+        let venice = Venice::new(&[], &["--model", model]);
+        assert!(until(|| !endpoints(&venice.proxy).is_empty()), "{model}");
+        let status = venice.proxy.get("/status.json").json();
+        assert_eq!(status["endpoints"][0]["code"], "PV-105", "{status}");
+        assert!(status["endpoints"][0]["line"].as_str().unwrap().contains("Did you mean `"), "{status}");
+        assert!(venice.proxy.log().contains("Did you mean `"), "{}", venice.proxy.log());
+    }
 }
