@@ -7,6 +7,7 @@
 mod body;
 mod catalog;
 mod compatible;
+mod cross_origin;
 mod gate;
 mod health;
 mod log;
