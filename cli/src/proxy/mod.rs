@@ -19,6 +19,7 @@ mod reports;
 mod request;
 mod routes;
 mod server;
+pub(crate) mod served;
 mod settings;
 mod simulated;
 mod socket;

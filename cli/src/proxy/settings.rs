@@ -9,8 +9,8 @@ use std::time::Duration;
 use proveil::core::wire::nearest;
 use proveil::{Code, Error, Provider, Result};
 
-use super::compatible;
 use super::upstream::Recipe;
+use super::{compatible, served};
 use crate::args;
 use crate::config::{BODY_MEMORY_MAX_MIB, BODY_MEMORY_MIN_MIB, Config, Loaded};
 use crate::output::Output;
@@ -163,54 +163,32 @@ fn tls(access: &args::Access, config: &Config) -> Result<Option<TlsFiles>> {
     }
 }
 
-/// The providers that were asked for, or those that have a key.
+/// The providers that are served, each with how its clients are made.
 fn recipes(
     args: &mut args::Proxy,
     loaded: &Arc<Loaded>,
     has_tokens: bool,
     output: &Output,
 ) -> Result<Vec<Recipe>> {
-    let named = if args.providers.is_empty() {
-        loaded.config.proxy.providers.clone().unwrap_or_default()
-    } else {
-        std::mem::take(&mut args.providers)
+    let named = match &args.providers {
+        none if none.is_empty() => loaded.config.proxy.providers.clone().unwrap_or_default(),
+        given => given.clone(),
     };
-    let mut providers: Vec<Provider> = Vec::new();
-    for name in &named {
-        let provider = Provider::parse(name)?;
-        if !providers.contains(&provider) {
-            providers.push(provider);
-        }
-    }
-    let single = providers.len() == 1;
-    if providers.is_empty() {
-        providers =
-            Provider::ALL.iter().copied().filter(|provider| Recipe::has_key(*provider, loaded)).collect();
-    }
+    let providers = served::providers(&named, loaded)?;
     let recipes: Vec<Recipe> = providers
         .iter()
         .map(|provider| Recipe::new(*provider, args, loaded, providers.len() == 1))
         .collect::<Result<_>>()?;
-    let keyless = recipes.iter().find(|recipe| !recipe.has_own_key());
-    match keyless {
-        _ if recipes.is_empty() => Err(Error::new(Code::MissingApiKey)
-            .at(Provider::ALL.iter().map(|it| it.api_key_variable()).collect::<Vec<_>>().join(" or "))
-            .context("No provider has an API key; `--provider NAME` serves one whose callers bring their own.")),
-        None => Ok(recipes),
-        Some(recipe) if has_tokens || !single => {
-            Err(Error::new(Code::MissingApiKey).at(recipe.provider.api_key_variable()).context(
-                "Callers can bring their own API key only where one provider is served and no client tokens are set.",
-            ))
-        }
-        Some(recipe) => {
-            output.warn(&format!(
-                "no API key for {}: every caller's own key is used, and sent to this provider only",
-                recipe.provider.name()
-            ));
-            Ok(recipes)
-        }
+    let keys: Vec<(Provider, bool)> =
+        recipes.iter().map(|recipe| (recipe.provider, recipe.has_own_key())).collect();
+    if let Some(provider) = served::whose_callers_bring_keys(&keys, has_tokens)? {
+        output.warn(&format!(
+            "no API key for {}: every caller's own key is used, and sent to this provider only",
+            provider.name()
+        ));
     }
 }
+    Ok(recipes)
 
 /// Every alias leads to models of providers that are served.
 fn aliases(config: &Config, served: &[Provider]) -> Result<BTreeMap<String, Vec<String>>> {
