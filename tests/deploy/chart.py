@@ -11,7 +11,8 @@ VERSIONS = ("1.30.0", "1.37.0")
 
 # What Privatemode's own chart takes (privatemode.md 8).
 THEIRS = """replicaCount image.image image.pullPolicy image.restartPolicy service.type service.port resources nodeSelector tolerations
-affinity config.apiKey.enabled config.apiKey.apiKeySecretName config.apiEndpoint.enabled config.apiEndpoint.apiEndpoint config.port
+affinity config.apiKey.enabled config.apiKey.apiKeySecretName config.ssEndpoint.enabled config.ssEndpoint.ssEndpoint
+config.coordinatorEndpoint.enabled config.coordinatorEndpoint.coordinatorEndpoint config.apiEndpoint.enabled config.apiEndpoint.apiEndpoint config.port
 config.workspace.enabled config.workspace.volumeClaimName config.workspace.mountPath config.manifest.enabled
 config.manifest.configMapName config.manifest.fileName config.manifest.mountPath config.tls.enabled config.tls.secretName
 config.customCA.enabled config.customCA.secretName config.customCA.fileName config.extraEnv""".split()
@@ -54,10 +55,39 @@ FULL = {
     "podLabels": {"c": "d"},
 }
 
+# A file of values as people have it for Privatemode's own chart, its image replaced.
+THEIR_VALUES = {
+    "replicaCount": 1,
+    "image": {"image": "registry.example/proveil-proxy:1", "pullPolicy": "IfNotPresent", "restartPolicy": "Always"},
+    "service": {"type": "ClusterIP", "port": 8080},
+    "resources": {},
+    "nodeSelector": {"kubernetes.io/arch": "amd64"},
+    "tolerations": [],
+    "affinity": {},
+    "config": {
+        "apiKey": {"enabled": True, "apiKeySecretName": "key"},
+        "ssEndpoint": {"enabled": False, "ssEndpoint": "secret.example:443"},
+        "apiEndpoint": {"enabled": False, "apiEndpoint": "api.example:443"},
+        "coordinatorEndpoint": {"enabled": False, "coordinatorEndpoint": "coordinator.example:443"},
+        "port": "8080",
+        "workspace": {"enabled": False, "volumeClaimName": "log", "mountPath": "/workspace"},
+        "manifest": {"enabled": False, "configMapName": "m", "fileName": "m.json", "mountPath": "/etc/config/m.json"},
+        "tls": {"enabled": False, "secretName": "tls"},
+    },
+}
+THEIR_VALUES_ON = {
+    **THEIR_VALUES,
+    "config": {
+        name: {**value, "enabled": True} if isinstance(value, dict) else value for name, value in THEIR_VALUES["config"].items()
+    },
+}
+
 # Name, values, kinds that must come out.
 BASE = {"Deployment", "Service", "ServiceAccount", "NetworkPolicy"}
 GOOD = [
     ("defaults", {}, BASE | {"PodDisruptionBudget"}),
+    ("their values", THEIR_VALUES, BASE),
+    ("their values, all on", THEIR_VALUES_ON, BASE),
     ("one replica", {"replicaCount": 1}, BASE),
     ("a key", {"config": KEY}, BASE | {"PodDisruptionBudget"}),
     ("two providers", {"config": BOTH}, BASE | {"PodDisruptionBudget"}),
@@ -94,6 +124,11 @@ BAD = [
     ({"config": {"policy": {"preset": "strict", "document": {"a": 1}}}}, "not both"),
     ({"config": {"policy": {"preset": "lax"}}}, "preset"),
     ({"config": {"port": 80}}, "port"),
+    ({"config": {"port": "80"}}, "port"),
+    ({"config": {"port": "8080x"}}, "port"),
+    ({"config": {"port": "65536"}}, "port"),
+    ({"config": {"ssEndpoint": {"endpoint": "a"}}}, "ssEndpoint"),
+    ({"image": {"image": "ghcr.io/edgelesssys/privatemode/privatemode-proxy@sha256:" + "0" * 64}}, "Privatemode's own proxy"),
     ({"config": {"logLevel": "trace"}}, "logLevel"),
     ({"config": {"origins": ["*"]}}, "origins"),
     ({"collateral": {"redis": {}}}, "redis"),
@@ -131,6 +166,8 @@ def check(path, need):
         need({document["kind"] for document in documents} == kinds, f"{name}: {[d['kind'] for d in documents]}")
         for document in documents:
             judge(document, f"{name}, {document['kind']}", need)
+        if name == "their values, all on":
+            need("have no effect" in "".join(rendered.values()), f"{name}: notes say what has no effect")
         notes = next(text for file, text in rendered.items() if file.endswith("NOTES.txt"))
         need("://ai-proveil-proxy.team:8080/v1" in notes, f"{name}: notes say the address")
         rules(next(d for d in documents if d["kind"] == "Deployment"), documents, name, need)

@@ -1,7 +1,7 @@
 //! What the proxy was told, from flags and configuration, checked before anything is started: it is never half-started.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,7 +132,8 @@ fn invalid(flag: &str) -> Error {
 }
 
 fn listen(named: Option<&str>, port: Option<u16>, container: bool) -> Result<SocketAddr> {
-    let fallback_ip = if container { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { DEFAULT_LISTEN.ip() };
+    // Both families, where the system has both.
+    let fallback_ip = if container { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { DEFAULT_LISTEN.ip() };
     let Some(named) = named else {
         let fallback_port = if container { CONTAINER_PORT } else { DEFAULT_LISTEN.port() };
         return Ok(SocketAddr::new(fallback_ip, port.unwrap_or(fallback_port)));
@@ -187,8 +188,8 @@ fn recipes(
             provider.name()
         ));
     }
-}
     Ok(recipes)
+}
 
 /// Every alias leads to models of providers that are served.
 fn aliases(config: &Config, served: &[Provider]) -> Result<BTreeMap<String, Vec<String>>> {
@@ -332,6 +333,7 @@ mod tests {
             ("192.168.1.2:9876", false, false, true),
             ("0.0.0.0:9876", false, true, false),
             ("0.0.0.0:8080", true, false, false),
+            ("[::]:8080", true, false, false),
         ] {
             let result = refuse_exposure(address.parse().unwrap(), container, controlled);
             assert_eq!(result.is_err(), refused, "{address} {container} {controlled}");
@@ -342,9 +344,9 @@ mod tests {
     fn addresses() {
         assert_eq!(listen(None, None, false).unwrap(), DEFAULT_LISTEN);
         for (port, container, address) in [
-            (None, true, "0.0.0.0:8080"),
-            (Some(8080), true, "0.0.0.0:8080"),
-            (Some(9000), true, "0.0.0.0:9000"),
+            (None, true, "[::]:8080"),
+            (Some(8080), true, "[::]:8080"),
+            (Some(9000), true, "[::]:9000"),
             (Some(8080), false, "127.0.0.1:8080"),
         ] {
             assert_eq!(listen(None, port, container).unwrap().to_string(), address);

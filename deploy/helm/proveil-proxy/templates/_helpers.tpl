@@ -51,6 +51,9 @@ is not enough to use the API key. */}}
 {{/* Refuses what would be ignored or could not work. */}}
 {{- define "proveil-proxy.check" -}}
 {{- $config := .Values.config -}}
+{{- if contains "privatemode/privatemode-proxy" .Values.image.image -}}
+{{- fail "image.image names Privatemode's own proxy: give this one's after the values, as in --set image.image=REGISTRY/proveil-proxy:TAG" -}}
+{{- end -}}
 {{- if and $config.policy.preset $config.policy.document -}}
 {{- fail "config.policy: give a preset or a document, not both" -}}
 {{- end -}}
