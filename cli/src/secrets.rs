@@ -64,8 +64,21 @@ pub(crate) fn source(provider: Provider, file: Option<&Path>, settings: &Loaded)
     }
 }
 
+/// The key's variable in set-ups of Privatemode's own proxy, which the proxy alone takes.
+pub(crate) const PRIVATEMODE_PROXY_VARIABLE: &str = "PRIVATE_MODE_API_KEY";
+
+/// As [`source`], for the proxy.
+pub(crate) fn proxy_source(provider: Provider, file: Option<&Path>, settings: &Loaded) -> KeySource {
+    match source(provider, file, settings) {
+        KeySource::None if provider == Provider::Privatemode && is_set(PRIVATEMODE_PROXY_VARIABLE) => {
+            KeySource::Variable(PRIVATEMODE_PROXY_VARIABLE)
+        }
+        found => found,
+    }
+}
+
 /// Whether an environment variable holds something.
-pub(crate) fn is_set(variable: &str) -> bool {
+fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 

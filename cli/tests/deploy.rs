@@ -199,7 +199,14 @@ fn the_entry_point_serves() {
         }
     };
     let url = announced["url"].as_str().unwrap();
-    let port: u16 = url.strip_prefix("http://0.0.0.0:").expect(url).parse().unwrap();
+    let port = url.strip_prefix("http://[::]:").or_else(|| url.strip_prefix("http://0.0.0.0:")).expect(url);
+    let port: u16 = port.parse().unwrap();
+    // A pod may have addresses of one family only.
+    if url.starts_with("http://[::]") && std::net::TcpListener::bind("[::1]:0").is_ok() {
+        let probe = format!("http://[::1]:{port}/healthz");
+        let probe = proveil(home.path()).args(["proxy", "--probe", &probe]).output().unwrap();
+        assert_eq!(probe.status.code(), Some(0), "{probe:?}");
+    }
     for (host, expected) in [
         ("localhost", 200),
         ("proxy", 200),

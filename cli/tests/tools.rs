@@ -162,7 +162,25 @@ fn what_is_wrong_is_said_with_the_next_step() {
     let without_amd = good.replace(&amd(&stage.privatemode.kds_url()), &amd(&nobody));
     /// Settings, arguments, variables, exit code, the line, its state, a part of its text.
     type Case<'c> = (&'c str, &'c [&'c str], &'c [(&'c str, &'c str)], i32, &'c str, &'c str, &'c str);
-    let cases: [Case<'_>; 9] = [
+    let cases: [Case<'_>; 11] = [
+        (
+            &good,
+            &["privatemode"],
+            &[("PRIVATE_MODE_API_KEY", KEY)],
+            0,
+            "privatemode: API key",
+            "warn",
+            "in PRIVATE_MODE_API_KEY",
+        ),
+        (
+            &good,
+            &["privatemode"],
+            &[("PRIVATE_MODE_API_KEY", "two words")],
+            2,
+            "privatemode: API key",
+            "fail",
+            "not valid",
+        ),
         (&closed, &["venice"], &[key], 6, "venice: provider", "fail", "no connection can be made"),
         (&good, &["venice"], &[], 2, "venice: API key", "fail", "there is none"),
         (&good, &[], &[key], 0, "privatemode: API key", "warn", "there is none"),
@@ -242,13 +260,9 @@ fn apps_get_ready_settings() {
         assert!(listed.out.lines().any(|line| line.starts_with(app)), "{app}");
         let found = run(proveil(home.path(), "").args(["setup", app]).env("VENICE_API_KEY", KEY));
         assert_eq!((found.code, found.err.as_str()), (0, ""), "{app}");
-        let (base, model) = if app == "anthropic" {
-            ("http://127.0.0.1:9876", "privatemode/")
-        } else {
-            ("http://127.0.0.1:9876/v1", "venice/")
-        };
+        let base = if app == "anthropic" { "http://127.0.0.1:9876" } else { "http://127.0.0.1:9876/v1" };
         // There the model is chosen on the page.
-        let model = if app == "open-webui" { "" } else { model };
+        let model = if app == "open-webui" { "" } else { "venice/" };
         assert!(found.out.contains(base) && found.out.contains(model), "{app}: {}", found.out);
         for placeholder in ["{base}", "{origin}", "{key}", "{model}", "YOUR-"] {
             assert!(!found.out.contains(placeholder), "{app}: {}", found.out);
@@ -263,6 +277,49 @@ fn apps_get_ready_settings() {
         (&"proveil.setup/v1".into(), &"https://127.0.0.1:8443/v1".into(), &"fast".into())
     );
     assert!(json["settings"][0]["text"].as_str().unwrap().contains("Bearer YOUR-TOKEN"), "{json}");
+    // As the proxy decides.
+    /// Configuration, variables, the key that apps send, the model, and what is said about the key.
+    type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], &'c str, &'c str, &'c str);
+    let cases: [Case<'_>; 7] = [
+        ("", &[("PRIVATEMODE_API_KEY", KEY)], "proveil", "privatemode/", ""),
+        ("", &[("PRIVATE_MODE_API_KEY", KEY)], "proveil", "privatemode/", ""),
+        ("", &[("VENICE_API_KEY", KEY), ("PRIVATEMODE_API_KEY", KEY)], "proveil", "venice/", ""),
+        ("", &[], "YOUR-API-KEY", "venice/", "the proxy does not start"),
+        (
+            "[proxy]\nproviders = ['privatemode']\n",
+            &[],
+            "YOUR-API-KEY",
+            "privatemode/",
+            "a key of privatemode",
+        ),
+        // A key of somebody who is not served does not help.
+        (
+            "[proxy]\nproviders = ['privatemode']\n",
+            &[("VENICE_API_KEY", KEY)],
+            "YOUR-API-KEY",
+            "privatemode/",
+            "a key of privatemode",
+        ),
+        (
+            "[proxy]\nproviders = ['venice', 'privatemode']\n",
+            &[("VENICE_API_KEY", KEY)],
+            "YOUR-API-KEY",
+            "venice/",
+            "the proxy does not start",
+        ),
+    ];
+    for (settings, variables, key, model, note) in cases {
+        for app in ["curl", "anthropic"] {
+            let mut command = proveil(home.path(), settings);
+            let found = run(command.args(["setup", app, "--json"]).envs(variables.iter().copied()));
+            let json: Value = serde_json::from_str(&found.out).unwrap();
+            let case = format!("{settings} {variables:?}: {json}");
+            assert!(json["model"].as_str().unwrap().starts_with(model), "{case}");
+            assert!(json["settings"][0]["text"].as_str().unwrap().contains(key), "{case}");
+            assert!(json["notes"].to_string().contains(note), "{case}");
+            assert!(!json["notes"].to_string().contains("Only Privatemode"), "{case}");
+        }
+    }
     let keyless = run(proveil(home.path(), "").args(["setup", "curl", "-m", "venice/x"]));
     assert!(
         keyless.out.contains("Bearer YOUR-API-KEY") && keyless.out.contains("\"venice/x\""),

@@ -11,12 +11,14 @@ VERSIONS = ("1.30.0", "1.37.0")
 
 # What Privatemode's own chart takes (privatemode.md 8).
 THEIRS = """replicaCount image.image image.pullPolicy image.restartPolicy service.type service.port resources nodeSelector tolerations
-affinity config.apiKey.enabled config.apiKey.apiKeySecretName config.apiEndpoint.enabled config.apiEndpoint.apiEndpoint config.port
+affinity config.apiKey.enabled config.apiKey.apiKeySecretName config.ssEndpoint.enabled config.ssEndpoint.ssEndpoint
+config.coordinatorEndpoint.enabled config.coordinatorEndpoint.coordinatorEndpoint config.apiEndpoint.enabled config.apiEndpoint.apiEndpoint config.port
 config.workspace.enabled config.workspace.volumeClaimName config.workspace.mountPath config.manifest.enabled
 config.manifest.configMapName config.manifest.fileName config.manifest.mountPath config.tls.enabled config.tls.secretName
 config.customCA.enabled config.customCA.secretName config.customCA.fileName config.extraEnv""".split()
 
 KEY = {"apiKey": {"enabled": True, "apiKeySecretName": "key"}}
+TOKENS = {"clientTokens": {"enabled": True, "secretName": "tokens"}}
 BOTH = {"providers": ["privatemode", "venice"], "venice": KEY, **KEY}
 FULL = {
     "replicaCount": 3,
@@ -54,14 +56,50 @@ FULL = {
     "podLabels": {"c": "d"},
 }
 
+# A file of values as people have it for Privatemode's own chart, its image replaced.
+THEIR_VALUES = {
+    "replicaCount": 1,
+    "image": {"image": "registry.example/proveil-proxy:1", "pullPolicy": "IfNotPresent", "restartPolicy": "Always"},
+    "service": {"type": "ClusterIP", "port": 8080},
+    "resources": {},
+    "nodeSelector": {"kubernetes.io/arch": "amd64"},
+    "tolerations": [],
+    "affinity": {},
+    "config": {
+        "apiKey": {"enabled": True, "apiKeySecretName": "key"},
+        "ssEndpoint": {"enabled": False, "ssEndpoint": "secret.example:443"},
+        "apiEndpoint": {"enabled": False, "apiEndpoint": "api.example:443"},
+        "coordinatorEndpoint": {"enabled": False, "coordinatorEndpoint": "coordinator.example:443"},
+        "port": "8080",
+        "workspace": {"enabled": False, "volumeClaimName": "log", "mountPath": "/workspace"},
+        "manifest": {"enabled": False, "configMapName": "m", "fileName": "m.json", "mountPath": "/etc/config/m.json"},
+        "tls": {"enabled": False, "secretName": "tls"},
+    },
+}
+THEIR_VALUES_ON = {
+    **THEIR_VALUES,
+    "config": {
+        name: {**value, "enabled": True} if isinstance(value, dict) else value for name, value in THEIR_VALUES["config"].items()
+    },
+}
+
 # Name, values, kinds that must come out.
 BASE = {"Deployment", "Service", "ServiceAccount", "NetworkPolicy"}
 GOOD = [
     ("defaults", {}, BASE | {"PodDisruptionBudget"}),
+    ("their values", THEIR_VALUES, BASE),
+    ("their values, all on", THEIR_VALUES_ON, BASE),
     ("one replica", {"replicaCount": 1}, BASE),
     ("a key", {"config": KEY}, BASE | {"PodDisruptionBudget"}),
     ("two providers", {"config": BOTH}, BASE | {"PodDisruptionBudget"}),
     ("a preset", {"config": {"policy": {"preset": "strict"}}}, BASE | {"PodDisruptionBudget"}),
+    ("metrics", {"serviceMonitor": {"enabled": True}}, BASE | {"PodDisruptionBudget", "ServiceMonitor"}),
+    ("metrics and a key", {"config": KEY, "serviceMonitor": {"enabled": True}}, BASE | {"PodDisruptionBudget", "ServiceMonitor"}),
+    (
+        "metrics and tokens",
+        {"config": {**KEY, **TOKENS}, "serviceMonitor": {"enabled": True, "tokenSecret": {"name": "token"}}},
+        BASE | {"PodDisruptionBudget", "ServiceMonitor"},
+    ),
     ("everything", FULL, BASE | {"PodDisruptionBudget", "ConfigMap", "HorizontalPodAutoscaler", "ServiceMonitor"}),
     (
         "nothing optional",
@@ -83,9 +121,15 @@ BAD = [
     ({"config": {"venice": KEY}}, "needs venice in config.providers"),
     ({"config": {"providers": ["venice"], **KEY}}, "needs privatemode in config.providers"),
     ({"config": {"clientTokens": {"enabled": True, "secretName": "t"}}}, "needs a key of the proxy's own"),
+    ({"config": {**KEY, **TOKENS}, "serviceMonitor": {"enabled": True}}, "serviceMonitor.tokenSecret.name"),
     ({"config": {"policy": {"preset": "strict", "document": {"a": 1}}}}, "not both"),
     ({"config": {"policy": {"preset": "lax"}}}, "preset"),
     ({"config": {"port": 80}}, "port"),
+    ({"config": {"port": "80"}}, "port"),
+    ({"config": {"port": "8080x"}}, "port"),
+    ({"config": {"port": "65536"}}, "port"),
+    ({"config": {"ssEndpoint": {"endpoint": "a"}}}, "ssEndpoint"),
+    ({"image": {"image": "ghcr.io/edgelesssys/privatemode/privatemode-proxy@sha256:" + "0" * 64}}, "Privatemode's own proxy"),
     ({"config": {"logLevel": "trace"}}, "logLevel"),
     ({"config": {"bodyMemoryMib": 63}}, "bodyMemoryMib"),
     ({"config": {"bodyMemoryMib": "64Mi"}}, "bodyMemoryMib"),
@@ -125,6 +169,8 @@ def check(path, need):
         need({document["kind"] for document in documents} == kinds, f"{name}: {[d['kind'] for d in documents]}")
         for document in documents:
             judge(document, f"{name}, {document['kind']}", need)
+        if name == "their values, all on":
+            need("have no effect" in "".join(rendered.values()), f"{name}: notes say what has no effect")
         notes = next(text for file, text in rendered.items() if file.endswith("NOTES.txt"))
         need("://ai-proveil-proxy.team:8080/v1" in notes, f"{name}: notes say the address")
         rules(next(d for d in documents if d["kind"] == "Deployment"), documents, name, need)
@@ -190,9 +236,9 @@ def rules(deployment, documents, name, need):
         read_only = mounts[volume["name"]].get("readOnly", False)
         need(read_only or "emptyDir" in volume or "persistentVolumeClaim" in volume, f"{name}: {volume} can be written")
     need(not any("api" in argument.lower() and "key" in argument.lower() for argument in container["args"]), f"{name}: key in `ps`")
-    has_key = any(entry.endswith("API_KEY_FILE") for entry in environment)
     ready = container["readinessProbe"]["httpGet"]["path"]
-    need(ready == ("/readyz" if has_key else "/healthz"), f"{name}: readiness by {ready}")
+    need(ready == "/readyz", f"{name}: readiness by {ready}")
+    metrics([d for d in documents if d["kind"] in ("NetworkPolicy", "ServiceMonitor")], environment, arguments, name, need)
     need(container["ports"][0]["containerPort"] == int(arguments["--port"]), f"{name}: port")
     hosts = [argument for argument in container["args"] if argument.startswith("--host=")]
     for host in ("ai-proveil-proxy.team", "ai-proveil-proxy.team.svc.cluster.local", "$(POD_IP)"):
@@ -209,3 +255,19 @@ def rules(deployment, documents, name, need):
     if "policy.json" in config:
         need(json.loads(config["policy.json"])["name"] == 'a "name"', f"{name}: the policy's text")
         need(config["config.toml"].strip() == FULL["config"]["file"].strip(), f"{name}: the configuration's text")
+
+
+def metrics(documents, environment, arguments, name, need):
+    """Prometheus gets in and sends a token where one is asked for; a label alone never leads to an API key."""
+    of = {document["kind"]: document["spec"] for document in documents}
+    if "ServiceMonitor" not in of:
+        return
+    (endpoint,) = of["ServiceMonitor"]["endpoints"]
+    tokens = "--client-tokens-file" in arguments
+    need(("authorization" in endpoint) == tokens, f"{name}: the token of Prometheus")
+    peers = of["NetworkPolicy"]["ingress"][0]["from"]
+    if any("namespaceSelector" in peer and "podSelector" not in peer for peer in peers):
+        return
+    has_key = any(entry.endswith("API_KEY_FILE") for entry in environment)
+    by_label = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
+    need((by_label in peers) == (tokens or not has_key), f"{name}: who may come from other namespaces")

@@ -11,7 +11,7 @@ use crate::args;
 use crate::config::{self, Loaded};
 use crate::failure::Stop;
 use crate::output::{Output, wrap};
-use crate::secrets::{self, KeySource};
+use crate::proxy::served;
 
 /// Where the proxy listens when nobody says otherwise.
 const DEFAULT_PORT: u16 = 9876;
@@ -23,8 +23,6 @@ struct App {
     /// Where each text goes, and the text: `{base}`, `{origin}`, `{key}` and `{model}` are filled in.
     settings: &'static [(&'static str, &'static str)],
     note: Option<&'static str>,
-    /// It speaks an API that only Privatemode carries sealed.
-    messages: bool,
 }
 
 const fn app(
@@ -33,7 +31,7 @@ const fn app(
     settings: &'static [(&'static str, &'static str)],
     note: Option<&'static str>,
 ) -> App {
-    App { name, about, settings, note, messages: false }
+    App { name, about, settings, note }
 }
 
 const SHELL: &str = "in the shell";
@@ -67,10 +65,10 @@ static APPS: &[App] = &[
         ],
         None,
     ),
-    App {
-        name: "anthropic",
-        about: "Anthropic's library for Python, and tools that take its variables",
-        settings: &[
+    app(
+        "anthropic",
+        "Anthropic's library for Python, and tools that take its variables",
+        &[
             (SHELL, "export ANTHROPIC_BASE_URL={origin}\nexport ANTHROPIC_API_KEY={key}"),
             (
                 "or in the program",
@@ -79,11 +77,10 @@ static APPS: &[App] = &[
                  messages=[{\"role\": \"user\", \"content\": \"Hello\"}],\n)\nprint(answer.content[0].text)",
             ),
         ],
-        note: Some(
-            "Only Privatemode carries `/v1/messages` sealed; other providers' models are refused there.",
+        Some(
+            "For Venice's models `/v1/messages` is made of a sealed chat: it takes texts only, and no tools.",
         ),
-        messages: true,
-    },
+    ),
     app(
         "litellm",
         "the LiteLLM proxy",
@@ -207,8 +204,10 @@ fn list(output: &Output) -> Result<u8, Stop> {
 }
 
 fn show(app: &App, model: Option<&str>, loaded: &Loaded, output: &Output) -> Result<u8, Stop> {
-    let place = Place::of(loaded);
-    let model = model.map_or_else(|| model_for(app, loaded), str::to_owned);
+    let named = loaded.config.proxy.providers.clone().unwrap_or_default();
+    let providers = served::providers(&named, loaded)?;
+    let place = Place::of(&providers, loaded);
+    let model = model.map_or_else(|| model_for(&providers, loaded), str::to_owned);
     // It is put between quotes of four languages.
     if !model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/:@+".contains(&byte)) {
         let error = Error::new(Code::InvalidArgument).at("--model").found(model);
@@ -243,19 +242,35 @@ fn show(app: &App, model: Option<&str>, loaded: &Loaded, output: &Output) -> Res
 }
 
 /// The first alias, else a model of the first provider that is served.
-fn model_for(app: &App, loaded: &Loaded) -> String {
-    let served = loaded.config.proxy.providers.as_ref().and_then(|names| names.first());
-    let example = |provider: Provider| match provider {
-        Provider::Venice => "venice/e2ee-glm-5-2-p",
-        Provider::Privatemode => "privatemode/gpt-oss-120b",
+fn model_for(providers: &[Provider], loaded: &Loaded) -> String {
+    let example = || match providers.first() {
+        Some(Provider::Privatemode) => "privatemode/gpt-oss-120b",
+        Some(Provider::Venice) | None => "venice/e2ee-glm-5-2-p",
     };
-    if app.messages {
-        return example(Provider::Privatemode).to_owned();
-    }
-    match (loaded.config.models.keys().next(), served) {
-        (Some(alias), _) => alias.clone(),
-        (None, Some(name)) => example(Provider::parse(name).unwrap_or(Provider::Venice)).to_owned(),
-        (None, None) => example(Provider::Venice).to_owned(),
+    loaded.config.models.keys().next().cloned().unwrap_or_else(|| example().to_owned())
+}
+
+/// What apps send as their key, and what is to be said about it. Apps want one even where the proxy has the real one.
+fn key_for(providers: &[Provider], loaded: &Loaded) -> (&'static str, Option<String>) {
+    let tokens = loaded.config.proxy.client_tokens_file.as_ref();
+    let keys: Vec<(Provider, bool)> =
+        providers.iter().map(|provider| (*provider, served::has_key(*provider, loaded))).collect();
+    let whose = served::whose_callers_bring_keys(&keys, tokens.is_some());
+    match (whose, tokens) {
+        (Err(error), _) => {
+            let key = if tokens.is_some() { "YOUR-TOKEN" } else { "YOUR-API-KEY" };
+            let at = error.check().unwrap_or_default();
+            (key, Some(format!("With these settings the proxy does not start: {} ({at})", error.message())))
+        }
+        (Ok(_), Some(file)) => {
+            ("YOUR-TOKEN", Some(format!("YOUR-TOKEN stands for a line of {}.", file.display())))
+        }
+        (Ok(Some(provider)), None) => {
+            let name = provider.name();
+            let why = "the proxy has none of its own, and passes on what the app sends";
+            ("YOUR-API-KEY", Some(format!("YOUR-API-KEY stands for a key of {name}: {why}.")))
+        }
+        (Ok(None), None) => ("proveil", None),
     }
 }
 
@@ -268,7 +283,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(loaded: &Loaded) -> Place {
+    fn of(providers: &[Provider], loaded: &Loaded) -> Place {
         let proxy = &loaded.config.proxy;
         let listen = proxy.listen.as_deref().and_then(|text| text.parse::<SocketAddr>().ok());
         let mut address = listen.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT));
@@ -284,9 +299,8 @@ impl Place {
                 "The configured port is 0, a free one: take the address that the proxy prints.".to_owned(),
             );
         }
-        if let Some(file) = &proxy.client_tokens_file {
-            notes.push(format!("YOUR-TOKEN stands for a line of {}.", file.display()));
-        }
+        let (key, note) = key_for(providers, loaded);
+        notes.extend(note);
         if proxy.tls_cert.is_some() {
             notes.push("The app must trust the proxy's certificate, and call it by a name in it.".to_owned());
         }
@@ -294,18 +308,6 @@ impl Place {
             notes.push("The app must send a client certificate.".to_owned());
         }
         let scheme = if proxy.tls_cert.is_some() { "https" } else { "http" };
-        let own = |provider: &Provider| !matches!(secrets::source(*provider, None, loaded), KeySource::None);
-        let key = if proxy.client_tokens_file.is_some() {
-            "YOUR-TOKEN"
-        } else if Provider::ALL.iter().any(own) {
-            // Apps want one; the proxy has the real one.
-            "proveil"
-        } else {
-            notes.push(
-                "YOUR-API-KEY stands for the provider's: the proxy has none of its own, and passes on what the app sends.".to_owned(),
-            );
-            "YOUR-API-KEY"
-        };
         Place { origin: format!("{scheme}://{address}"), key, notes }
     }
 

@@ -89,6 +89,18 @@ impl Catalog {
         }
     }
 
+    /// Where something is shown that cannot be resolved: the provider that is meant, as far as that is known, and the model.
+    pub(super) fn place(&self, model: &str) -> (String, String) {
+        if let Some(target) = self.qualified(model) {
+            return (target.upstream.provider().name().to_owned(), target.model);
+        }
+        let name = match self.upstreams.as_slice() {
+            [only] => only.provider().name(),
+            _ => "any",
+        };
+        (name.to_owned(), model.to_owned())
+    }
+
     fn qualified(&self, text: &str) -> Option<Target> {
         let (name, model) = text.split_once('/')?;
         let upstream = self.upstreams.iter().find(|upstream| upstream.provider().name() == name)?;

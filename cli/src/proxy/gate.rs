@@ -126,22 +126,26 @@ impl Gate {
         self.origins.contains(&origin.to_ascii_lowercase()).then(|| origin.to_owned())
     }
 
+    /// Whether the provider is asked with keys that callers send.
+    pub(super) fn callers_bring_keys(&self) -> bool {
+        self.callers_bring_keys
+    }
+
+    /// Who reads what the proxy says about itself: no key of a provider is needed for that. Fails with `client_unauthorized`.
+    pub(super) fn identify_reader(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Caller> {
+        match self.tokens.load().as_deref() {
+            Some(tokens) => by_token(headers, tokens),
+            None => Ok(Caller { id: peer.to_string(), key: None }),
+        }
+    }
+
     /// Who calls. Fails with `client_unauthorized`, and with `missing_api_key` where callers bring their own key.
     pub(super) fn identify(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Caller> {
-        let shown = bearer(headers);
         if let Some(tokens) = self.tokens.load().as_deref() {
-            let shown = shown.ok_or_else(|| Error::new(Code::ClientUnauthorized).found("no token"))?;
-            // All are compared, so that the time says nothing about which one was nearly right.
-            let known = tokens.iter().fold(false, |known, token| {
-                constant_time_eq(token.expose().as_bytes(), shown.as_bytes()) | known
-            });
-            if !known {
-                return Err(Error::new(Code::ClientUnauthorized).found("another token"));
-            }
-            return Ok(Caller { id: fingerprint(shown), key: None });
+            return by_token(headers, tokens);
         }
         if self.callers_bring_keys {
-            let key = shown.filter(|key| !key.is_empty()).ok_or_else(|| {
+            let key = bearer(headers).filter(|key| !key.is_empty()).ok_or_else(|| {
                 Error::new(Code::MissingApiKey)
                     .at("Authorization")
                     .context("The proxy has no API key of its own, so every caller must send one.")
@@ -151,6 +155,18 @@ impl Gate {
         }
         Ok(Caller { id: peer.to_string(), key: None })
     }
+}
+
+fn by_token(headers: &HeaderMap, tokens: &[SecretText]) -> Result<Caller> {
+    let shown = bearer(headers).ok_or_else(|| Error::new(Code::ClientUnauthorized).found("no token"))?;
+    // All are compared, so that the time says nothing about which one was nearly right.
+    let known = tokens
+        .iter()
+        .fold(false, |known, token| constant_time_eq(token.expose().as_bytes(), shown.as_bytes()) | known);
+    if !known {
+        return Err(Error::new(Code::ClientUnauthorized).found("another token"));
+    }
+    Ok(Caller { id: fingerprint(shown), key: None })
 }
 
 /// T52: what a form of another site's page can send without being asked is not taken: neither `text/plain` nor no type at all.

@@ -1,16 +1,16 @@
-//! Keeps endpoints proven before anybody asks, and says whether the proxy can serve (users.md 8: ready means that at least one endpoint is
-//! verified now).
+//! Keeps endpoints proven before anybody asks (users.md 8), and takes note of the verifications that requests caused.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
-use proveil::{Class, Error};
-use serde_json::{Value, json};
+use proveil::core::report::Report;
+use proveil::{Class, Error, Provider};
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Target};
 use super::gate::Caller;
-use super::state::Proxy;
+use super::standings::{Place, Standing};
+use super::state::{Proxy, State};
 use super::upstream::Upstream;
 
 /// Between two looks; the client renews proofs well before they end.
@@ -19,146 +19,145 @@ const LOOK_EVERY: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// After many of those.
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
-
-/// How a provider was found.
-#[derive(Clone, Debug)]
-pub(super) struct Standing {
-    pub(super) model: String,
-    pub(super) outcome: &'static str,
-    /// When the proof ends.
-    pub(super) not_after: Option<u64>,
-    /// One line of the report, or of the error.
-    pub(super) line: String,
-    pub(super) code: Option<String>,
-    /// What to do next.
-    pub(super) hint: Option<&'static str>,
-    pub(super) report: Option<String>,
-}
-
-/// The newest standing of every provider and model that is kept verified.
-#[derive(Default)]
-pub(super) struct Health {
-    standings: Mutex<BTreeMap<(String, String), Standing>>,
-}
-
-impl Health {
-    /// True while a proof holds.
-    pub(super) fn is_ready(&self) -> bool {
-        let now = unix_s();
-        self.all().values().any(|standing| standing.not_after.is_some_and(|end| now < end))
-    }
-
-    pub(super) fn all(&self) -> BTreeMap<(String, String), Standing> {
-        self.standings.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, provider: &str, standing: Standing) {
-        let key = (provider.to_owned(), standing.model.clone());
-        self.standings.lock().unwrap_or_else(PoisonError::into_inner).insert(key, standing);
-    }
-
-    /// For `/readyz` and the page.
-    pub(super) fn document(&self) -> Value {
-        let endpoints: Vec<Value> = self
-            .all()
-            .into_iter()
-            .map(|((provider, _), standing)| {
-                json!({ "provider": provider, "model": standing.model, "outcome": standing.outcome,
-                        "not_after": standing.not_after, "line": standing.line, "code": standing.code,
-                        "hint": standing.hint,
-                        "report": standing.report.map(|id| format!("/report/{id}")) })
-            })
-            .collect();
-        json!({ "schema": "proveil.proxy-status/v1", "ready": self.is_ready(), "endpoints": endpoints })
-    }
-}
-
-/// Seconds since 1970-01-01T00:00:00Z.
-fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
-}
+/// Stands for the model of a provider whose models are not known.
+const NO_MODEL: &str = "(none)";
 
 /// Looks after the proofs until it is dropped.
 pub(super) async fn watch(proxy: Arc<Proxy>) {
     let mut pause = LOOK_AGAIN;
     loop {
-        let state = proxy.state.load_full();
-        look(&proxy, &state.catalog).await;
-        let ready = proxy.health.is_ready();
-        proxy.metrics.ready(ready);
+        look(&proxy, &proxy.state.load_full()).await;
         proxy.metrics.tidy();
-        let keyless = state.catalog.upstreams.iter().all(|upstream| upstream.own().is_none());
-        if ready || keyless {
+        if proxy.standings.verified() > 0 || proxy.gate.callers_bring_keys() {
             pause = LOOK_AGAIN;
-            tokio::time::sleep(LOOK_EVERY).await;
+            wait(&proxy, LOOK_EVERY).await;
         } else {
-            tokio::time::sleep(pause).await;
+            wait(&proxy, pause).await;
             pause = pause.saturating_mul(2).min(LOOK_AGAIN_MAX);
         }
     }
 }
 
-async fn look(proxy: &Arc<Proxy>, catalog: &Catalog) {
-    for upstream in &catalog.upstreams {
-        // Where callers bring their keys there is nothing to ask with.
-        let Some(client) = upstream.own() else { continue };
-        for model in models_of(proxy, upstream).await {
-            let result = client.ready(&model).await;
-            let standing = match &result {
-                Ok(endpoint) => Standing {
-                    model,
-                    outcome: "verified",
-                    not_after: Some(endpoint.not_after()),
-                    line: endpoint.report().headline().to_owned(),
-                    code: None,
-                    hint: None,
-                    report: Some(proxy.reports.id_of(endpoint.report())),
-                },
-                Err(error) => failed(proxy, model, error),
-            };
-            proxy.metrics.verification(upstream.provider(), standing.outcome, standing.not_after);
-            if let Some(code) = &standing.code {
-                tracing::warn!(provider = upstream.provider().name(), code, "not verified");
+/// Until the time has passed, or files were read again.
+async fn wait(proxy: &Proxy, time: Duration) {
+    let _ = tokio::time::timeout(time, proxy.reloaded.notified()).await;
+}
+
+async fn look(proxy: &Arc<Proxy>, state: &Arc<State>) {
+    let mut kept = BTreeSet::new();
+    for wanted in wanted(proxy, &state.catalog).await {
+        let (place, standing) = match wanted {
+            Wanted::Endpoint(upstream, model) => {
+                let place = (upstream.provider().name().to_owned(), model);
+                // Where callers bring their keys there is nothing to ask with.
+                let Some(client) = upstream.own() else { continue };
+                let standing = match client.ready(&place.1).await {
+                    Ok(endpoint) => verified(proxy, endpoint.report()),
+                    Err(error) => failed(proxy, &error),
+                };
+                (place, standing)
             }
-            proxy.health.set(upstream.provider().name(), standing);
+            Wanted::Missing(place, error) => {
+                tracing::error!(model = place.1, code = error.code().text(), "{}", error.message());
+                (place, failed(proxy, &error))
+            }
+        };
+        // Meanwhile other rules came into force.
+        if !Arc::ptr_eq(state, &proxy.state.load()) {
+            return;
         }
+        if let Some(code) = &standing.code {
+            tracing::warn!(provider = place.0, code, "not verified");
+        }
+        kept.insert(place.clone());
+        record(proxy, place, standing, |place, standing| proxy.standings.keep(place, standing));
+    }
+    proxy.standings.settle(&kept);
+}
+
+/// The verification that an answer relied on.
+pub(super) fn note_proof(proxy: &Arc<Proxy>, state: &Arc<State>, target: &Target, report: &Report) {
+    note(proxy, state, target, verified(proxy, report));
+}
+
+/// A verification that failed for a request; other errors say nothing about the endpoint.
+pub(super) fn note_failure(proxy: &Arc<Proxy>, state: &Arc<State>, target: &Target, error: &Error) {
+    if matches!(error.code().class(), Class::Verification | Class::Indeterminate) {
+        note(proxy, state, target, failed(proxy, error));
     }
 }
 
-fn failed(proxy: &Arc<Proxy>, model: String, error: &Error) -> Standing {
-    let outcome = if error.code().class() == Class::Verification { "refused" } else { "indeterminate" };
-    Standing {
-        model,
-        outcome,
-        not_after: None,
-        line: error.message(),
-        code: Some(error.code().text()),
-        hint: Some(error.hint()),
-        report: error.report_json().map(|json| proxy.reports.add(json.to_owned())),
+fn note(proxy: &Arc<Proxy>, state: &Arc<State>, target: &Target, standing: Standing) {
+    if Arc::ptr_eq(state, &proxy.state.load()) {
+        let place = (target.upstream.provider().name().to_owned(), target.model.clone());
+        let apart = target.upstream.own().is_none();
+        record(proxy, place, standing, |place, standing| proxy.standings.note(place, standing, apart));
     }
 }
 
-/// Those that were named, else the provider's first.
-async fn models_of(proxy: &Arc<Proxy>, upstream: &Upstream) -> Vec<String> {
-    let name = upstream.provider().name();
-    let own = |text: &String| {
-        text.split_once('/').filter(|(provider, _)| *provider == name).map(|(_, model)| model.to_owned())
-    };
-    let aliased = proxy.aliases.values().flatten();
-    let mut named: Vec<String> = proxy.warm.iter().chain(aliased).filter_map(own).collect();
-    named.sort();
-    named.dedup();
-    if !named.is_empty() {
-        return named;
+fn record(proxy: &Proxy, place: Place, standing: Standing, take: impl FnOnce(Place, Standing) -> bool) {
+    let provider = Provider::ALL.iter().find(|provider| provider.name() == place.0).copied();
+    let (outcome, not_after) = (standing.finding.name(), standing.not_after);
+    if take(place, standing)
+        && let Some(provider) = provider
+    {
+        proxy.metrics.verification(provider, outcome, not_after);
     }
-    let Some(client) = upstream.own() else { return Vec::new() };
-    match upstream.models(client).await {
-        Ok(models) => models.iter().take(1).map(|model| model.id.clone()).collect(),
-        Err(error) => {
-            proxy.health.set(name, failed(proxy, "(none)".to_owned(), &error));
-            Vec::new()
+}
+
+fn verified(proxy: &Proxy, report: &Report) -> Standing {
+    Standing::verified(report, proxy.reports.id_of(report))
+}
+
+fn failed(proxy: &Proxy, error: &Error) -> Standing {
+    Standing::failed(error, error.report_json().map(|json| proxy.reports.add(json.to_owned())))
+}
+
+/// What is to be kept verified.
+enum Wanted {
+    Endpoint(Arc<Upstream>, String),
+    /// Why it cannot be found.
+    Missing(Place, Error),
+}
+
+/// The models that were named, and the first one of each provider of which none was.
+async fn wanted(proxy: &Proxy, catalog: &Catalog) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    if proxy.gate.callers_bring_keys() {
+        return all;
+    }
+    let mut places = BTreeSet::new();
+    for name in proxy.warm.iter().chain(proxy.aliases.values().flatten()) {
+        match catalog.resolve(name, &nobody()).await {
+            Ok(targets) => {
+                for Target { upstream, model } in targets {
+                    if places.insert((upstream.provider().name().to_owned(), model.clone())) {
+                        all.push(Wanted::Endpoint(upstream, model));
+                    }
+                }
+            }
+            Err(error) => {
+                let place = catalog.place(name);
+                if places.insert(place.clone()) {
+                    all.push(Wanted::Missing(place, error));
+                }
+            }
         }
     }
+    for upstream in &catalog.upstreams {
+        let name = upstream.provider().name();
+        if places.iter().any(|(provider, _)| provider == name) {
+            continue;
+        }
+        let Some(client) = upstream.own() else { continue };
+        match upstream.models(client).await {
+            Ok(models) => {
+                all.extend(models.first().map(|model| Wanted::Endpoint(upstream.clone(), model.id.clone())))
+            }
+            Err(error) => all.push(Wanted::Missing((name.to_owned(), NO_MODEL.to_owned()), error)),
+        }
+    }
+    all
 }
 
 /// Somebody who is not there: used where nobody calls.

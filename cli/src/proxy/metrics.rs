@@ -44,14 +44,12 @@ impl Metrics {
             "proveil_failovers_total",
             "Requests that went on to the next model of an alias, by provider and code"
         );
-        describe_counter!(
-            "proveil_verifications_total",
-            "Verifications for readiness by provider and outcome"
-        );
+        describe_counter!("proveil_verifications_total", "Verifications by provider and outcome");
         describe_counter!("proveil_reloads_total", "Reloads of files by result");
         describe_gauge!("proveil_answers_open", "Answers that are being written");
         describe_gauge!("proveil_connections_open", "Connections of callers");
-        describe_gauge!("proveil_ready", "1 while at least one endpoint is verified");
+        describe_gauge!("proveil_ready", "1 while /readyz says so");
+        describe_gauge!("proveil_endpoints_verified", "Endpoints whose proof holds");
         describe_gauge!(
             "proveil_proof_not_after_seconds",
             "When the newest proof of a provider ends, in Unix time"
@@ -96,8 +94,9 @@ impl Metrics {
         }
     }
 
-    pub(super) fn ready(&self, ready: bool) {
+    pub(super) fn ready(&self, ready: bool, verified: usize) {
         gauge!("proveil_ready").set(if ready { 1.0 } else { 0.0 });
+        gauge!("proveil_endpoints_verified").set(u32::try_from(verified).map_or(f64::MAX, f64::from));
     }
 
     pub(super) fn reload(&self, worked: bool) {

@@ -7,9 +7,11 @@
 mod body;
 mod catalog;
 mod compatible;
+mod cross_origin;
 mod gate;
 mod heads;
 mod health;
+mod listener;
 mod log;
 mod metrics;
 mod page;
@@ -18,10 +20,12 @@ mod reload;
 mod reports;
 mod request;
 mod routes;
+pub(crate) mod served;
 mod server;
 mod settings;
 mod simulated;
 mod socket;
+mod standings;
 mod state;
 mod stream;
 mod tls;
@@ -48,11 +52,11 @@ pub(crate) async fn serve(
 ) -> Result<()> {
     log::start(settings.log_level, settings.log_json);
     allow_many_files();
-    let (listen, drain) = (settings.listen, settings.drain);
+    let (listen, container, drain) = (settings.listen, settings.container, settings.drain);
     let acceptor = settings.tls.clone().map(Acceptor::new).transpose()?.map(Arc::new);
     let scheme = if acceptor.is_some() { "https" } else { "http" };
     let proxy = Arc::new(Proxy::new(settings, output)?);
-    let listener = server::bind(listen).await?;
+    let listener = listener::bind(listen, container).await?;
     let address = listener.local_addr().map_or(listen, |address| address);
     let watching = tokio::spawn(health::watch(proxy.clone()));
     let reloading = tokio::spawn(reload::watch(proxy.clone(), acceptor.clone()));

@@ -12,8 +12,9 @@ use proveil::{Class, Code, Error, Result, Stream};
 use super::body::Held;
 use super::catalog::Target;
 use super::gate::Caller;
+use super::health;
 use super::metrics::Answering;
-use super::state::Proxy;
+use super::state::{Proxy, State};
 use super::stream;
 use crate::api::{Adapted, Outline, Toolbox, unsupported};
 
@@ -40,7 +41,7 @@ impl Call {
         };
         let mut targets = targets.into_iter().peekable();
         while let Some(target) = targets.next() {
-            match self.attempt(proxy, &target, &outline).await {
+            match self.attempt(proxy, &state, &target, &outline).await {
                 Ok(answered) => return answered.map_err(|error| target.upstream.blamed(error)),
                 Err(error) if goes_on(&error) && targets.peek().is_some() => {
                     proxy.metrics.failover(target.upstream.provider(), &error);
@@ -56,6 +57,7 @@ impl Call {
     async fn attempt(
         &self,
         proxy: &Arc<Proxy>,
+        state: &Arc<State>,
         target: &Target,
         outline: &Outline,
     ) -> Result<Result<Response<Body>>> {
@@ -70,7 +72,10 @@ impl Call {
             model: &target.model,
             emulate_tools: proxy.emulate_tools,
         };
-        let (stream, toolbox) = adapted.send(&target.upstream.client(&self.caller)?).await?;
+        let sent = adapted.send(&target.upstream.client(&self.caller)?).await;
+        let (stream, toolbox) =
+            sent.inspect_err(|error| health::note_failure(proxy, state, target, error))?;
+        health::note_proof(proxy, state, target, stream.report());
         let report_id = proxy.reports.id_of(stream.report());
         let verdict = verdict_of(&stream);
         let answered = write(&adapted, stream, toolbox, answering).await;

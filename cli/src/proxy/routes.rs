@@ -5,10 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE,
-    HeaderMap, VARY,
-};
+use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use proveil::core::openai::{ApiEndpoint, BodyKind};
@@ -16,6 +13,7 @@ use proveil::{Code, Error, Result};
 use serde_json::{Value, json};
 
 use super::body;
+use super::cross_origin;
 use super::gate::{Caller, check_content_type};
 use super::page;
 use super::request::{Call, set};
@@ -127,13 +125,13 @@ pub(super) async fn answer(
     let dialect = Dialect::of(parts.uri.path());
     let route = Route::of(parts.uri.path());
     let name = route.as_ref().map_or("other", Route::name);
-    let preflight = parts.method == Method::OPTIONS;
+    let asks_first = parts.method == Method::OPTIONS;
     let result = if smuggled {
         Err(Error::new(Code::MalformedRequest)
             .at("head")
             .expected("lines that end in CRLF, and one way to say how long the body is"))
-    } else if preflight {
-        preflight_answer(&proxy, &parts, peer)
+    } else if asks_first {
+        preflight(&proxy, route, &parts, peer)
     } else {
         routed(&proxy, route, &parts, body, peer).await
     };
@@ -180,7 +178,8 @@ async fn routed(
     let caller = match &route {
         Ok(route) if route.is_open() => super::health::nobody(),
         Ok(Route::Page(_)) => super::health::nobody(),
-        _ => proxy.gate.identify(&parts.headers, peer)?,
+        Ok(Route::Api(_) | Route::Models | Route::Model(_)) => proxy.gate.identify(&parts.headers, peer)?,
+        _ => proxy.gate.identify_reader(&parts.headers, peer)?,
     };
     let route = route?;
     let method = route.method();
@@ -198,12 +197,13 @@ async fn routed(
         Route::Model(id) => model(proxy, &id, &caller).await,
         Route::Health => Ok(json_response(StatusCode::OK, &json!({ "status": "ok" }))),
         Route::Ready => {
-            let ready = !proxy.is_ending() && proxy.health.is_ready();
+            let ready = proxy.is_ready();
             let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             Ok(json_response(status, &json!({ "ready": ready, "ending": proxy.is_ending() })))
         }
-        Route::Status => Ok(json_response(StatusCode::OK, &proxy.health.document())),
+        Route::Status => Ok(json_response(StatusCode::OK, &proxy.standings.document(proxy.is_ready()))),
         Route::Metrics => {
+            proxy.metrics.ready(proxy.is_ready(), proxy.standings.verified());
             Ok(text_response("text/plain; version=0.0.4; charset=utf-8", proxy.metrics.render()))
         }
         Route::Page(asset) => Ok(page::asset(asset)),
@@ -211,6 +211,14 @@ async fn routed(
         Route::ReportsJson => Ok(json_response(StatusCode::OK, &page::reports_json(proxy))),
         Route::Report(id) => page::report(proxy, &id),
     }
+}
+
+/// What a browser asks before it sends.
+fn preflight(proxy: &Proxy, route: Result<Route>, parts: &Parts, peer: IpAddr) -> Result<Response<Body>> {
+    proxy.gate.admit(&parts.headers, &parts.uri, peer)?;
+    let route = route?;
+    let is_allowed = proxy.gate.foreign_origin(&parts.headers).is_some();
+    Ok(cross_origin::preflight(&parts.headers, &route.method(), is_allowed))
 }
 
 async fn api(
@@ -257,32 +265,14 @@ async fn model(proxy: &Arc<Proxy>, id: &str, caller: &Caller) -> Result<Response
     }
 }
 
-/// A browser asks before it sends; only pages that were allowed get a yes.
-fn preflight_answer(proxy: &Proxy, parts: &Parts, peer: IpAddr) -> Result<Response<Body>> {
-    proxy.gate.admit(&parts.headers, &parts.uri, peer)?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("authorization, content-type, x-api-key, anthropic-version, x-request-id"),
-    );
-    Ok(response)
-}
-
 /// What every answer carries.
 fn finish(proxy: &Proxy, request: &HeaderMap, id: &str, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     set(headers, "x-request-id", id);
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
-    if let Some(origin) = proxy.gate.foreign_origin(request)
-        && let Ok(origin) = HeaderValue::from_str(&origin)
-    {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(VARY, HeaderValue::from_static("origin"));
-        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+    if let Some(origin) = proxy.gate.foreign_origin(request) {
+        cross_origin::allow(headers, &origin);
     }
     if let Some(trace) = request.get("traceparent").filter(|value| value.to_str().is_ok_and(is_trace)) {
         headers.insert("traceparent", trace.clone());

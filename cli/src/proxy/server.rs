@@ -1,7 +1,7 @@
 //! Sockets: accepts connections within a number, serves HTTP/1.1 within limits, and lets answers under way end when the proxy is asked to
 //! (threats section 5, T54).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use proveil::{Code, Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -40,13 +39,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Takes the address. Fails with `config_invalid` when it cannot be had.
-pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Error::new(Code::ConfigInvalid).at("--listen").found(format!("{address}: {error}")))
-}
-
 /// Serves until `end` is there, then lets answers under way go on for at most `drain`.
 pub(super) async fn serve(
     listener: TcpListener,
@@ -63,7 +55,8 @@ pub(super) async fn serve(
             () = &mut end => break,
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => match places.clone().try_acquire_owned() {
-                    Ok(place) => spawn(socket, peer.ip(), acceptor.clone(), proxy.clone(), place, &graceful),
+                    // As it is without the form that IPv4 has on a socket of both families.
+                    Ok(place) => spawn(socket, peer.ip().to_canonical(), acceptor.clone(), proxy.clone(), place, &graceful),
                     Err(_) => drop(tokio::spawn(turn_away(socket))),
                 },
                 Err(error) => {

@@ -1,7 +1,7 @@
 //! What the proxy was told, from flags and configuration, checked before anything is started: it is never half-started.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use proveil::core::wire::nearest;
 use proveil::{Code, Error, Provider, Result};
 
-use super::compatible;
 use super::upstream::Recipe;
+use super::{compatible, served};
 use crate::args;
 use crate::config::{BODY_MEMORY_MAX_MIB, BODY_MEMORY_MIN_MIB, Config, Loaded};
 use crate::output::Output;
@@ -40,7 +40,7 @@ pub(crate) struct Settings {
     /// At least one.
     pub(crate) recipes: Vec<Recipe>,
     pub(crate) aliases: BTreeMap<String, Vec<String>>,
-    /// Models to keep verified, as `provider/model`.
+    /// Models to keep verified: as `provider/model`, or as an id whose provider the model list says.
     pub(crate) warm: Vec<String>,
     pub(crate) emulate_tools: bool,
     pub(crate) streams_per_client: usize,
@@ -86,6 +86,12 @@ impl Settings {
             recipes.iter().map(|recipe| recipe.provider).collect()
         };
         let aliases = aliases(config, &served)?;
+        let warm = warm(std::mem::take(&mut args.models), &aliases, &served)?;
+        if !warm.is_empty() && recipes.iter().any(|recipe| !recipe.has_own_key()) {
+            output.warn(
+                "--model has no effect without an API key: nothing can be verified before somebody calls",
+            );
+        }
         Ok(Settings {
             listen,
             container,
@@ -93,7 +99,7 @@ impl Settings {
             origins: origins.iter().map(|origin| origin_of(origin)).collect::<Result<_>>()?,
             tokens_file,
             tls,
-            warm: args.models,
+            warm,
             recipes,
             aliases,
             emulate_tools: args.emulate_tools || proxy.emulate_tools.unwrap_or(false),
@@ -126,7 +132,8 @@ fn invalid(flag: &str) -> Error {
 }
 
 fn listen(named: Option<&str>, port: Option<u16>, container: bool) -> Result<SocketAddr> {
-    let fallback_ip = if container { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { DEFAULT_LISTEN.ip() };
+    // Both families, where the system has both.
+    let fallback_ip = if container { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { DEFAULT_LISTEN.ip() };
     let Some(named) = named else {
         let fallback_port = if container { CONTAINER_PORT } else { DEFAULT_LISTEN.port() };
         return Ok(SocketAddr::new(fallback_ip, port.unwrap_or(fallback_port)));
@@ -157,53 +164,31 @@ fn tls(access: &args::Access, config: &Config) -> Result<Option<TlsFiles>> {
     }
 }
 
-/// The providers that were asked for, or those that have a key.
+/// The providers that are served, each with how its clients are made.
 fn recipes(
     args: &mut args::Proxy,
     loaded: &Arc<Loaded>,
     has_tokens: bool,
     output: &Output,
 ) -> Result<Vec<Recipe>> {
-    let named = if args.providers.is_empty() {
-        loaded.config.proxy.providers.clone().unwrap_or_default()
-    } else {
-        std::mem::take(&mut args.providers)
+    let named = match &args.providers {
+        none if none.is_empty() => loaded.config.proxy.providers.clone().unwrap_or_default(),
+        given => given.clone(),
     };
-    let mut providers: Vec<Provider> = Vec::new();
-    for name in &named {
-        let provider = Provider::parse(name)?;
-        if !providers.contains(&provider) {
-            providers.push(provider);
-        }
-    }
-    let single = providers.len() == 1;
-    if providers.is_empty() {
-        providers =
-            Provider::ALL.iter().copied().filter(|provider| Recipe::has_key(*provider, loaded)).collect();
-    }
+    let providers = served::providers(&named, loaded)?;
     let recipes: Vec<Recipe> = providers
         .iter()
         .map(|provider| Recipe::new(*provider, args, loaded, providers.len() == 1))
         .collect::<Result<_>>()?;
-    let keyless = recipes.iter().find(|recipe| !recipe.has_own_key());
-    match keyless {
-        _ if recipes.is_empty() => Err(Error::new(Code::MissingApiKey)
-            .at(Provider::ALL.iter().map(|it| it.api_key_variable()).collect::<Vec<_>>().join(" or "))
-            .context("No provider has an API key; `--provider NAME` serves one whose callers bring their own.")),
-        None => Ok(recipes),
-        Some(recipe) if has_tokens || !single => {
-            Err(Error::new(Code::MissingApiKey).at(recipe.provider.api_key_variable()).context(
-                "Callers can bring their own API key only where one provider is served and no client tokens are set.",
-            ))
-        }
-        Some(recipe) => {
-            output.warn(&format!(
-                "no API key for {}: every caller's own key is used, and sent to this provider only",
-                recipe.provider.name()
-            ));
-            Ok(recipes)
-        }
+    let keys: Vec<(Provider, bool)> =
+        recipes.iter().map(|recipe| (recipe.provider, recipe.has_own_key())).collect();
+    if let Some(provider) = served::whose_callers_bring_keys(&keys, has_tokens)? {
+        output.warn(&format!(
+            "no API key for {}: every caller's own key is used, and sent to this provider only",
+            provider.name()
+        ));
     }
+    Ok(recipes)
 }
 
 /// Every alias leads to models of providers that are served.
@@ -230,6 +215,40 @@ fn aliases(config: &Config, served: &[Provider]) -> Result<BTreeMap<String, Vec<
         }
     }
     Ok(config.models.clone())
+}
+
+/// The models to keep verified, without aliases, which are kept anyway. What needs a model list is found out when there is one.
+fn warm(
+    models: Vec<String>,
+    aliases: &BTreeMap<String, Vec<String>>,
+    served: &[Provider],
+) -> Result<Vec<String>> {
+    let served: Vec<&str> = served.iter().map(|provider| provider.name()).collect();
+    let mut warm = Vec::new();
+    for model in models {
+        if aliases.contains_key(&model) {
+            continue;
+        }
+        let (prefix, rest) = model.split_once('/').unwrap_or(("", &model));
+        let is_provider = Provider::ALL.iter().any(|provider| provider.name() == prefix);
+        let near = nearest(prefix, served.iter().copied()).filter(|near| *near != prefix);
+        let error = || {
+            let expected = "provider/model, the id of a model, or an alias";
+            invalid("--model").expected(expected).found(model.as_str())
+        };
+        if rest.is_empty() {
+            return Err(error());
+        }
+        if is_provider && !served.contains(&prefix) {
+            return Err(error().context(format!("Served: {}.", served.join(", "))));
+        }
+        // Ids of models have prefixes too, which are no misspelt providers.
+        if let Some(near) = near.filter(|_| !is_provider) {
+            return Err(error().context(format!("Did you mean `{near}/{rest}`?")));
+        }
+        warm.push(model);
+    }
+    Ok(warm)
 }
 
 /// A host name as it is compared: lower case, without port.
@@ -314,6 +333,7 @@ mod tests {
             ("192.168.1.2:9876", false, false, true),
             ("0.0.0.0:9876", false, true, false),
             ("0.0.0.0:8080", true, false, false),
+            ("[::]:8080", true, false, false),
         ] {
             let result = refuse_exposure(address.parse().unwrap(), container, controlled);
             assert_eq!(result.is_err(), refused, "{address} {container} {controlled}");
@@ -324,9 +344,9 @@ mod tests {
     fn addresses() {
         assert_eq!(listen(None, None, false).unwrap(), DEFAULT_LISTEN);
         for (port, container, address) in [
-            (None, true, "0.0.0.0:8080"),
-            (Some(8080), true, "0.0.0.0:8080"),
-            (Some(9000), true, "0.0.0.0:9000"),
+            (None, true, "[::]:8080"),
+            (Some(8080), true, "[::]:8080"),
+            (Some(9000), true, "[::]:9000"),
             (Some(8080), false, "127.0.0.1:8080"),
         ] {
             assert_eq!(listen(None, port, container).unwrap().to_string(), address);
@@ -334,6 +354,33 @@ mod tests {
         assert_eq!(listen(Some("localhost:1"), None, false).unwrap().to_string(), "127.0.0.1:1");
         for text in ["", "9876", "example.com:1", "127.0.0.1", "127.0.0.1:99999"] {
             assert_eq!(listen(Some(text), None, false).unwrap_err().code(), Code::ConfigInvalid, "{text}");
+        }
+    }
+
+    #[test]
+    fn models_to_keep_verified() {
+        let aliases = BTreeMap::from([("fast".to_owned(), vec!["venice/m".to_owned()])]);
+        let both = Provider::ALL;
+        for (served, model, kept) in [
+            (both, "venice/m", Ok(&["venice/m"][..])),
+            (both, "fast", Ok(&[])),
+            (both, "plain-id", Ok(&["plain-id"])),
+            (both, "openai/gpt-oss-120b", Ok(&["openai/gpt-oss-120b"])),
+            (&[Provider::Privatemode], "leon-se/gemma", Ok(&["leon-se/gemma"])),
+            (both, "vennice/m", Err("Did you mean `venice/m`?")),
+            (both, "privatmode/openai/m", Err("Did you mean `privatemode/openai/m`?")),
+            (&[Provider::Privatemode], "venice/m", Err("Served: privatemode.")),
+            (both, "venice/", Err("")),
+            (both, "", Err("")),
+        ] {
+            match (warm(vec![model.to_owned()], &aliases, served), kept) {
+                (Ok(found), Ok(kept)) => assert_eq!(found, kept, "{model}"),
+                (Err(error), Err(part)) => {
+                    assert_eq!(error.code(), Code::ConfigInvalid);
+                    assert!(error.message().contains(part), "{model}: {}", error.message());
+                }
+                (found, _) => panic!("{model}: {found:?}"),
+            }
         }
     }
 

@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use proveil::Result;
+use tokio::sync::Notify;
 
 use super::body::Memory;
 use super::catalog::Catalog;
 use super::gate::Gate;
-use super::health::Health;
 use super::metrics::Metrics;
 use super::reports::Reports;
 use super::settings::Settings;
+use super::standings::Standings;
 use super::upstream::Upstream;
 use crate::output::Output;
 
@@ -31,7 +32,9 @@ pub(super) struct Proxy {
     pub(super) metrics: Metrics,
     /// For the bodies of requests.
     pub(super) memory: Memory,
-    pub(super) health: Health,
+    pub(super) standings: Standings,
+    /// Told when clients were made anew.
+    pub(super) reloaded: Notify,
     pub(super) aliases: BTreeMap<String, Vec<String>>,
     /// Models to keep verified.
     pub(super) warm: Vec<String>,
@@ -56,7 +59,8 @@ impl Proxy {
             reports: Reports::default(),
             metrics,
             memory: Memory::new(settings.body_memory),
-            health: Health::default(),
+            standings: Standings::default(),
+            reloaded: Notify::new(),
             aliases: settings.aliases,
             warm: settings.warm,
             emulate_tools: settings.emulate_tools,
@@ -76,12 +80,20 @@ impl Proxy {
             upstreams.iter().map(|upstream| upstream.anew().map(Arc::new)).collect::<Result<Vec<_>>>()?;
         let catalog = Catalog::new(anew, self.aliases.clone());
         self.state.store(Arc::new(State { catalog }));
+        self.standings.forget_passing();
+        self.reloaded.notify_one();
         Ok(())
     }
 
     /// From now on nothing new is taken.
     pub(super) fn end(&self) {
         self.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether callers can be served: an endpoint is verified now, or callers bring the keys without which nothing can be verified before
+    /// they call.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.is_ending() && (self.gate.callers_bring_keys() || self.standings.verified() > 0)
     }
 
     pub(super) fn is_ending(&self) -> bool {

@@ -27,8 +27,6 @@ const CALLERS_MAX: usize = 64;
 const LIST_AGE: Duration = Duration::from_secs(300);
 /// How long an old list does when a new one cannot be had.
 const LIST_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
-/// The key's variable in set-ups of Privatemode's own proxy.
-const PRIVATEMODE_KEY: &str = "PRIVATE_MODE_API_KEY";
 
 /// How the client of a provider is made, again and again as files change.
 pub(crate) struct Recipe {
@@ -68,12 +66,12 @@ impl Recipe {
         let compatible = &args.compatible;
         let connection = args.connection.clone();
         let literal = compatible.api_key.as_deref().filter(|key| !key.starts_with('@'));
-        let source = secrets::source(provider, connection.api_key_file.as_deref(), loaded);
+        let source = secrets::proxy_source(provider, connection.api_key_file.as_deref(), loaded);
         let key = match (literal, source) {
             (Some(key), _) if provider == Provider::Privatemode => {
                 Key::Fixed(SecretText::new(key.to_owned()))
             }
-            (_, KeySource::None) if has_vendor_variable(provider) => Key::Variable(PRIVATEMODE_KEY),
+            (_, KeySource::Variable(name)) if name != provider.api_key_variable() => Key::Variable(name),
             (_, KeySource::None) => Key::Caller,
             (_, KeySource::File(..) | KeySource::Variable(_)) => Key::Own,
         };
@@ -102,11 +100,6 @@ impl Recipe {
             key,
             cache_salt: None,
         }
-    }
-
-    /// Whether a provider can be served without being named. A file on the command line says nothing about whose key it holds.
-    pub(super) fn has_key(provider: Provider, loaded: &Loaded) -> bool {
-        !matches!(secrets::source(provider, None, loaded), KeySource::None) || has_vendor_variable(provider)
     }
 
     pub(super) fn has_own_key(&self) -> bool {
@@ -155,10 +148,6 @@ impl Recipe {
         }
         Ok(config)
     }
-}
-
-fn has_vendor_variable(provider: Provider) -> bool {
-    provider == Provider::Privatemode && secrets::is_set(PRIVATEMODE_KEY)
 }
 
 /// The salt that all callers share, if they share one (T50: each request has its own otherwise).

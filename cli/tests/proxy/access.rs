@@ -91,6 +91,32 @@ fn allowed_origins_and_hosts() {
     let asked =
         venice.proxy.send("OPTIONS", "/v1/models", &[page, ("access-control-request-method", "GET")], &[]);
     assert_eq!((asked.status, asked.headers["access-control-allow-origin"].as_str()), (204, page.1));
+    // What openai-node and anthropic's library send from a browser.
+    let names = "anthropic-beta,anthropic-dangerous-direct-browser-access,anthropic-version,authorization,content-type,idempotency-key,\
+                 openai-beta,openai-organization,openai-project,x-api-key,x-requested-with,x-stainless-arch,x-stainless-async,\
+                 x-stainless-helper-method,x-stainless-lang,x-stainless-os,x-stainless-package-version,x-stainless-poll-helper,\
+                 x-stainless-retry-count,x-stainless-runtime,x-stainless-runtime-version,x-stainless-timeout";
+    let asking = ("access-control-request-headers", names);
+    let preflight = |path: &str, headers: Headers<'_>| venice.proxy.send("OPTIONS", path, headers, &[]);
+    let allowed = preflight("/v1/chat/completions", &[page, asking]);
+    assert_eq!(allowed.status, 204);
+    assert_eq!(allowed.headers["access-control-allow-methods"], "POST");
+    let answered: Vec<&str> = allowed.headers["access-control-allow-headers"].split(", ").collect();
+    assert_eq!(answered, names.split(',').collect::<Vec<_>>());
+    let missing = preflight("/nonsense", &[page, asking]);
+    assert_eq!((missing.status, missing.code().as_str()), (404, "PV-124"));
+    for (headers, status) in [(&[asking][..], 204), (&[("origin", "https://evil.example"), asking], 403)] {
+        let answer = preflight("/v1/chat/completions", headers);
+        assert_eq!(answer.status, status);
+        let told = answer.headers.keys().find(|name| name.starts_with("access-control-"));
+        assert_eq!(told, None, "{headers:?}");
+    }
+    let body = chat("e2ee-sim-27b", false).to_string();
+    let answer = venice.proxy.send("POST", "/v1/chat/completions", &[JSON, page], body.as_bytes());
+    for name in ["x-proveil-verdict", "x-proveil-report", "x-request-id"] {
+        assert!(answer.headers.contains_key(name), "{answer:?}");
+        assert!(answer.headers["access-control-expose-headers"].contains(name), "{answer:?}");
+    }
     let models = venice.proxy.send("GET", "/v1/models", &[page, ("host", "proxy.internal:9876")], &[]);
     assert_eq!((models.status, models.headers["access-control-allow-origin"].as_str()), (200, page.1));
     assert_eq!(venice.proxy.send("GET", "/v1/models", &[("host", "other.internal")], &[]).status, 403);

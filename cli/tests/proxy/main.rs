@@ -15,3 +15,4 @@ mod failures;
 mod operation;
 mod overload;
 mod stage;
+mod standing;

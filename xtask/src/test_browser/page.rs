@@ -34,17 +34,20 @@ pub(super) fn test(browser: &str, proveil: &Path, work: &Path) -> Result<(), Str
     let stage = Stage { proveil: proveil.to_owned(), work: work.to_owned() };
     let honest = stage.proxy("demo", &["--demo"])?;
     let refusing = stage.simulator("refusing", &["--defect", "nonce-echo-only"])?;
+    let callers = stage.simulator_of("privatemode", "callers", &[])?;
     let cutting = stage.simulator("cutting", &["--defect", "stream-cut", "--pace-ms", "60"])?;
     let tokens = work.join("tokens");
     std::fs::write(&tokens, format!("{TOKEN}\n")).map_err(|error| format!("cannot write tokens: {error}"))?;
     let tokens = tokens.display().to_string();
     let refused = stage.in_front_of(&refusing, &["--client-tokens-file", &tokens])?;
+    let keyless = stage.for_callers(&callers)?;
     let cut = stage.in_front_of(&cutting, &[])?;
     for (name, case, proxy) in [
         ("endpoints, chats and reports", Stage::endpoints as Case, &honest),
         ("keyboard only", Stage::keyboard, &honest),
         ("texts of strangers (T55)", Stage::strangers, &honest),
         ("a refusal, behind a client token", Stage::refusal, &refused),
+        ("a caller with a key of its own", Stage::own_key, &keyless),
         ("a cut answer and a stopped one", Stage::incomplete, &cut),
         ("dark and light, narrow and wide", Stage::looks, &honest),
         ("an offence is noticed", Stage::offence, &honest),
@@ -69,8 +72,12 @@ struct Stage {
 
 impl Stage {
     fn simulator(&self, name: &str, more: &[&str]) -> Result<Program, String> {
+        self.simulator_of("venice", name, more)
+    }
+
+    fn simulator_of(&self, provider: &str, name: &str, more: &[&str]) -> Result<Program, String> {
         let roots = self.file(&format!("{name}-roots.json"));
-        let mut arguments = vec!["simulate", "venice", "--json", "--roots-out", &roots];
+        let mut arguments = vec!["simulate", provider, "--json", "--roots-out", &roots];
         arguments.extend(more);
         Program::start(&self.proveil, &self.work, name, &arguments)
     }
@@ -91,6 +98,16 @@ impl Stage {
         arguments.extend(["--nvidia-url", &nvidia, "--trust-roots", &roots]);
         arguments.extend(more);
         self.proxy("proxy", &arguments)
+    }
+
+    /// A proxy without a key, in front of the simulated Privatemode.
+    fn for_callers(&self, simulator: &Program) -> Result<Program, String> {
+        let [base, kds, roots] =
+            ["base_url", "kds_url", "trust_roots_file"].map(|name| simulator.announced(name));
+        let (base, kds, roots) = (base?, kds?, roots?);
+        let mut arguments = vec!["--provider", "privatemode", "--base-url", &base, "--manifest-url", &base];
+        arguments.extend(["--amd-url", &kds, "--trust-roots", &roots]);
+        self.proxy("keyless", &arguments)
     }
 
     fn file(&self, name: &str) -> String {
@@ -305,6 +322,23 @@ impl Stage {
         )
     }
 
+    /// The page asks for the key that the proxy does not have, and shows what the first message proved.
+    fn own_key(&self, tools: &mut Devtools, url: &str) -> Result<(), String> {
+        tools.size(1280, 900)?;
+        tools.open(url)?;
+        tools.wait("!document.querySelector('#access').hidden && document.activeElement.id === 'token'")?;
+        tools.write("key-of-the-page-test")?;
+        tools.press("Enter")?;
+        tools.wait("document.querySelector('#access').hidden")?;
+        tools.expect("document.querySelector('#state').textContent === 'No endpoint is verified yet'")?;
+        choose(tools, "openai/sim-oss-120b")?;
+        send(tools, "Who are you?")?;
+        tools.wait(&format!("{LAST} && {ENDED}"))?;
+        tools.expect(&format!("{LAST}.querySelector('.seal').innerText.includes('Complete')"))?;
+        tools.wait("document.querySelector('#state').textContent === '1 of 1 endpoint verified now'")?;
+        quiet(tools, &["the server responded with a status of 401"])
+    }
+
     fn incomplete(&self, tools: &mut Devtools, url: &str) -> Result<(), String> {
         tools.size(1280, 900)?;
         tools.prefer("light", true)?;
@@ -421,10 +455,10 @@ impl Stage {
     }
 }
 
-/// Opens the page and waits until so many endpoints are shown as verified.
+/// Opens the page and waits until so many endpoints are shown as verified; earlier chats may have added some.
 fn ready(tools: &mut Devtools, url: &str, endpoints: usize) -> Result<(), String> {
     tools.open(url)?;
-    tools.wait(&format!("document.querySelectorAll('.endpoint.verified').length === {endpoints}"))?;
+    tools.wait(&format!("document.querySelectorAll('.endpoint.verified').length >= {endpoints}"))?;
     tools.wait("document.querySelectorAll('#model option').length > 1")
 }
 

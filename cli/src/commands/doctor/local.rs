@@ -65,6 +65,19 @@ pub(super) fn proxies(lookup: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
 pub(super) fn key(provider: Provider, wanted: bool, settings: &Loaded) -> Vec<Finding> {
     let about = format!("{}: API key", provider.name());
     let source = secrets::source(provider, None, settings);
+    if let (KeySource::None, KeySource::Variable(other)) =
+        (&source, secrets::proxy_source(provider, None, settings))
+    {
+        let variable = provider.api_key_variable();
+        return vec![match secrets::from_variable(other) {
+            Ok(_) => Finding::warning(
+                about,
+                format!("in {other}, which only `proveil proxy` takes"),
+                format!("For the other commands set {variable} too."),
+            ),
+            Err(error) => Finding::error(about, &error),
+        }];
+    }
     if let KeySource::None = source {
         let variable = provider.api_key_variable();
         let next = format!("Set {variable}, or {variable}_FILE to a file that holds it.");

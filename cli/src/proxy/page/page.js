@@ -131,7 +131,8 @@
       const news = seen.models.length === 0 || endpoints.some((endpoint) => endpoint.outcome === 'verified' && !offered(endpoint));
       if (news) await loadModels().catch(noteTrouble);
       if (endpoints.length > 0 && endpoints.every((endpoint) => endpoint.outcome === 'verified')) wait = LOOK_MS;
-      byId('access').hidden = true;
+      // Where callers bring their own keys, the state is there without one and the models are not.
+      byId('access').hidden = seen.trouble?.status !== 401;
     } catch (error) {
       noteTrouble(error);
     }

@@ -37,6 +37,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if or .Values.config.apiKey.enabled .Values.config.venice.apiKey.enabled -}}true{{- end -}}
 {{- end -}}
 
+{{/* Prometheus of the operator may come from any namespace: it is told by a label that others can set too, so only where reaching the port
+is not enough to use the API key. */}}
+{{- define "proveil-proxy.prometheusFromAnywhere" -}}
+{{- $guarded := or (not (include "proveil-proxy.hasKey" .)) .Values.config.clientTokens.enabled -}}
+{{- if and .Values.serviceMonitor.enabled $guarded (not .Values.networkPolicy.ingress.metricsFrom) -}}true{{- end -}}
+{{- end -}}
+
 {{- define "proveil-proxy.scheme" -}}
 {{- if .Values.config.tls.enabled -}}HTTPS{{- else -}}HTTP{{- end -}}
 {{- end -}}
@@ -44,6 +51,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* Refuses what would be ignored or could not work. */}}
 {{- define "proveil-proxy.check" -}}
 {{- $config := .Values.config -}}
+{{- if contains "privatemode/privatemode-proxy" .Values.image.image -}}
+{{- fail "image.image names Privatemode's own proxy: give this one's after the values, as in --set image.image=REGISTRY/proveil-proxy:TAG" -}}
+{{- end -}}
 {{- if and $config.policy.preset $config.policy.document -}}
 {{- fail "config.policy: give a preset or a document, not both" -}}
 {{- end -}}
@@ -61,5 +71,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- if and $config.clientTokens.enabled (not (include "proveil-proxy.hasKey" .)) -}}
 {{- fail "config.clientTokens needs a key of the proxy's own: config.apiKey or config.venice.apiKey" -}}
+{{- end -}}
+{{- if and .Values.serviceMonitor.enabled $config.clientTokens.enabled (not .Values.serviceMonitor.tokenSecret.name) -}}
+{{- fail "serviceMonitor needs serviceMonitor.tokenSecret.name where config.clientTokens is enabled: a secret with one of the tokens" -}}
 {{- end -}}
 {{- end -}}
