@@ -60,7 +60,8 @@ def compose(path):
     need("no-new-privileges:true" in service["security_opt"], "no new privileges")
     need(all(port.startswith("127.0.0.1:") for port in service["ports"]), "ports are published on this machine only")
     need("environment" not in service, "no secret in the environment")
-    need(float(service["stop_grace_period"].rstrip("s")) > float(service["command"][-1]), "longer than the drain")
+    drain = service["command"][service["command"].index("--drain") + 1]
+    need(float(service["stop_grace_period"].rstrip("s")) > float(drain), "longer than the drain")
     context = (path.parent / service["build"]["context"]).resolve()
     need((context / service["build"]["dockerfile"]).is_file(), "the Dockerfile is where the build looks for it")
     tool = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec"]
