@@ -31,7 +31,8 @@ impl Outline {
                 Ok(Outline {
                     model: Some(model),
                     // As the provider reads it.
-                    streams: text("stream").is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
+                    streams: text("stream")
+                        .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
                     ..Outline::default()
                 })
             }

@@ -131,7 +131,12 @@ impl Tests {
             let mut command = Command::new(self.work.join("example-chat"));
             command.args(["privatemode", "openai/sim-oss-120b", CANARY, &url, &url]).arg(&roots);
             command.env_remove("PRIVATEMODE_API_KEY").env(variable, "test-key").env("XDG_CACHE_HOME", home);
-            self.exits(&format!("examples/c/chat.c, privatemode with {variable}"), expected, package, &mut command);
+            self.exits(
+                &format!("examples/c/chat.c, privatemode with {variable}"),
+                expected,
+                package,
+                &mut command,
+            );
         }
         Ok(())
     }
