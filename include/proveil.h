@@ -416,6 +416,8 @@
 #define PV_ERR_SIGNATURE_UNAVAILABLE 515
 /** PV-516: The model's tool call does not have the form that the tool asks for. */
 #define PV_ERR_TOOL_CALL_INVALID 516
+/** PV-517: The provider's workers refused the request: NVIDIA's revocation status of their GPUs is one that your settings do not accept. */
+#define PV_ERR_GPU_STATUS_REFUSED 517
 /** PV-601: A size limit was exceeded. */
 #define PV_ERR_LIMIT_EXCEEDED 601
 /** PV-602: An operation took too long. */

@@ -1572,7 +1572,7 @@ export const CODES = [
     http: 502,
     exit: 6,
     message: 'The provider reported an error.',
-    hint: 'The provider\'s own words are in the details; they are not authenticated.',
+    hint: 'The provider\'s own words are in the details; nobody vouches for them unless the message says that they were sealed.',
   },
   {
     code: 'PV-502',
@@ -1738,6 +1738,17 @@ export const CODES = [
     exit: 6,
     message: 'The model\'s tool call does not have the form that the tool asks for.',
     hint: 'Try again, or choose a model whose provider carries tools sealed.',
+  },
+  {
+    code: 'PV-517',
+    number: 517,
+    slug: 'gpu_status_refused',
+    class: 'ProtocolError',
+    retryable: false,
+    http: 502,
+    exit: 6,
+    message: 'The provider\'s workers refused the request: NVIDIA\'s revocation status of their GPUs is one that your settings do not accept.',
+    hint: 'Ask the provider, or accept unknown and recently revoked certificates: `--gpu-revocation-grace HOURS` (`gpu_revocation_grace_s` in libraries).',
   },
   {
     code: 'PV-601',

@@ -316,6 +316,8 @@ pub enum Code {
     SignatureUnavailable,
     /// PV-516: The model's tool call does not have the form that the tool asks for.
     ToolCallInvalid,
+    /// PV-517: The provider's workers refused the request: NVIDIA's revocation status of their GPUs is one that your settings do not accept.
+    GpuStatusRefused,
     /// PV-601: A size limit was exceeded.
     LimitExceeded,
     /// PV-602: An operation took too long.
@@ -524,6 +526,7 @@ impl From<core::Code> for Code {
             core::Code::AnswerMixed => Code::AnswerMixed,
             core::Code::SignatureUnavailable => Code::SignatureUnavailable,
             core::Code::ToolCallInvalid => Code::ToolCallInvalid,
+            core::Code::GpuStatusRefused => Code::GpuStatusRefused,
             core::Code::LimitExceeded => Code::LimitExceeded,
             core::Code::Timeout => Code::Timeout,
             core::Code::NullPointer => Code::NullPointer,
