@@ -29,7 +29,8 @@ class _Pending(Protocol[T]):
 
 
 async def finish(start: Callable[[Callable[[], object]], _Pending[T]]) -> T:
-    """Starts a native call and waits for it. Cancelling the task drops the call: its connection closes, its keys are wiped."""
+    """Starts a native call and waits for it. Cancelling the task drops the call, and its result if that is there already: its connection
+    closes, its keys are wiped."""
     # Not at the top: whoever uses this module has asyncio loaded, whoever does not should not pay for it.
     from asyncio import get_running_loop
 
@@ -115,12 +116,20 @@ class AsyncStream:
         return self
 
     async def __anext__(self) -> Event:
-        if not self._events:
-            events = await finish(self._handle.next_events)
-            if events is None:
-                raise StopAsyncIteration
-            self._events.extend(events)
-        return self._events.popleft()
+        try:
+            if not self._events:
+                events = await finish(self._handle.next_events)
+                if events is None:
+                    raise StopAsyncIteration
+                self._events.extend(events)
+            return self._events.popleft()
+        except Exception:
+            raise
+        except BaseException:
+            # The call may have ended in the moment in which its task was cancelled. What it brought is lost then, so the rest must not
+            # be read as if nothing were missing.
+            self._drop()
+            raise
 
     async def text(self) -> AsyncIterator[str]:
         """Only the answer's own text, piece by piece."""
@@ -144,6 +153,9 @@ class AsyncStream:
 
     async def close(self) -> None:
         """Closes the connection and wipes the keys."""
+        self._drop()
+
+    def _drop(self) -> None:
         self._events.clear()
         self._handle.close()
 

@@ -105,12 +105,20 @@ class Stream:
         return self
 
     def __next__(self) -> Event:
-        if not self._events:
-            events = self._handle.next_events()
-            if events is None:
-                raise StopIteration
-            self._events.extend(events)
-        return self._events.popleft()
+        try:
+            if not self._events:
+                events = self._handle.next_events()
+                if events is None:
+                    raise StopIteration
+                self._events.extend(events)
+            return self._events.popleft()
+        except Exception:
+            raise
+        except BaseException:
+            # An interrupt can fall between the native call and its caller. What had arrived is lost then, so the rest must not be read
+            # as if nothing were missing.
+            self.close()
+            raise
 
     def text(self) -> Iterator[str]:
         """Only the answer's own text, piece by piece."""
