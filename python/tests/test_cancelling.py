@@ -117,3 +117,40 @@ def test_an_interrupt_between_a_call_and_its_caller(simulator: Simulator) -> Non
         with pytest.raises(proveil.MisuseError) as caught:
             next(stream)
         assert caught.value.slug == "already_finished" and stream.receipt is None
+
+
+def test_leaving_the_text_early_closes_the_stream(simulator: Simulator) -> None:
+    with proveil.Client(simulator.config()) as client:
+        simulator.tell("hold 2")
+        stream = client.chat(model=MODEL, messages=MESSAGES)
+        for text in stream.text():
+            assert text
+            break
+        simulator.tell("abandoned")
+        with pytest.raises(proveil.MisuseError):
+            next(stream)
+        assert stream.receipt is None
+
+
+def test_leaving_the_async_text_early_closes_the_stream(simulator: Simulator) -> None:
+    async def main() -> None:
+        async with proveil.AsyncClient(simulator.config()) as client:
+            simulator.tell("hold 2")
+            stream = await client.chat(model=MODEL, messages=MESSAGES)
+            async for text in stream.text():
+                assert text
+                break
+            await asyncio.to_thread(simulator.tell, "abandoned")
+            with pytest.raises(proveil.MisuseError):
+                await anext_of(stream)
+            assert stream.receipt is None
+
+    asyncio.run(main())
+
+
+def test_a_loop_over_the_stream_can_be_gone_on_with(simulator: Simulator) -> None:
+    with proveil.Client(simulator.config()) as client, client.chat(model=MODEL, messages=MESSAGES) as stream:
+        for event in stream:
+            assert event.kind
+            break
+        assert "".join(stream.text()) and stream.receipt is not None

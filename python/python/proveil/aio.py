@@ -106,7 +106,10 @@ class AsyncClient:
 
 
 class AsyncStream:
-    """:class:`proveil.Stream` for ``async for``. Cancelling a task that waits for the next event closes the stream."""
+    """:class:`proveil.Stream` for ``async for``. Cancelling a task that waits for the next event closes the stream, as the end of an
+    ``async with`` block and ``close`` do. An ``async for`` loop over the stream itself can be left and gone on with later, so use
+    ``async with`` where it may be left early: otherwise the connection stays open until the stream is garbage.
+    """
 
     def __init__(self, handle: StreamHandle) -> None:
         self._handle = handle
@@ -132,10 +135,16 @@ class AsyncStream:
             raise
 
     async def text(self) -> AsyncIterator[str]:
-        """Only the answer's own text, piece by piece."""
-        async for event in self:
-            if event.kind == "content":
-                yield event.text
+        """Only the answer's own text, piece by piece. An iterator that is closed, or dropped, before its end closes the stream."""
+        try:
+            async for event in self:
+                if event.kind == "content":
+                    yield event.text
+        except Exception:
+            raise
+        except BaseException:
+            self._drop()
+            raise
 
     @property
     def report(self) -> Report:

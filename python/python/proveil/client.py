@@ -93,8 +93,10 @@ class Client:
 class Stream:
     """An answer as it arrives: an iterator of :class:`Event`.
 
-    It ends only after the provider's end mark; a cut answer raises ``ProtocolError`` (``truncated``). Leaving the iteration early, or
-    ``close``, closes the connection and wipes the keys.
+    It ends only after the provider's end mark; a cut answer raises ``ProtocolError`` (``truncated``). The end of a ``with`` block,
+    ``close``, and an interrupt (Ctrl-C) close the connection and wipe the keys. So does leaving :meth:`text` early, as soon as its
+    iterator goes. A ``for`` loop over the stream itself can be left and gone on with later, so use ``with`` where it may be left early:
+    otherwise the connection stays open until the stream is garbage.
     """
 
     def __init__(self, handle: StreamHandle) -> None:
@@ -121,10 +123,16 @@ class Stream:
             raise
 
     def text(self) -> Iterator[str]:
-        """Only the answer's own text, piece by piece."""
-        for event in self:
-            if event.kind == "content":
-                yield event.text
+        """Only the answer's own text, piece by piece. An iterator that is closed, or dropped, before its end closes the stream."""
+        try:
+            for event in self:
+                if event.kind == "content":
+                    yield event.text
+        except Exception:
+            raise
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def report(self) -> Report:
