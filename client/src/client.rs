@@ -271,6 +271,15 @@ impl Lineage {
     }
 }
 
+impl Drop for Lineage {
+    fn drop(&mut self) {
+        // Connections of a parent are left alone, with the locks that its threads may have held at the fork.
+        if self.process != std::process::id() {
+            std::mem::forget(self.inner.clone());
+        }
+    }
+}
+
 impl Inner {
     fn new(setup: &Setup) -> Result<Inner> {
         let config = setup.config.clone();
