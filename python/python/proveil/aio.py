@@ -61,7 +61,12 @@ class AsyncClient:
         return read_models(await finish(self._handle.models_json))
 
     async def verify(self, model: str) -> Report:
-        """A fresh verification. All three verdicts are a report; look at ``report.verdict``."""
+        """A fresh verification. All three verdicts are a report; look at ``report.verdict``.
+
+        An error means that there was nothing to judge: an argument or setting that cannot be used (PV-1xx, with pins that cannot be
+        read), a provider whose model list, manifest, attestation or key exchange could not be fetched (PV-3xx), or one that answered
+        with an error (PV-5xx).
+        """
         return await finish(lambda wake: self._handle.verify(model, wake))
 
     async def capture(self, model: str) -> EvidenceBundle:
@@ -135,10 +140,10 @@ class AsyncStream:
             raise
 
     async def text(self) -> AsyncIterator[str]:
-        """Only the answer's own text, piece by piece. An iterator that is closed, or dropped, before its end closes the stream."""
+        """Only the text of the answer (of its first choice), piece by piece. An iterator that is closed, or dropped, before its end closes the stream."""
         try:
             async for event in self:
-                if event.kind == "content":
+                if event.kind == "content" and event.choice == 0:
                     yield event.text
         except Exception:
             raise

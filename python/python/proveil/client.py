@@ -39,7 +39,12 @@ class Client:
         return read_models(self._handle.models_json())
 
     def verify(self, model: str) -> Report:
-        """A fresh verification. All three verdicts are a report; look at ``report.verdict``."""
+        """A fresh verification. All three verdicts are a report; look at ``report.verdict``.
+
+        An error means that there was nothing to judge: an argument or setting that cannot be used (PV-1xx, with pins that cannot be
+        read), a provider whose model list, manifest, attestation or key exchange could not be fetched (PV-3xx), or one that answered
+        with an error (PV-5xx).
+        """
         return self._handle.verify(model)
 
     def capture(self, model: str) -> EvidenceBundle:
@@ -123,10 +128,10 @@ class Stream:
             raise
 
     def text(self) -> Iterator[str]:
-        """Only the answer's own text, piece by piece. An iterator that is closed, or dropped, before its end closes the stream."""
+        """Only the text of the answer (of its first choice), piece by piece. An iterator that is closed, or dropped, before its end closes the stream."""
         try:
             for event in self:
-                if event.kind == "content":
+                if event.kind == "content" and event.choice == 0:
                     yield event.text
         except Exception:
             raise
