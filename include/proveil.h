@@ -1316,7 +1316,10 @@ pv_status pv_client_models_json(const pv_client *client,
 
 /**
  * Verifies an endpoint anew. All three verdicts are a report and PV_OK: look at
- * pv_report_verdict().
+ * pv_report_verdict(). An error means that there was nothing to judge: an argument or setting that
+ * cannot be used (PV-1xx, with pins that cannot be read), a provider whose model list, manifest,
+ * attestation or key exchange could not be fetched (PV-3xx), or one that answered with an error
+ * (PV-5xx).
  *
  * @param model        model id, NUL-terminated
  * @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
@@ -1324,7 +1327,8 @@ pv_status pv_client_models_json(const pv_client *client,
  * @param[out] report  to be freed with pv_report_free()
  * @param[out] error   may be NULL
  *
- * Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-602, PV-701 to PV-703, PV-705, PV-709.
+ * Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-140, PV-305, PV-306, PV-308, PV-311,
+ * PV-314, PV-315, PV-5xx, PV-601, PV-602, PV-701 to PV-703, PV-705, PV-709.
  */
 pv_status pv_client_verify(const pv_client *client,
                            const char *model,
@@ -1335,7 +1339,8 @@ pv_status pv_client_verify(const pv_client *client,
 
 /**
  * Verifies an endpoint anew and gives everything that the verification used, whatever its verdict,
- * to be kept: pv_evidence_bundle_appraise() gives the report, now and later.
+ * to be kept: pv_evidence_bundle_appraise() gives the report, now and later. Errors are those of
+ * pv_client_verify().
  *
  * @param model        model id, NUL-terminated
  * @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
@@ -1343,7 +1348,8 @@ pv_status pv_client_verify(const pv_client *client,
  * @param[out] bundle  to be freed with pv_evidence_bundle_free()
  * @param[out] error   may be NULL
  *
- * Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-602, PV-701 to PV-703, PV-705, PV-709.
+ * Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-140, PV-305, PV-306, PV-308, PV-311,
+ * PV-314, PV-315, PV-5xx, PV-601, PV-602, PV-701 to PV-703, PV-705, PV-709.
  */
 pv_status pv_client_capture(const pv_client *client,
                             const char *model,
@@ -1362,8 +1368,8 @@ pv_status pv_client_capture(const pv_client *client,
  * @param[out] endpoint  to be freed with pv_endpoint_free()
  * @param[out] error     may be NULL
  *
- * Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-2xx, PV-3xx, PV-602, PV-701 to
- * PV-703, PV-705, PV-709.
+ * Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-140, PV-2xx, PV-3xx, PV-5xx, PV-601,
+ * PV-602, PV-701 to PV-703, PV-705, PV-709.
  */
 pv_status pv_client_ready(const pv_client *client,
                           const char *model,
@@ -1469,8 +1475,9 @@ pv_status pv_client_free(pv_client *client);
 /* ---- Streamed answers of a client ---- */
 
 /**
- * Waits for the next events of the answer. A call that times out or is cancelled closes the
- * stream: the connection ends, the keys are wiped, and the answer stays incomplete.
+ * Waits for the next events of the answer. A call that fails, times out or is cancelled closes
+ * the stream: the connection ends, the keys are wiped, the answer stays incomplete, and later calls
+ * give PV-704. In a forked child, which has not got its parent's connections, PV-708.
  *
  * @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
  * @param cancel       ends the call from another thread; may be NULL
@@ -1479,7 +1486,7 @@ pv_status pv_client_free(pv_client *client);
  * @param[out] error   may be NULL
  *
  * Blocks. Threads: one at a time, otherwise PV-707; pv_stream_free() in another thread ends the
- * call with PV-709. Codes: PV-4xx, PV-5xx, PV-602, PV-701 to PV-704, PV-707, PV-709.
+ * call with PV-709. Codes: PV-4xx, PV-5xx, PV-602, PV-701 to PV-704, PV-707 to PV-709.
  */
 pv_status pv_stream_next(pv_stream *stream,
                          uint32_t timeout_ms,
@@ -1531,7 +1538,7 @@ pv_status pv_stream_verify_signature(pv_stream *stream,
 
 /**
  * Frees a stream: closes its connection and wipes its keys, also while another thread waits in
- * pv_stream_next(). NULL is accepted.
+ * pv_stream_next(). In a forked child the parent's connection stays as it is. NULL is accepted.
  *
  * Threads: any. Codes: PV-702, PV-703.
  */

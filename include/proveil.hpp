@@ -638,6 +638,10 @@ struct ClientOptions {
     std::optional<std::string> key_service_name = std::nullopt;
     uint64_t gpu_revocation_grace_s = 0; ///< 0: only GPUs that were not revoked
     std::optional<std::string> workspace = std::nullopt; ///< Privatemode: folder for the log of manifests
+    uint32_t connect_timeout_s = 0;      ///< for connecting, in seconds; 0: the default
+    uint32_t first_byte_timeout_s = 0;   ///< for the first byte of an answer, in seconds; 0: the default
+    uint32_t idle_timeout_s = 0;         ///< for a gap in an answer, in seconds; 0: the default
+    uint32_t verification_timeout_s = 0; ///< for a whole verification, in seconds; 0: the default
 };
 
 /// Verifies, sends and opens with a transport of its own.
@@ -714,6 +718,10 @@ class Client : public detail::Owner<pv_client> {
         raw.key_service_name = detail::c_str(options.key_service_name);
         raw.gpu_revocation_grace_s = options.gpu_revocation_grace_s;
         raw.workspace = detail::c_str(options.workspace);
+        raw.connect_timeout_s = options.connect_timeout_s;
+        raw.first_byte_timeout_s = options.first_byte_timeout_s;
+        raw.idle_timeout_s = options.idle_timeout_s;
+        raw.verification_timeout_s = options.verification_timeout_s;
         return detail::made<pv_client>(
             [&](pv_client **out, pv_error **error) { return pv_client_new(&raw, out, error); });
     }

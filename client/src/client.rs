@@ -111,8 +111,10 @@ impl Client {
         models::describe(inner.verifier.config.provider, &inner.verifier.model_list().await?)
     }
 
-    /// Verifies a model's endpoint now, whatever is cached. Every verdict is a report; an error means that there was nothing to
-    /// judge: bad input, or the provider could not be reached. A verified endpoint is kept for [`Client::ready`].
+    /// Verifies a model's endpoint now, whatever is cached. All three verdicts are a report. An error means that there was nothing to
+    /// judge: an argument or setting that cannot be used (1xx, with pins that cannot be read), a provider whose model list, manifest,
+    /// attestation or key exchange could not be fetched (3xx), or one that answered with an error (5xx). A verified endpoint is kept
+    /// for [`Client::ready`].
     pub async fn verify(&self, model: &str) -> Result<Report> {
         Ok(self.appraise(model).await?.0)
     }
@@ -269,6 +271,15 @@ impl Lineage {
         let child =
             self.child.get_or_init(|| Lineage::new(process, &self.inner.verifier.setup()).map(Arc::new));
         child.as_ref().map_err(Error::clone)?.inner_of(process)
+    }
+}
+
+impl Drop for Lineage {
+    fn drop(&mut self) {
+        // Connections of a parent are left alone, with the locks that its threads may have held at the fork.
+        if self.process != std::process::id() {
+            std::mem::forget(self.inner.clone());
+        }
     }
 }
 

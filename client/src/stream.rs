@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use proveil_core::endpoint::{Event, Opener, Receipt, SignatureVerdict, VerifiedEndpoint};
 use proveil_core::http::TransportFailure;
 use proveil_core::report::Report;
@@ -31,7 +32,13 @@ const SIGNATURE_WAIT: Duration = Duration::from_secs(20);
 const SIGNATURE_ATTEMPTS: u64 = 3;
 
 /// An answer that is being received. Dropping it closes its connection and wipes its keys at once.
+///
+/// Dropping the future of [`Stream::next`] loses nothing: the next call goes on where that one was, so it can stand in `select!`.
+///
+/// In a forked child, which has none of its parent's connections, only events that had been opened before the fork are given; what
+/// needs the connection fails with `out_of_order`, and dropping the stream leaves the parent's connection alone (threats T63).
 pub struct Stream {
+    process: u32,
     inner: Arc<Inner>,
     endpoint: Arc<VerifiedEndpoint>,
     /// `None` when the answer ended or failed.
@@ -46,6 +53,8 @@ pub struct Stream {
 struct Open {
     body: Body,
     opener: Opener,
+    /// Bytes that were read and not opened yet: they are here and not in a future, which a caller may drop.
+    gathered: Vec<u8>,
 }
 
 impl Stream {
@@ -56,8 +65,9 @@ impl Stream {
         mut opener: Opener,
     ) -> Stream {
         opener.set_workers(workers());
-        let open = Some(Open { body: incoming.body, opener });
+        let open = Some(Open { body: incoming.body, opener, gathered: Vec::new() });
         Stream {
+            process: std::process::id(),
             inner,
             endpoint,
             open,
@@ -79,6 +89,9 @@ impl Stream {
                 return Some(Err(error));
             }
             self.open.as_ref()?;
+            if let Err(error) = self.check_process() {
+                return Some(Err(error));
+            }
             self.receive().await;
         }
     }
@@ -115,6 +128,7 @@ impl Stream {
 
     /// Asks the provider for the signature of this answer and checks it against the proven key. Only after the regular end.
     pub async fn verify_signature(&mut self) -> Result<SignatureVerdict> {
+        self.check_process()?;
         let receipt =
             self.receipt().ok_or_else(|| Error::new(Code::OutOfOrder).expected("the whole answer"))?;
         let request = self.endpoint.signature_request(receipt)?;
@@ -137,24 +151,33 @@ impl Stream {
         }
     }
 
+    fn check_process(&self) -> Result<()> {
+        if self.process == std::process::id() {
+            return Ok(());
+        }
+        Err(Error::new(Code::OutOfOrder)
+            .context("The stream belongs to the process that started it; start a new one in this process."))
+    }
+
     /// Reads once and opens what came.
     async fn receive(&mut self) {
         let idle = Duration::from_secs(self.inner.verifier.config.timeouts.idle_s);
-        let mut events = std::mem::take(&mut self.fresh);
         let Some(open) = &mut self.open else { return };
-        let step = match open.body.next(idle).await {
-            Ok(Some(alone)) if alone.len() < BURST_BYTES && open.body.waited() >= BURST_GAP => {
-                open.opener.push(&alone, &mut events).map_or_else(Step::Failed, |()| Step::Go)
+        let read = open.read(idle).await;
+        // From here on nothing waits, so nothing can be dropped half way.
+        let mut events = std::mem::take(&mut self.fresh);
+        let step = match read {
+            Read::Alone(piece) => {
+                open.opener.push(&piece, &mut events).map_or_else(Step::Failed, |()| Step::Go)
             }
-            Ok(Some(first)) => {
-                let (bytes, end) = join_waiting(&mut open.body, first.to_vec()).await;
-                match open.opener.push(&bytes, &mut events) {
+            Read::Gathered(end) => {
+                let bytes = std::mem::take(&mut open.gathered);
+                let opened = if bytes.is_empty() { Ok(()) } else { open.opener.push(&bytes, &mut events) };
+                match opened {
                     Ok(()) => end.map_or(Step::Go, Step::Ended),
                     Err(error) => Step::Failed(error),
                 }
             }
-            Ok(None) => Step::Ended(Ok(())),
-            Err(failure) => Step::Ended(Err(failure)),
         };
         match step {
             Step::Go => {}
@@ -204,22 +227,55 @@ enum Step {
     Ended(Result<(), TransportFailure>),
 }
 
-/// Adds the pieces that are there already, so that a burst is opened in one go. Also says whether the body ended meanwhile.
-async fn join_waiting(
-    body: &mut Body,
-    mut bytes: Vec<u8>,
-) -> (Vec<u8>, Option<Result<(), TransportFailure>>) {
-    while bytes.len() < JOIN_MAX_BYTES {
-        // The task that reads the socket hands over one piece at a time and needs a turn for the next.
-        tokio::task::yield_now().await;
-        match body.waiting() {
-            None => break,
-            Some(Ok(Some(piece))) => bytes.extend_from_slice(&piece),
-            Some(Ok(None)) => return (bytes, Some(Ok(()))),
-            Some(Err(failure)) => return (bytes, Some(Err(failure))),
+/// What one reading gave.
+enum Read {
+    /// A piece that had to be waited for.
+    Alone(Bytes),
+    /// What is in `gathered`, and whether the body ended after it.
+    Gathered(Option<Result<(), TransportFailure>>),
+}
+
+impl Open {
+    /// Waits for a piece, and takes along what is there already. Can be dropped at any time: what it had read is in `gathered`, and
+    /// the next call hands that over first.
+    async fn read(&mut self, idle: Duration) -> Read {
+        if !self.gathered.is_empty() {
+            return Read::Gathered(None);
+        }
+        match self.body.next(idle).await {
+            Ok(Some(alone)) if alone.len() < BURST_BYTES && self.body.waited() >= BURST_GAP => {
+                Read::Alone(alone)
+            }
+            Ok(Some(first)) => {
+                self.gathered.extend_from_slice(&first);
+                Read::Gathered(self.join_waiting().await)
+            }
+            Ok(None) => Read::Gathered(Some(Ok(()))),
+            Err(failure) => Read::Gathered(Some(Err(failure))),
         }
     }
-    (bytes, None)
+
+    /// Adds the pieces that are there already, so that a burst is opened in one go. Says whether the body ended meanwhile.
+    async fn join_waiting(&mut self) -> Option<Result<(), TransportFailure>> {
+        while self.gathered.len() < JOIN_MAX_BYTES {
+            // The task that reads the socket hands over one piece at a time and needs a turn for the next.
+            tokio::task::yield_now().await;
+            match self.body.waiting()? {
+                Ok(Some(piece)) => self.gathered.extend_from_slice(&piece),
+                Ok(None) => return Some(Ok(())),
+                Err(failure) => return Some(Err(failure)),
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            std::mem::forget((self.open.take(), self.inner.clone()));
+        }
+    }
 }
 
 impl fmt::Debug for Stream {

@@ -53,8 +53,8 @@ export interface ClientOptions {
   /** Privatemode: where AMD's key distribution service is reached; default is AMD's own. */
   readonly amdUrl?: string;
   /**
-   * Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default only
-   * those that were not revoked.
+   * Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default, and
+   * with 0, only those that were not revoked.
    */
   readonly gpuRevocationGraceS?: number;
   /**
@@ -146,7 +146,11 @@ export class Client {
     return (JSON.parse(json) as { models: Model[] }).models;
   }
 
-  /** A fresh verification. All three verdicts are a report; only unusable arguments and settings are an error. */
+  /**
+   * A fresh verification. All three verdicts are a report; look at `verdict`. An error means that there was nothing to judge: an argument
+   * or setting that cannot be used (PV-1xx, with pins that cannot be read), a provider whose model list, manifest, attestation or key
+   * exchange could not be fetched (PV-3xx), or one that answered with an error (PV-5xx).
+   */
   async verify(model: string, options: CallOptions = {}): Promise<Report> {
     return Report.wrap(await this.#run(options.signal, (client, cancel) => client.verify(model, cancel)));
   }
@@ -169,7 +173,7 @@ export class Client {
     const body = toJsonBytes('request', request);
     const cancel = native.Cancel.create();
     const stream = await this.#run(options.signal, (client, token) => client.chat(body, token), cancel);
-    return Stream.wrap(stream, options.signal, cancel);
+    return Stream.wrap(stream, options.signal);
   }
 
   /**
@@ -185,7 +189,7 @@ export class Client {
       (client, token) => client.send(endpointPath, bytes, contentType, token),
       cancel,
     );
-    return Stream.wrap(stream, options.signal, cancel);
+    return Stream.wrap(stream, options.signal);
   }
 
   /** Embeds texts: `body` has the OpenAI form, with `model` and `input`. Gives the whole answer as JSON text. */

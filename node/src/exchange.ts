@@ -49,8 +49,8 @@ export interface ExchangeOptions {
   /** Privatemode: where AMD's key distribution service is reached; default is AMD's own. */
   readonly amdUrl?: string;
   /**
-   * Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default only
-   * those that were not revoked.
+   * Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default, and
+   * with 0, only those that were not revoked.
    */
   readonly gpuRevocationGraceS?: number;
   /**

@@ -3,13 +3,13 @@
 import { checkKey, disposable, KEY } from './convert.js';
 import type { SignatureVerdict } from './endpoint.js';
 import { AbortError, call, callAsync, ProveilError } from './errors.js';
-import type { NativeCancel, NativeStream } from './native.js';
+import type { NativeStream } from './native.js';
 import { Receipt, type Event } from './opener.js';
 import { Report } from './report.js';
 
 /**
  * The answer to one chat: iterate over it for events, or over {@link Stream.textStream} for text. It is pulled, so a slow reader slows the
- * connection down. Leaving the loop closes the connection and wipes the keys.
+ * connection down. Leaving the loop, or an abort of the signal that the request was given, closes the connection and wipes the keys.
  */
 export class Stream implements AsyncIterableIterator<Event> {
   readonly #native: NativeStream;
@@ -22,24 +22,25 @@ export class Stream implements AsyncIterableIterator<Event> {
   /** The report of the endpoint that answers. */
   readonly report: Report;
 
-  private constructor(key: unknown, stream: NativeStream, signal: AbortSignal | undefined, cancel: NativeCancel) {
+  private constructor(key: unknown, stream: NativeStream, signal: AbortSignal | undefined) {
     checkKey(key, 'Stream');
     this.#native = stream;
     this.#signal = signal;
     this.report = Report.wrap(call(() => stream.report()));
+    // Also when no call waits: closed and keys wiped at once, not with the next call.
     this.#onAbort = () => {
       this.#events = [];
-      cancel.trigger();
+      call(() => stream.close());
     };
     if (signal?.aborted === true) {
-      cancel.trigger();
+      this.#onAbort();
     }
     signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   /** @internal */
-  static wrap(stream: NativeStream, signal: AbortSignal | undefined, cancel: NativeCancel): Stream {
-    return new Stream(KEY, stream, signal, cancel);
+  static wrap(stream: NativeStream, signal: AbortSignal | undefined): Stream {
+    return new Stream(KEY, stream, signal);
   }
 
   /** What is known about the answer; present once it reached its end. */
@@ -59,6 +60,9 @@ export class Stream implements AsyncIterableIterator<Event> {
       }
       try {
         const events = await callAsync(() => this.#native.nextEvents());
+        if (this.#signal?.aborted === true) {
+          throw new AbortError(this.#signal.reason);
+        }
         const value = events?.shift();
         if (events !== null && value !== undefined) {
           this.#events = events;

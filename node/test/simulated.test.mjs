@@ -139,6 +139,18 @@ test('a chat under a signal that fires ends with AbortError', async () => {
   assert.equal((await stream.next()).done, true);
 });
 
+test('an abort between two calls of next closes the connection at once', async () => {
+  const client = new Client(settings);
+  const controller = new AbortController();
+  await simulator.command('hold 2');
+  const stream = await chat(client, { signal: controller.signal });
+  assert.equal((await stream.next()).value.kind, 'content');
+  controller.abort();
+  await simulator.command('abandoned');
+  await assert.rejects(stream.next(), { name: 'AbortError' });
+  assert.equal(stream.receipt, undefined, 'an answer that was left is not complete');
+});
+
 test('ready is a proof that seals; its opener opens; its signature checks: fetch as transport', async () => {
   const endpoint = await new Client(settings).ready(model);
   await conversation(endpoint);
@@ -284,6 +296,8 @@ test('strict asks for more than this simulator shows', async () => {
 test('input errors are found before anything is sent', async () => {
   const client = new Client(settings);
   await assert.rejects(client.verify('e2ee-no-such-model'), { name: 'InputError', slug: 'unknown_model' });
+  const lost = new Client({ ...settings, baseUrl: 'http://127.0.0.1:1/api/v1' });
+  await assert.rejects(lost.verify(model), { name: 'IndeterminateError', slug: 'models_unreachable', retryable: true });
   await assert.rejects(client.chat('{"model":"a","model":"b"}'), InputError);
   await assert.rejects(client.chat({ model, messages: [{ role: 'user', content: 'x' }], tools: [] }), InputError);
   assert.throws(() => new Client({ ...settings, baseUrl: 'http://api.example' }), { name: 'ConfigError', slug: 'invalid_url' });

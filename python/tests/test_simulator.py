@@ -209,6 +209,31 @@ def test_what_cannot_be_sealed_is_not_sent(simulator: Simulator, change: dict[st
     assert not simulator.tell(f"saw {CANARY}")["saw"]
 
 
+def test_text_is_that_of_the_first_choice(simulator: Simulator) -> None:
+    def content(events: list[proveil.Event], choice: int) -> str:
+        return "".join(event.text for event in events if event.kind == "content" and event.choice == choice)
+
+    async def texts() -> list[str]:
+        async with proveil.AsyncClient(simulator.config()) as client:
+            stream = await client.chat(model=MODEL, messages=MESSAGES, n=2)
+            return [text async for text in stream.text()]
+
+    with proveil.Client(simulator.config()) as client:
+        events = list(client.chat(model=MODEL, messages=MESSAGES, n=2))
+        first, second = content(events, 0), content(events, 1)
+        assert first and second and first != second
+        assert "".join(client.chat(model=MODEL, messages=MESSAGES, n=2).text()) == first
+    assert "".join(asyncio.run(texts())) == first
+
+
+def test_nothing_to_judge_is_an_error_and_no_report(simulator: Simulator) -> None:
+    with proveil.Client(simulator.config(base_url="http://127.0.0.1:1/api/v1")) as client:
+        for call in (client.verify, client.capture, client.ready):
+            with pytest.raises(proveil.IndeterminateError) as caught:
+                call(MODEL)
+            assert caught.value.slug == "models_unreachable" and caught.value.retryable and caught.value.report is None
+
+
 def test_a_rotated_key_is_proven_again(simulator: Simulator) -> None:
     with proveil.Client(simulator.config()) as client:
         assert "".join(client.chat(model=MODEL, messages=MESSAGES).text())

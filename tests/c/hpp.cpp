@@ -46,6 +46,19 @@ static void errors() {
     } catch (const proveil::Error &error) {
         CHECK(error.code() == "PV-104" && std::string(error.what()).find("venice") != std::string::npos);
     }
+    for (const auto member : {&proveil::ClientOptions::connect_timeout_s, &proveil::ClientOptions::first_byte_timeout_s,
+                              &proveil::ClientOptions::idle_timeout_s, &proveil::ClientOptions::verification_timeout_s}) {
+        proveil::ClientOptions options{"venice", "key"};
+        options.*member = 24 * 60 * 60;
+        proveil::Client longest(options);
+        try {
+            options.*member += 1;
+            proveil::Client client(options);
+            CHECK(false);
+        } catch (const proveil::Error &error) {
+            CHECK(error.code() == "PV-130");
+        }
+    }
 }
 
 static void fields() {

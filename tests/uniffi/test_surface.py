@@ -404,6 +404,12 @@ class Simulated(unittest.TestCase):
                 asyncio.run(verify())
             self.assertEqual(caught.exception.info.id(), proveil.Code.PINS_INVALID)
 
+    def test_nothing_to_judge_is_an_error_and_no_report(self) -> None:
+        options = proveil.ClientOptions(base_url="http://127.0.0.1:1/api/v1", proxy="none")
+        with self.assertRaises(case({"class": "IndeterminateError"})) as caught:
+            asyncio.run(proveil.Client("venice", "k", options).verify(self.model))
+        self.assertEqual(caught.exception.info.id(), proveil.Code.MODELS_UNREACHABLE)
+
     async def client_chat(self) -> None:
         await self.client().chat(self.body())
 

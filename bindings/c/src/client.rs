@@ -16,6 +16,7 @@ use crate::handle;
 use crate::policy::{policy, trust_roots};
 use crate::report::ReportObject;
 use crate::stream::StreamObject;
+use crate::text::CText;
 use crate::types::{
     pv_buf, pv_bytes, pv_cancel, pv_client, pv_endpoint, pv_error, pv_evidence_bundle, pv_policy, pv_report,
     pv_status, pv_stream, pv_trust_roots,
@@ -152,8 +153,7 @@ unsafe fn config(given: &pv_client_options) -> Result<ClientConfig> {
             manifest_url: unsafe { owned_text(given.manifest_url, "manifest_url") }?,
             // SAFETY: handed on from the caller.
             amd_url: unsafe { owned_text(given.amd_url, "amd_url") }?,
-            gpu_revocation_grace_s: (given.gpu_revocation_grace_s != 0)
-                .then_some(given.gpu_revocation_grace_s),
+            gpu_revocation_grace_s: Some(given.gpu_revocation_grace_s),
             // SAFETY: handed on from the caller.
             cache_salt: unsafe { owned_text(given.cache_salt, "cache_salt") }?.map(SecretText::new),
             // SAFETY: handed on from the caller.
@@ -216,7 +216,10 @@ pub unsafe extern "C" fn pv_client_models_json(
 }
 
 /// Verifies an endpoint anew. All three verdicts are a report and PV_OK: look at
-/// pv_report_verdict().
+/// pv_report_verdict(). An error means that there was nothing to judge: an argument or setting that
+/// cannot be used (PV-1xx, with pins that cannot be read), a provider whose model list, manifest,
+/// attestation or key exchange could not be fetched (PV-3xx), or one that answered with an error
+/// (PV-5xx).
 ///
 /// @param model        model id, NUL-terminated
 /// @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
@@ -224,7 +227,8 @@ pub unsafe extern "C" fn pv_client_models_json(
 /// @param[out] report  to be freed with pv_report_free()
 /// @param[out] error   may be NULL
 ///
-/// Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-602, PV-701 to PV-703, PV-705, PV-709.
+/// Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-140, PV-305, PV-306, PV-308, PV-311,
+/// PV-314, PV-315, PV-5xx, PV-601, PV-602, PV-701 to PV-703, PV-705, PV-709.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pv_client_verify(
     client: *const pv_client,
@@ -249,7 +253,8 @@ pub unsafe extern "C" fn pv_client_verify(
 }
 
 /// Verifies an endpoint anew and gives everything that the verification used, whatever its verdict,
-/// to be kept: pv_evidence_bundle_appraise() gives the report, now and later.
+/// to be kept: pv_evidence_bundle_appraise() gives the report, now and later. Errors are those of
+/// pv_client_verify().
 ///
 /// @param model        model id, NUL-terminated
 /// @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
@@ -257,7 +262,8 @@ pub unsafe extern "C" fn pv_client_verify(
 /// @param[out] bundle  to be freed with pv_evidence_bundle_free()
 /// @param[out] error   may be NULL
 ///
-/// Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-602, PV-701 to PV-703, PV-705, PV-709.
+/// Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-140, PV-305, PV-306, PV-308, PV-311,
+/// PV-314, PV-315, PV-5xx, PV-601, PV-602, PV-701 to PV-703, PV-705, PV-709.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pv_client_capture(
     client: *const pv_client,
@@ -287,8 +293,8 @@ pub unsafe extern "C" fn pv_client_capture(
 /// @param[out] endpoint  to be freed with pv_endpoint_free()
 /// @param[out] error     may be NULL
 ///
-/// Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-2xx, PV-3xx, PV-602, PV-701 to
-/// PV-703, PV-705, PV-709.
+/// Blocks. Threads: any. Codes: PV-101, PV-105 to PV-107, PV-140, PV-2xx, PV-3xx, PV-5xx, PV-601,
+/// PV-602, PV-701 to PV-703, PV-705, PV-709.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pv_client_ready(
     client: *const pv_client,
@@ -408,7 +414,8 @@ pub unsafe extern "C" fn pv_client_embeddings(
         // SAFETY: the caller keeps the promise of the header about byte ranges.
         let body = unsafe { bytes(body, "body", REQUEST_MAX_BYTES) }?;
         let (client, cancel) = (handle::find(client)?, switch(cancel)?);
-        json.give(blocking(timeout_ms, [cancel.as_deref(), None], client.0.embeddings(body))?.as_bytes())
+        let answer = blocking(timeout_ms, [cancel.as_deref(), None], client.0.embeddings(body))?;
+        json.give_text(CText::take(answer))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }
@@ -443,10 +450,8 @@ pub unsafe extern "C" fn pv_client_transcriptions(
         // SAFETY: the caller keeps the promise of the header about texts.
         let content_type = unsafe { text(content_type, "content_type") }?;
         let (client, cancel) = (handle::find(client)?, switch(cancel)?);
-        json.give(
-            blocking(timeout_ms, [cancel.as_deref(), None], client.0.transcriptions(body, content_type))?
-                .as_bytes(),
-        )
+        let transcribe = client.0.transcriptions(body, content_type);
+        json.give_text(CText::take(blocking(timeout_ms, [cancel.as_deref(), None], transcribe)?))
     };
     // SAFETY: the caller keeps the promise of the header about `error`.
     unsafe { call(error, work) }

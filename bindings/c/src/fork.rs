@@ -1,22 +1,28 @@
-//! Keeps the handle table usable in a forked child (threats T63).
+//! Keeps the handle table and the shared runtime usable in a forked child (threats T63).
 //!
-//! A child has only the thread that forked. If another thread of the parent held the table's lock at that moment, it would stay
-//! locked in the child for ever. So the forking thread takes the lock before the fork and releases it on both sides.
+//! A child has only the thread that forked. If another thread of the parent held the table's lock at that moment, or was starting the
+//! runtime, it would stay locked in the child for ever. So the forking thread takes both locks before the fork and releases them on
+//! both sides.
 
 #[cfg(unix)]
 mod handlers {
     use std::cell::RefCell;
     use std::sync::{MutexGuard, Once};
 
+    use proveil_bindings_support::{RuntimeHold, hold_runtime};
+
     use crate::handle::{Table, lock};
 
+    /// No thread takes one of the two while it has the other, except in this order.
+    type Held = (MutexGuard<'static, Table>, RuntimeHold);
+
     thread_local! {
-        static HELD: RefCell<Option<MutexGuard<'static, Table>>> = const { RefCell::new(None) };
+        static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
     }
 
     extern "C" fn before() {
         // A thread that is already ending has no storage of its own any more; then the fork goes on unprotected, as without us.
-        let _ = HELD.try_with(|held| held.replace(Some(lock())));
+        let _ = HELD.try_with(|held| held.replace(Some((lock(), hold_runtime()))));
     }
 
     extern "C" fn after() {

@@ -46,8 +46,9 @@ impl StreamObject {
         }
     }
 
-    /// Waits for what `ask` wants of the stream. With `closes`, a call that ends before its answer
-    /// takes the stream with it: what had arrived by then could be lost otherwise.
+    /// Waits for what `ask` wants of the stream. With `closes`, a call that fails takes the stream
+    /// with it: what had arrived by then could be lost otherwise, and the end of what is left be
+    /// taken for the end of the answer.
     fn wait<T>(
         &self,
         timeout_ms: u32,
@@ -59,16 +60,16 @@ impl StreamObject {
         let mut slot = self.lock()?;
         let stream = slot.as_mut().ok_or_else(|| Error::new(Code::AlreadyFinished))?;
         let result = blocking(timeout_ms, [cancel.as_deref(), Some(&self.abandoned)], ask(stream));
-        let unfinished = |error: &Error| matches!(error.code(), Code::Cancelled | Code::Timeout);
-        if closes && result.as_ref().is_err_and(unfinished) {
+        if closes && result.is_err() {
             *slot = None;
         }
         result
     }
 }
 
-/// Waits for the next events of the answer. A call that times out or is cancelled closes the
-/// stream: the connection ends, the keys are wiped, and the answer stays incomplete.
+/// Waits for the next events of the answer. A call that fails, times out or is cancelled closes
+/// the stream: the connection ends, the keys are wiped, the answer stays incomplete, and later calls
+/// give PV-704. In a forked child, which has not got its parent's connections, PV-708.
 ///
 /// @param timeout_ms   bound of this call in milliseconds; 0 for the client's own bounds
 /// @param cancel       ends the call from another thread; may be NULL
@@ -77,7 +78,7 @@ impl StreamObject {
 /// @param[out] error   may be NULL
 ///
 /// Blocks. Threads: one at a time, otherwise PV-707; pv_stream_free() in another thread ends the
-/// call with PV-709. Codes: PV-4xx, PV-5xx, PV-602, PV-701 to PV-704, PV-707, PV-709.
+/// call with PV-709. Codes: PV-4xx, PV-5xx, PV-602, PV-701 to PV-704, PV-707 to PV-709.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pv_stream_next(
     stream: *mut pv_stream,
@@ -175,7 +176,7 @@ pub unsafe extern "C" fn pv_stream_verify_signature(
 }
 
 /// Frees a stream: closes its connection and wipes its keys, also while another thread waits in
-/// pv_stream_next(). NULL is accepted.
+/// pv_stream_next(). In a forked child the parent's connection stays as it is. NULL is accepted.
 ///
 /// Threads: any. Codes: PV-702, PV-703.
 #[unsafe(no_mangle)]

@@ -1,14 +1,9 @@
 //! The answer to one chat, event by event.
 
-use std::sync::Arc;
-
 use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;
-use proveil_bindings_support::client;
-use proveil_bindings_support::core::{Code, Error, Result};
-use proveil_bindings_support::{CancelToken, FlatEvent};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use proveil_bindings_support::{CancelToken, StreamCell, client};
 
 use crate::answer::{Answer, answer, promise};
 use crate::opener::Receipt;
@@ -20,15 +15,12 @@ const BATCH: usize = 256;
 
 /// An answer that is being received. One operation at a time: a second one is `busy`.
 #[napi]
-pub struct Stream {
-    cell: Arc<Mutex<Option<client::Stream>>>,
-    cancel: CancelToken,
-}
+pub struct Stream(StreamCell);
 
 impl Stream {
     /// Wraps a stream that ends when `cancel` is triggered.
     pub fn new(stream: client::Stream, cancel: CancelToken) -> Stream {
-        Stream { cell: Arc::new(Mutex::new(Some(stream))), cancel }
+        Stream(StreamCell::new(stream, cancel))
     }
 }
 
@@ -38,60 +30,45 @@ impl Stream {
     /// brought crosses together.
     #[napi]
     pub fn next_events<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
-        let locked = lock(&self.cell);
-        promise(env, self.cancel.clone(), async move {
-            let mut locked = locked?;
-            let stream = open(&mut locked)?;
-            let Some(first) = stream.next().await else { return Ok(None) };
-            let mut events = vec![FlatEvent::from(first?)];
-            while events.len() < BATCH {
-                let Some(event) = stream.next_buffered() else { break };
-                events.push(event.into());
-            }
-            Ok(Some(Events(events)))
+        let lease = self.0.lend();
+        promise(env, self.0.closed(), async move {
+            let mut lease = lease?;
+            let events = lease.next_events(BATCH).await?;
+            lease.give_back();
+            Ok(events.map(Events))
         })
     }
 
     /// Asks for the signature of the finished answer and judges it: the verdict's name.
     #[napi]
     pub fn verify_signature<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
-        let locked = lock(&self.cell);
-        promise(env, self.cancel.clone(), async move {
-            open(&mut locked?)?.verify_signature().await.map(|verdict| verdict.name())
+        let lease = self.0.lend();
+        promise(env, self.0.closed(), async move {
+            let mut lease = lease?;
+            let verdict = lease.stream()?.verify_signature().await;
+            lease.give_back();
+            verdict.map(|verdict| verdict.name())
         })
     }
 
     /// The report of the endpoint that answers.
     #[napi]
     pub fn report(&self) -> Answer<Report> {
-        answer(|| Ok(open(&mut lock(&self.cell)?)?.report().clone().into()))
+        answer(|| Ok(self.0.report().clone().into()))
     }
 
     /// What is known about the answer, once it reached its end.
     #[napi]
     pub fn receipt(&self) -> Answer<Option<Receipt>> {
-        answer(|| Ok(open(&mut lock(&self.cell)?)?.receipt().cloned().map(Receipt::from)))
+        answer(|| Ok(self.0.receipt()?.map(Receipt::from)))
     }
 
     /// Closes the connection and wipes the keys, also under a pending operation, which then ends as `cancelled`.
     #[napi]
     pub fn close(&self) -> Answer<()> {
         answer(|| {
-            self.cancel.trigger();
-            if let Ok(mut locked) = lock(&self.cell) {
-                drop(locked.take());
-            }
+            self.0.close();
             Ok(())
         })
     }
-}
-
-type Locked = OwnedMutexGuard<Option<client::Stream>>;
-
-fn lock(cell: &Arc<Mutex<Option<client::Stream>>>) -> Result<Locked> {
-    cell.clone().try_lock_owned().map_err(|_| Error::new(Code::Busy))
-}
-
-fn open(locked: &mut Locked) -> Result<&mut client::Stream> {
-    locked.as_mut().ok_or_else(|| Error::new(Code::AlreadyFinished))
 }

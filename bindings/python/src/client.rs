@@ -223,7 +223,7 @@ impl Drop for ClientHandle {
 
 /// Drops a value that is tied to the runtime of the process that made it. In a forked child it is left alone instead: closing it there
 /// would speak on the parent's connections.
-fn drop_at_home<T>(value: Option<(u32, T)>) {
+pub fn drop_at_home<T>(value: Option<(u32, T)>) {
     let Some((process, value)) = value else { return };
     if process == std::process::id() {
         drop(guard(|| {

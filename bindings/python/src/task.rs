@@ -18,7 +18,7 @@ use pyo3::types::PyString;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::client::StreamHandle;
+use crate::client::{StreamHandle, drop_at_home};
 use crate::endpoint::VerifiedEndpoint;
 use crate::error::{guarded, to_py};
 use crate::evidence::EvidenceBundle;
@@ -101,22 +101,54 @@ fn wait(py: Python<'_>, mut job: Job) -> PyResult<Value> {
 #[pyclass(frozen, module = "proveil._core")]
 pub struct Pending {
     process: u32,
-    slot: Arc<Mutex<Option<Result<Value>>>>,
+    slot: Arc<Mutex<Parcel>>,
     task: AbortHandle,
+}
+
+/// The result of a call in the background.
+enum Parcel {
+    /// Not there yet.
+    Awaited,
+    /// To be taken.
+    Here(Result<Value>),
+    /// Taken, or wanted by nobody any more.
+    Done,
+}
+
+/// Puts a result where it is awaited. One that nobody wants any more goes at once: a stream nobody reads must not stay open.
+fn deliver(slot: &Mutex<Parcel>, result: Result<Value>) {
+    let mut parcel = lock(slot);
+    if matches!(*parcel, Parcel::Awaited) {
+        *parcel = Parcel::Here(result);
+    } else {
+        drop(parcel);
+        drop(result);
+    }
 }
 
 impl Pending {
     fn start(py: Python<'_>, job: Job, wake: Py<PyAny>) -> PyResult<Pending> {
         let gate = gate(py)?;
         let runtime = guarded(py, runtime)?;
-        let slot = Arc::new(Mutex::new(None));
+        let slot = Arc::new(Mutex::new(Parcel::Awaited));
         let end = End { slot: slot.clone(), wake, gate };
         let task = runtime.spawn(async move {
             let result = caught(job).await;
-            *lock(&end.slot) = Some(result);
+            deliver(&end.slot, result);
             drop(end);
         });
         Ok(Pending { process: std::process::id(), slot, task: task.abort_handle() })
+    }
+
+    /// Drops the call, or its result when it has ended already.
+    fn give_up(&self) {
+        if self.process == std::process::id() {
+            self.task.abort();
+            let parcel = std::mem::replace(&mut *lock(&self.slot), Parcel::Done);
+            drop_at_home(Some((self.process, parcel)));
+        } else {
+            std::mem::forget(self.slot.clone());
+        }
     }
 }
 
@@ -124,38 +156,42 @@ impl Pending {
 impl Pending {
     /// The result, or the exception; only once, and only after `wake` was called.
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let taken = lock(&self.slot).take();
+        let taken = {
+            let mut parcel = lock(&self.slot);
+            match *parcel {
+                Parcel::Here(_) => std::mem::replace(&mut *parcel, Parcel::Done),
+                Parcel::Awaited | Parcel::Done => Parcel::Done,
+            }
+        };
         match taken {
-            Some(Ok(value)) => value.into_py(py),
-            Some(Err(error)) => Err(to_py(py, &error)),
-            None => Err(to_py(py, &Error::new(Code::OutOfOrder))),
+            Parcel::Here(Ok(value)) => value.into_py(py),
+            Parcel::Here(Err(error)) => Err(to_py(py, &error)),
+            Parcel::Awaited | Parcel::Done => Err(to_py(py, &Error::new(Code::OutOfOrder))),
         }
     }
 
-    /// Drops the call: its connection is closed and its keys are wiped.
-    fn abort(&self) {
-        if self.process == std::process::id() {
-            self.task.abort();
-        }
+    /// Drops the call, or its result when it has ended already: its connection is closed and its keys are wiped.
+    fn abort(&self, py: Python<'_>) {
+        py.detach(|| self.give_up());
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.abort();
+        self.give_up();
     }
 }
 
 /// Runs when the call ends in any way, also when it is aborted.
 struct End {
-    slot: Arc<Mutex<Option<Result<Value>>>>,
+    slot: Arc<Mutex<Parcel>>,
     wake: Py<PyAny>,
     gate: Gate,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        lock(&self.slot).get_or_insert_with(|| Err(Error::new(Code::Cancelled)));
+        deliver(&self.slot, Err(Error::new(Code::Cancelled)));
         let open = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         if *open {
             // A closed event loop raises, which concerns nobody any more.

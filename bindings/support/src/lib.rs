@@ -1,7 +1,7 @@
 //! What the C, Python, Node and UniFFI layers share, so that each of them only converts and renames (style.md B1 rules 3 and 7).
 //!
 //! Owns: the unwind [`guard`], the operating system's random source, the shared [`runtime`], cancellable [tasks](run),
-//! an [`OpenerCell`] that two threads cannot use at once, settings as languages give them, and flat forms of [`events`](FlatEvent) and [errors](ErrorFields). Knows nothing of a language.
+//! an [`OpenerCell`] and a [`StreamCell`] that two threads cannot use at once, settings as languages give them, and flat forms of [`events`](FlatEvent) and [errors](ErrorFields). Knows nothing of a language.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod options;
 mod privatemode;
 mod random;
 mod runtime;
+mod stream;
 mod task;
 
 pub use api::OwnedRequest;
@@ -31,7 +32,8 @@ pub use options::{
 };
 pub use privatemode::PrivatemodeFields;
 pub use random::OsRandom;
-pub use runtime::{block_on, runtime};
+pub use runtime::{RuntimeHold, block_on, hold_runtime, runtime};
+pub use stream::{StreamCell, StreamLease};
 pub use task::{CancelToken, run};
 
 pub use proveil as client;

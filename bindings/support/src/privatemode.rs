@@ -17,7 +17,8 @@ pub struct PrivatemodeFields {
     pub manifest_url: Option<String>,
     /// Where AMD's key distribution service is reached.
     pub amd_url: Option<String>,
-    /// Seconds for which a revoked GPU certificate, and one of unknown state, is accepted; `None` takes only good ones.
+    /// Seconds for which a revoked GPU certificate is accepted, and with them any of unknown state; `None` and 0 take only good ones,
+    /// so that no grace is never more lenient than none given.
     pub gpu_revocation_grace_s: Option<u64>,
     /// Cache salt for all requests, at least 32 bytes.
     pub cache_salt: Option<SecretText>,
@@ -36,6 +37,7 @@ impl PrivatemodeFields {
             key_service: self.key_service_name.map_or(SecretServiceNames::Manifest, SecretServiceNames::Dns),
             gpu_revocation: self
                 .gpu_revocation_grace_s
+                .filter(|grace_s| *grace_s > 0)
                 .map_or(GpuRevocation::GoodOnly, |grace_s| GpuRevocation::Lenient { grace_s }),
             cache_salt: self.cache_salt.map(SharedSalt::new).transpose()?.map(Arc::new),
             ..PrivatemodeOptions::default()
@@ -67,6 +69,8 @@ mod tests {
         assert_eq!(options.key_service, SecretServiceNames::Dns("keys.example".to_owned()));
         assert!(options.cache_salt.is_some_and(|salt| salt.expose().len() == 32));
 
+        let no_grace = PrivatemodeFields { gpu_revocation_grace_s: Some(0), ..PrivatemodeFields::default() };
+        assert_eq!(no_grace.options().unwrap().gpu_revocation, GpuRevocation::GoodOnly);
         let strictest = PrivatemodeFields::default().options().unwrap();
         assert_eq!(strictest.gpu_revocation, GpuRevocation::GoodOnly);
         assert_eq!(strictest.key_service, SecretServiceNames::Manifest);

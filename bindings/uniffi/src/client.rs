@@ -68,8 +68,8 @@ pub struct ClientOptions {
     /// Privatemode: where AMD's key distribution service is reached; default is AMD's own.
     #[uniffi(default = None)]
     pub amd_url: Option<String>,
-    /// Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default only
-    /// those that were not revoked.
+    /// Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default, and
+    /// with 0, only those that were not revoked.
     #[uniffi(default = None)]
     pub gpu_revocation_grace_s: Option<u64>,
     /// Privatemode: DNS name that the key service's certificate must have, instead of those in the manifest.
@@ -148,7 +148,9 @@ impl Client {
         Ok(run(CancelToken::new(), async move { client.models_json().await }).await?)
     }
 
-    /// A fresh verification. All three verdicts are a report; only unusable arguments and settings are an error.
+    /// A fresh verification. All three verdicts are a report; look at `verdict`. An error means that there was nothing to judge: an
+    /// argument or setting that cannot be used (PV-1xx, with pins that cannot be read), a provider whose model list, manifest,
+    /// attestation or key exchange could not be fetched (PV-3xx), or one that answered with an error (PV-5xx).
     pub async fn verify(&self, model: String) -> Outcome<Arc<Report>> {
         let client = self.0.clone();
         let report = run(CancelToken::new(), async move { client.verify(&model).await }).await?;

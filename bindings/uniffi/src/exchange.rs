@@ -56,8 +56,8 @@ pub struct ExchangeOptions {
     /// Privatemode: where AMD's key distribution service is reached; default is AMD's own.
     #[uniffi(default = None)]
     pub amd_url: Option<String>,
-    /// Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default only
-    /// those that were not revoked.
+    /// Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; by default, and
+    /// with 0, only those that were not revoked.
     #[uniffi(default = None)]
     pub gpu_revocation_grace_s: Option<u64>,
     /// Privatemode: DNS name that the key service's certificate must have, instead of those in the manifest.

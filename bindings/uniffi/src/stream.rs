@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use proveil_bindings_support::core::{Code, Error, Result};
-use proveil_bindings_support::{CancelToken, FlatEvent, client, run};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use proveil_bindings_support::{CancelToken, FlatEvent, StreamCell, client, run};
 
 use crate::endpoint::SignatureVerdict;
 use crate::error::{Outcome, guarded};
@@ -12,19 +10,21 @@ use crate::opener::Receipt;
 use crate::report::Report;
 use crate::values::Event;
 
-/// An answer that is being received, pulled event by event. One operation at a time: a second one is `busy`. Cancelling the task of
-/// `next` or calling `close` closes the connection and wipes the keys.
+/// An answer that is being received, pulled event by event. One operation at a time: a second one is `busy`. `close`, an error, and
+/// cancelling the task of a call that waits close the connection and wipe the keys; later calls are `already_finished`.
+///
+/// Call `close` after cancelling: a Swift task that is cancelled goes on waiting for its call, and a Kotlin one that is cancelled in the
+/// moment in which its event arrives loses that event without closing the stream.
 #[derive(uniffi::Object)]
 pub struct Stream {
-    cell: Arc<Mutex<Option<client::Stream>>>,
+    cell: StreamCell,
     report: Arc<Report>,
-    cancel: CancelToken,
 }
 
 impl From<client::Stream> for Stream {
     fn from(stream: client::Stream) -> Stream {
-        let report = Arc::new(stream.report().clone().into());
-        Stream { cell: Arc::new(Mutex::new(Some(stream))), report, cancel: CancelToken::new() }
+        let cell = StreamCell::new(stream, CancelToken::new());
+        Stream { report: Arc::new(cell.report().clone().into()), cell }
     }
 }
 
@@ -32,18 +32,27 @@ impl From<client::Stream> for Stream {
 impl Stream {
     /// The next event; nothing after the last.
     pub async fn next(&self) -> Outcome<Option<Event>> {
-        let locked = self.lock();
-        let event =
-            run(self.cancel.clone(), async move { open(&mut locked?)?.next().await.transpose() }).await?;
+        let mut lease = self.cell.lend()?;
+        // The stream comes back with the event and not before it: when nobody takes the event, both go.
+        let (event, lease) = run(self.cell.closed(), async move {
+            let event = lease.stream()?.next().await.transpose()?;
+            Ok((event, lease))
+        })
+        .await?;
+        lease.give_back();
         Ok(event.map(|event| FlatEvent::from(event).into()))
     }
 
     /// Asks the provider for the signature of the finished answer and judges it against the proven key.
     pub async fn verify_signature(&self) -> Outcome<SignatureVerdict> {
-        let locked = self.lock();
-        let verdict =
-            run(self.cancel.clone(), async move { open(&mut locked?)?.verify_signature().await }).await?;
-        Ok(verdict.into())
+        let mut lease = self.cell.lend()?;
+        let (verdict, lease) = run(self.cell.closed(), async move {
+            let verdict = lease.stream()?.verify_signature().await;
+            Ok((verdict, lease))
+        })
+        .await?;
+        lease.give_back();
+        Ok(verdict?.into())
     }
 
     /// The report of the endpoint that answers.
@@ -53,32 +62,14 @@ impl Stream {
 
     /// What is known about the answer, once it reached its end.
     pub fn receipt(&self) -> Outcome<Option<Arc<Receipt>>> {
-        guarded(|| {
-            let mut locked = self.lock()?;
-            Ok(open(&mut locked)?.receipt().cloned().map(|receipt| Arc::new(receipt.into())))
-        })
+        guarded(|| Ok(self.cell.receipt()?.map(|receipt| Arc::new(receipt.into()))))
     }
 
-    /// Closes the connection and wipes the keys; a pending `next` ends as `cancelled`. Idempotent.
+    /// Closes the connection and wipes the keys, also while a `next` waits, which then ends as `cancelled`. Idempotent.
     pub fn close(&self) -> Outcome<()> {
         guarded(|| {
-            self.cancel.trigger();
-            if let Ok(mut locked) = self.lock() {
-                drop(locked.take());
-            }
+            self.cell.close();
             Ok(())
         })
     }
-}
-
-type Locked = OwnedMutexGuard<Option<client::Stream>>;
-
-impl Stream {
-    fn lock(&self) -> Result<Locked> {
-        self.cell.clone().try_lock_owned().map_err(|_| Error::new(Code::Busy))
-    }
-}
-
-fn open(locked: &mut Locked) -> Result<&mut client::Stream> {
-    locked.as_mut().ok_or_else(|| Error::new(Code::AlreadyFinished))
 }

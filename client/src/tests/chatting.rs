@@ -1,6 +1,8 @@
 //! Chats: what goes over the wire, how often, and that answers cannot be mixed up.
 
+use futures_util::FutureExt;
 use proveil_core::Code;
+use proveil_core::endpoint::{Event, TextField};
 use proveil_core::http::BaseUrl;
 use proveil_testkit::sim::{
     ATTESTATION_PATH, CHAT_PATH, Defect, RecordedRequest, SignatureHash, SimConfig, Simulator, models,
@@ -103,6 +105,29 @@ async fn retries_are_counted() {
         bodies.dedup();
         assert_eq!(bodies.len(), chats, "{}: sealed anew", defect.name());
     }
+}
+
+/// A caller may drop the future of `next` at any time, as `select!` does: the next call goes on where that one was.
+#[tokio::test]
+async fn a_dropped_next_loses_nothing() {
+    let sim = simulator(&[]);
+    let mut stream = Desk::new(&sim).client.chat(body(PROMPT).as_bytes()).await.unwrap();
+    let (mut content, mut dropped) = (String::new(), 0);
+    loop {
+        match stream.next().now_or_never() {
+            None => {
+                dropped += 1;
+                tokio::task::yield_now().await;
+            }
+            Some(Some(Ok(Event::Text { choice: 0, field: TextField::Content, text }))) => {
+                content.push_str(&text);
+            }
+            Some(Some(event)) => drop(event.unwrap()),
+            Some(None) => break,
+        }
+    }
+    assert_eq!(content, expected(PROMPT), "{dropped} times");
+    assert!(dropped > 0 && stream.receipt().is_some());
 }
 
 /// A key that changes in mid-use: all callers that meet the old one share one new verification.

@@ -29,7 +29,8 @@ class _Pending(Protocol[T]):
 
 
 async def finish(start: Callable[[Callable[[], object]], _Pending[T]]) -> T:
-    """Starts a native call and waits for it. Cancelling the task drops the call: its connection closes, its keys are wiped."""
+    """Starts a native call and waits for it. Cancelling the task drops the call, and its result if that is there already: its connection
+    closes, its keys are wiped."""
     # Not at the top: whoever uses this module has asyncio loaded, whoever does not should not pay for it.
     from asyncio import get_running_loop
 
@@ -60,7 +61,12 @@ class AsyncClient:
         return read_models(await finish(self._handle.models_json))
 
     async def verify(self, model: str) -> Report:
-        """A fresh verification. All three verdicts are a report; look at ``report.verdict``."""
+        """A fresh verification. All three verdicts are a report; look at ``report.verdict``.
+
+        An error means that there was nothing to judge: an argument or setting that cannot be used (PV-1xx, with pins that cannot be
+        read), a provider whose model list, manifest, attestation or key exchange could not be fetched (PV-3xx), or one that answered
+        with an error (PV-5xx).
+        """
         return await finish(lambda wake: self._handle.verify(model, wake))
 
     async def capture(self, model: str) -> EvidenceBundle:
@@ -108,7 +114,10 @@ class AsyncClient:
 
 
 class AsyncStream:
-    """:class:`proveil.Stream` for ``async for``. Cancelling a task that waits for the next event closes the stream."""
+    """:class:`proveil.Stream` for ``async for``. Cancelling a task that waits for the next event closes the stream, as the end of an
+    ``async with`` block and ``close`` do. An ``async for`` loop over the stream itself can be left and gone on with later, so use
+    ``async with`` where it may be left early: otherwise the connection stays open until the stream is garbage.
+    """
 
     def __init__(self, handle: StreamHandle) -> None:
         self._handle = handle
@@ -118,18 +127,32 @@ class AsyncStream:
         return self
 
     async def __anext__(self) -> Event:
-        if not self._events:
-            events = await finish(self._handle.next_events)
-            if events is None:
-                raise StopAsyncIteration
-            self._events.extend(events)
-        return self._events.popleft()
+        try:
+            if not self._events:
+                events = await finish(self._handle.next_events)
+                if events is None:
+                    raise StopAsyncIteration
+                self._events.extend(events)
+            return self._events.popleft()
+        except Exception:
+            raise
+        except BaseException:
+            # The call may have ended in the moment in which its task was cancelled. What it brought is lost then, so the rest must not
+            # be read as if nothing were missing.
+            self._drop()
+            raise
 
     async def text(self) -> AsyncIterator[str]:
-        """Only the answer's own text, piece by piece."""
-        async for event in self:
-            if event.kind == "content":
-                yield event.text
+        """Only the text of the answer (of its first choice), piece by piece. An iterator that is closed, or dropped, before its end closes the stream."""
+        try:
+            async for event in self:
+                if event.kind == "content" and event.choice == 0:
+                    yield event.text
+        except Exception:
+            raise
+        except BaseException:
+            self._drop()
+            raise
 
     @property
     def report(self) -> Report:
@@ -147,6 +170,9 @@ class AsyncStream:
 
     async def close(self) -> None:
         """Closes the connection and wipes the keys."""
+        self._drop()
+
+    def _drop(self) -> None:
         self._events.clear()
         self._handle.close()
 

@@ -39,7 +39,12 @@ class Client:
         return read_models(self._handle.models_json())
 
     def verify(self, model: str) -> Report:
-        """A fresh verification. All three verdicts are a report; look at ``report.verdict``."""
+        """A fresh verification. All three verdicts are a report; look at ``report.verdict``.
+
+        An error means that there was nothing to judge: an argument or setting that cannot be used (PV-1xx, with pins that cannot be
+        read), a provider whose model list, manifest, attestation or key exchange could not be fetched (PV-3xx), or one that answered
+        with an error (PV-5xx).
+        """
         return self._handle.verify(model)
 
     def capture(self, model: str) -> EvidenceBundle:
@@ -94,8 +99,10 @@ class Client:
 class Stream:
     """An answer as it arrives: an iterator of :class:`Event`.
 
-    It ends only after the provider's end mark; a cut answer raises ``ProtocolError`` (``truncated``). Leaving the iteration early, or
-    ``close``, closes the connection and wipes the keys.
+    It ends only after the provider's end mark; a cut answer raises ``ProtocolError`` (``truncated``). The end of a ``with`` block,
+    ``close``, and an interrupt (Ctrl-C) close the connection and wipe the keys. So does leaving :meth:`text` early, as soon as its
+    iterator goes. A ``for`` loop over the stream itself can be left and gone on with later, so use ``with`` where it may be left early:
+    otherwise the connection stays open until the stream is garbage.
     """
 
     def __init__(self, handle: StreamHandle) -> None:
@@ -106,18 +113,32 @@ class Stream:
         return self
 
     def __next__(self) -> Event:
-        if not self._events:
-            events = self._handle.next_events()
-            if events is None:
-                raise StopIteration
-            self._events.extend(events)
-        return self._events.popleft()
+        try:
+            if not self._events:
+                events = self._handle.next_events()
+                if events is None:
+                    raise StopIteration
+                self._events.extend(events)
+            return self._events.popleft()
+        except Exception:
+            raise
+        except BaseException:
+            # An interrupt can fall between the native call and its caller. What had arrived is lost then, so the rest must not be read
+            # as if nothing were missing.
+            self.close()
+            raise
 
     def text(self) -> Iterator[str]:
-        """Only the answer's own text, piece by piece."""
-        for event in self:
-            if event.kind == "content":
-                yield event.text
+        """Only the text of the answer (of its first choice), piece by piece. An iterator that is closed, or dropped, before its end closes the stream."""
+        try:
+            for event in self:
+                if event.kind == "content" and event.choice == 0:
+                    yield event.text
+        except Exception:
+            raise
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def report(self) -> Report:

@@ -71,8 +71,8 @@ class Config:
     amd_url: str | None = None
     """Privatemode: where AMD's key distribution service is reached; ``None`` for AMD's own."""
     gpu_revocation_grace_s: int | None = None
-    """Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; ``None`` takes
-    only those that were not revoked."""
+    """Privatemode: accepts GPUs whose certificate has an unknown state, or was revoked less than so many seconds ago; ``None``
+    and 0 take only those that were not revoked."""
     cache_salt: str | None = None
     """Privatemode: a secret of at least 32 bytes. Prompts with the same one can share what the service keeps of them; ``None`` gives
     each request its own."""
