@@ -117,7 +117,10 @@ fn whole(endpoint: &ApiEndpoint, document: &Value) -> (Vec<Event>, Result<Receip
     exchange.open(Output::Documents, "application/json", body.as_bytes())
 }
 
-fn end(result: &(Vec<Event>, Result<Receipt>)) -> Option<(Code, Option<String>)> {
+/// How opening ended: an error with its place.
+type Ending = Option<(Code, Option<String>)>;
+
+fn end(result: &(Vec<Event>, Result<Receipt>)) -> Ending {
     result.1.as_ref().err().map(|error| (error.code(), error.check().map(str::to_owned)))
 }
 
@@ -133,7 +136,7 @@ fn transcriptions_end_sealed() {
     let delta = || json!({ "type": "transcript.text.delta", "delta": "a" });
     let done = || json!({ "type": "transcript.text.done", "text": "ab" });
     let truncated = |what: &str| Some((Code::Truncated, Some(what.to_owned())));
-    let cases: [(Vec<Value>, &str, Option<(Code, Option<String>)>); 13] = [
+    let cases: [(Vec<Value>, &str, Ending); 13] = [
         (vec![more(), last()], DONE, None),
         (vec![more(), last(), usage()], DONE, None),
         (vec![more(), last()], "", truncated("the end of the stream")),
