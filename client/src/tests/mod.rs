@@ -11,6 +11,7 @@ mod kds;
 mod killing;
 mod pinning;
 mod privatemode;
+mod privatemode_endpoints;
 
 use std::sync::{Arc, Mutex};
 
