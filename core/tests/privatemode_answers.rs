@@ -42,7 +42,7 @@ struct Exchange {
 
 impl Exchange {
     fn new(endpoint: ApiEndpoint) -> Exchange {
-        let cipher = FieldCipher::new(&Secret::take(&mut KEY.clone()), ID, &mut Counter(0)).unwrap();
+        let cipher = FieldCipher::new(&Secret::take(&mut { KEY }), ID, &mut Counter(0)).unwrap();
         let key = MessageKey::new(&KEY, ID, *cipher.nonce()).unwrap();
         Exchange { endpoint, key, sealed: 0, random: Counter(100), cipher }
     }
@@ -58,8 +58,10 @@ impl Exchange {
     fn document(&mut self, document: &Value) -> String {
         let plain = plain_members(&self.endpoint, Direction::Response).unwrap();
         let mut members = Vec::new();
-        // Sorted by name, which is the order of the counters.
-        for (name, value) in document.as_object().unwrap() {
+        let mut sorted: Vec<(&String, &Value)> = document.as_object().unwrap().iter().collect();
+        // The order of the counters.
+        sorted.sort_by_key(|(name, _)| *name);
+        for (name, value) in sorted {
             let value = value.to_string();
             let value = if plain.contains(&name.as_str()) { value } else { self.seal(&value) };
             members.push(format!("\"{name}\":{value}"));

@@ -236,7 +236,7 @@ fn media_that_are_no_addresses() {
     let openai = [
         (format!(r#"{{"image_url":{{"url":{https},"detail":"low"}}}}"#), None),
         (format!(r#"{{"image_url":{https}}}"#), None),
-        (r#"{"image_url":null}"#.to_owned(), Some("image_url")),
+        (r#"{"image_url":null}"#.to_owned(), None),
         (r#"{"image_url":{}}"#.to_owned(), Some("image_url")),
         (r#"{"image_url":{"url":null}}"#.to_owned(), Some("image_url")),
         (r#"{"image_url":{"url":7}}"#.to_owned(), Some("image_url")),
@@ -245,7 +245,7 @@ fn media_that_are_no_addresses() {
         (format!(r#"{{"image_url":{{"url":{https},"Url":"http://example.com"}}}}"#), Some("image_url")),
         (format!(r#"{{"image_url":{{"url":{https},"url":"http://example.com"}}}}"#), Some("image_url")),
         (format!(r#"{{"image_url":[{https}]}}"#), Some("image_url")),
-        (r#"{"audio_url":null}"#.to_owned(), Some("audio_url")),
+        (r#"{"audio_url":null}"#.to_owned(), None),
         (r#"{"audio_url":{"url":"data:audio/wav;base64,AA"}}"#.to_owned(), Some("audio_url")),
         (r#"{"video_url":{}}"#.to_owned(), Some("video_url")),
         (r#"{"input_audio":{"data":"AA","format":"wav"}}"#.to_owned(), None),

@@ -72,9 +72,11 @@ fn check_content(
     Ok(())
 }
 
-/// Checks an address: a text, or `{"url": text}`. Anything else in its place is refused by the enclave, or by the model server after it.
+/// Checks an address: `null`, a text, or `{"url": text}`. Anything else in its place is refused by the enclave, or by the model server after it.
 fn check_address(value: &str, is_image: bool, path: &str, found: &mut MediaFound) -> Result<()> {
     match value.as_bytes().first() {
+        // Some libraries write a member that is not there like this.
+        Some(b'n') => Ok(()),
         Some(b'"') => check_url(value, is_image, path, found),
         Some(b'{') if is_image => {
             let members = members(value);

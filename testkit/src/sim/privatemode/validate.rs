@@ -17,13 +17,14 @@ pub fn cache_salt(request: &Json) -> Result<(), String> {
 /// Refuses media that the enclave would have to fetch in an unsafe way, in the OpenAI form.
 pub fn openai_media(request: &Json) -> Result<(), String> {
     parts(request).try_for_each(|part| {
-        if part.get("audio_url").is_some() {
+        let member = |name| part.get(name).filter(|value| !value.is_null());
+        if member("audio_url").is_some() {
             return Err("audio URLs are not allowed".to_owned());
         }
-        if part.get("video_url").is_some() {
+        if member("video_url").is_some() {
             return Err("video URLs are not allowed".to_owned());
         }
-        let Some(image) = part.get("image_url") else { return Ok(()) };
+        let Some(image) = member("image_url") else { return Ok(()) };
         let url = image.as_str().or_else(|| image.get("url").and_then(Json::as_str));
         secure(url.unwrap_or_default())
     })
