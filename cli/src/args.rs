@@ -14,6 +14,7 @@ pub(crate) use proxy::{Access, Compatible, Proxy};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use proveil::core::provider::privatemode::GpuRevocation;
 
 /// Verify the enclave behind a private AI endpoint, encrypt to its key, open the streamed answer.
 #[derive(Debug, Parser)]
@@ -129,13 +130,13 @@ pub(crate) struct Privatemode {
     #[arg(long, value_name = "URL")]
     pub(crate) amd_url: Option<String>,
 
-    /// Accept workers whose GPUs NVIDIA revoked at most so many hours ago, or whose state is unknown; otherwise only good ones
+    /// Accept workers whose GPUs NVIDIA revoked at most so many hours ago, or whose state is unknown; otherwise, and with 0, only good ones
     #[arg(long, value_name = "HOURS")]
     pub(crate) gpu_revocation_grace: Option<u32>,
 
-    /// Only good ones, whatever is configured; a flag of another set-up says so (privatemode.md 7.3)
+    /// What flags of another set-up say of them, whatever is configured (privatemode.md 7.3)
     #[arg(skip)]
-    pub(crate) gpu_good_only: bool,
+    pub(crate) gpu_revocation: Option<GpuRevocation>,
 
     /// Folder for the log of manifests: in DIR/manifests each one that the deployment was proven to run, since when, and what changed
     #[arg(long, value_name = "DIR")]

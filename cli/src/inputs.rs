@@ -22,6 +22,9 @@ use crate::config::{Loaded, ProviderConfig};
 use crate::output::Output;
 use crate::secrets;
 
+/// Seconds of an hour.
+pub(crate) const HOUR_S: u64 = 3600;
+
 /// Policy, trust roots and authorities.
 const SMALL_FILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// One collateral file.
@@ -313,7 +316,7 @@ pub(crate) fn refuse_privatemode(args: &args::Privatemode, why: &str) -> Result<
         manifest_url,
         amd_url,
         gpu_revocation_grace,
-        gpu_good_only: _,
+        gpu_revocation: _,
         workspace,
     } = args;
     let given = [
@@ -345,7 +348,7 @@ fn privatemode(
         manifest_url,
         amd_url,
         gpu_revocation_grace,
-        gpu_good_only,
+        gpu_revocation,
         workspace: _,
     } = args;
     let mut config = defaults.config.clone();
@@ -357,22 +360,27 @@ fn privatemode(
         Some((path, name)) => Some(manifest_file(&path, &name)?),
         None => None,
     };
-    let grace = gpu_revocation_grace.or(config.gpu_revocation_grace).filter(|_| !gpu_good_only);
-    match grace {
-        None => {}
-        Some(0) => output.warn("GPUs whose revocation state is unknown are accepted"),
-        Some(hours) => output.warn(&format!(
-            "GPUs that NVIDIA revoked at most {hours} hours ago, or whose state is unknown, are accepted"
+    let gpu_revocation =
+        gpu_revocation.unwrap_or_else(|| match gpu_revocation_grace.or(config.gpu_revocation_grace) {
+            // No grace is not more than none given.
+            None | Some(0) => GpuRevocation::GoodOnly,
+            Some(hours) => GpuRevocation::Lenient { grace_s: u64::from(hours).saturating_mul(HOUR_S) },
+        });
+    match gpu_revocation {
+        GpuRevocation::GoodOnly => {}
+        GpuRevocation::Lenient { grace_s: 0 } => {
+            output.warn("GPUs whose revocation state is unknown are accepted")
+        }
+        GpuRevocation::Lenient { grace_s } => output.warn(&format!(
+            "GPUs that NVIDIA revoked at most {} hours ago, or whose state is unknown, are accepted",
+            grace_s.div_ceil(HOUR_S)
         )),
     }
     Ok(PrivatemodeOptions {
         manifest: expected,
         manifest_url: defaults.url("--manifest-url", manifest_url, "manifest_url", &config.manifest_url)?,
         amd_url: defaults.url("--amd-url", amd_url, "amd_url", &config.amd_url)?,
-        gpu_revocation: match grace {
-            None => GpuRevocation::GoodOnly,
-            Some(hours) => GpuRevocation::Lenient { grace_s: u64::from(hours).saturating_mul(3600) },
-        },
+        gpu_revocation,
         ..PrivatemodeOptions::default()
     })
 }

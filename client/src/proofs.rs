@@ -2,8 +2,8 @@
 //!
 //! One cache belongs to one client and so to one provider, address, policy, API key and set of roots: nothing here can mix those
 //! (threats I9, T56). A proof is used until the endpoint's own `not_after` by the wall clock or the same span by the monotonic one,
-//! whichever comes first (T22). In the last part of its life it is renewed in the background, so that nobody waits: by the next one who asks for
-//! it, or else by a task of its own, once, if it was asked for at all. So a client that nobody uses asks once more and then no more.
+//! whichever comes first (T22). In the last part of its life it is renewed in the background, so that nobody waits: by the next one who
+//! asks for it, or else by a task of its own, once, if it was asked for at all. So a client that nobody uses asks once more and then no more.
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -138,7 +138,8 @@ fn transcriptions_end_sealed() {
     let delta = || json!({ "type": "transcript.text.delta", "delta": "a" });
     let done = || json!({ "type": "transcript.text.done", "text": "ab" });
     let truncated = |what: &str| Some((Code::Truncated, Some(what.to_owned())));
-    let cases: [(Vec<Value>, &str, Ending); 13] = [
+    let renamed = |what: &str| Some((Code::MalformedEvent, Some(what.to_owned())));
+    let cases: [(Vec<Value>, &str, Ending); 18] = [
         (vec![more(), last()], DONE, None),
         (vec![more(), last(), usage()], DONE, None),
         (vec![more(), last()], "", truncated("the end of the stream")),
@@ -151,8 +152,14 @@ fn transcriptions_end_sealed() {
         (vec![delta(), done()], DONE, None),
         (vec![delta(), done()], "", None),
         (vec![delta()], DONE, truncated("finish_reason")),
-        (vec![json!({ "type": "transcript.text.segment" })], DONE, truncated("finish_reason")),
-        (vec![json!({ "text": "a" })], DONE, Some((Code::MalformedEvent, Some("choices".to_owned())))),
+        (vec![json!({ "type": "transcript.text.segment", "text": "a" })], DONE, truncated("finish_reason")),
+        // Members can be renamed by who does not read them.
+        (vec![json!({ "type": "transcript.text.segment" })], DONE, renamed("text")),
+        (vec![json!({ "type": "transcript.text.delta", "text": "a" }), done()], DONE, renamed("delta")),
+        (vec![json!({ "type": "transcription.chunk", "choice": [] }), last()], DONE, renamed("choices")),
+        (vec![more(), delta(), last()], DONE, renamed("choices")),
+        (vec![delta(), last()], DONE, renamed("type")),
+        (vec![json!({ "text": "a" })], DONE, renamed("choices")),
     ];
     for (documents, tail, expected) in cases {
         let result = stream(&ApiEndpoint::Transcriptions, &documents, tail);
@@ -190,6 +197,36 @@ fn messages_with_a_renamed_member() {
         let result = stream(&ApiEndpoint::Messages, &renamed, stop);
         assert_eq!(end(&result), Some((Code::MalformedEvent, Some(name.to_owned()))));
     }
+    // Or called by another type, or by another name of the event.
+    for (index, kind) in [
+        (2, "ping"),
+        (2, "message_delta"),
+        (2, "content_block_start"),
+        (3, "content_block_delta"),
+        (0, "ping"),
+    ] {
+        let mut other = all.clone();
+        other[index]["type"] = json!(kind);
+        let result = stream(&ApiEndpoint::Messages, &other, stop);
+        assert_eq!(end(&result).map(|(code, _)| code), Some(Code::MalformedEvent), "{index} {kind}");
+    }
+    for (name, expected) in [("content_block_delta", None), ("", None), ("ping", Some(Code::MalformedEvent))]
+    {
+        let mut exchange = Exchange::new(ApiEndpoint::Messages);
+        let mut body = String::new();
+        for document in &all {
+            if document["type"] == "content_block_delta" && !name.is_empty() {
+                body.push_str(&format!("event: {name}\n"));
+            }
+            body.push_str(&exchange.event(document));
+        }
+        let (_, result) = exchange.open(Output::Documents, "text/event-stream", (body + stop).as_bytes());
+        assert_eq!(result.err().map(|error| error.code()), expected, "{name}");
+    }
+    // Members that are not there can be written as null.
+    let nulls = json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "index": null, "message": null });
+    let whole = [all[0].clone(), all[1].clone(), all[2].clone(), nulls];
+    assert_eq!(end(&stream(&ApiEndpoint::Messages, &whole, stop)), None);
 }
 
 /// T44: an answer is bounded by its bytes, its depth and the members of its objects. How many values it has is the caller's business: these

@@ -293,8 +293,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.stream.take().is_some() {
+        // Whoever sees the connection end must find it closed here.
+        if let Some(stream) = self.stream.take() {
             *lock(&self.slot) = Slot::Gone;
+            drop(stream);
         }
     }
 }

@@ -109,8 +109,10 @@ impl StreamLease {
 
 impl Drop for StreamLease {
     fn drop(&mut self) {
-        if self.stream.take().is_some() {
+        // Whoever sees the connection end must find it closed here.
+        if let Some(stream) = self.stream.take() {
             *lock(&self.slot) = Slot::Gone;
+            drop(stream);
         }
     }
 }

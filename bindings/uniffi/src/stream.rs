@@ -28,11 +28,30 @@ impl From<client::Stream> for Stream {
     }
 }
 
+/// Closes a stream whose call is dropped, at once: the task that has the stream ends a moment later.
+struct Closing<'s>(Option<&'s StreamCell>);
+
+impl Closing<'_> {
+    /// The call ended as it should.
+    fn not(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        if let Some(cell) = self.0 {
+            cell.close();
+        }
+    }
+}
+
 #[uniffi::export]
 impl Stream {
     /// The next event; nothing after the last.
     pub async fn next(&self) -> Outcome<Option<Event>> {
         let mut lease = self.cell.lend()?;
+        let closing = Closing(Some(&self.cell));
         // The stream comes back with the event and not before it: when nobody takes the event, both go.
         let (event, lease) = run(self.cell.closed(), async move {
             let event = lease.stream()?.next().await.transpose()?;
@@ -40,18 +59,21 @@ impl Stream {
         })
         .await?;
         lease.give_back();
+        closing.not();
         Ok(event.map(|event| FlatEvent::from(event).into()))
     }
 
     /// Asks the provider for the signature of the finished answer and judges it against the proven key.
     pub async fn verify_signature(&self) -> Outcome<SignatureVerdict> {
         let mut lease = self.cell.lend()?;
+        let closing = Closing(Some(&self.cell));
         let (verdict, lease) = run(self.cell.closed(), async move {
             let verdict = lease.stream()?.verify_signature().await;
             Ok((verdict, lease))
         })
         .await?;
         lease.give_back();
+        closing.not();
         Ok(verdict?.into())
     }
 

@@ -145,7 +145,7 @@ static PROVIDER: &[Row] = &[
         "gpu_revocation_grace",
         HOURS,
         "none",
-        "accept GPUs that were revoked at most so many hours ago, or whose state is unknown",
+        "accept GPUs that were revoked at most so many hours ago, or whose state is unknown; 0 as without",
     ),
     privatemode("workspace", Kind::Path, "none", "directory of the manifest log"),
     privatemode(

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use proveil::core::provider::privatemode::GpuRevocation;
 use proveil::{Code, Error, Provider, Result};
 
 use crate::args;
+use crate::inputs::HOUR_S;
 use crate::output::Output;
 
 /// Hours that the original allows for GPUs that were revoked, when its flag for unknown ones is on.
@@ -40,15 +42,15 @@ pub(super) fn apply(mut args: args::Proxy, output: &Output) -> Result<args::Prox
     match (allow_unknown, grace) {
         // Neither: what is configured, or only good ones.
         (None, None) => {}
-        (Some(false), None | Some(0)) => rules.gpu_good_only = true,
+        (Some(false), None | Some(0)) => rules.gpu_revocation = Some(GpuRevocation::GoodOnly),
         (Some(false), Some(_)) => {
             return Err(Error::new(Code::ConfigInvalid)
                 .at("--nvidiaOCSPRevokedGracePeriod")
                 .expected("0 with --nvidiaOCSPAllowUnknown=false"));
         }
-        (Some(true), None) => rules.gpu_revocation_grace = Some(GRACE_HOURS),
+        (Some(true), None) => rules.gpu_revocation = Some(lenient(GRACE_HOURS)),
         // Unknown ones are accepted by the original unless its flag says otherwise.
-        (None | Some(true), Some(hours)) => rules.gpu_revocation_grace = Some(hours),
+        (None | Some(true), Some(hours)) => rules.gpu_revocation = Some(lenient(hours)),
     }
     if let Some(path) = args.compatible.manifest_path.take() {
         args.rules.privatemode.manifest = Some(path);
@@ -92,6 +94,11 @@ impl args::Compatible {
     }
 }
 
+/// GPUs that were revoked at most so many hours ago, and those of unknown state.
+fn lenient(hours: u32) -> GpuRevocation {
+    GpuRevocation::Lenient { grace_s: u64::from(hours).saturating_mul(HOUR_S) }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -124,20 +131,20 @@ mod tests {
         }
     }
 
-    /// Every pair of the two flags (privatemode.md 7.3): the hours that are passed on, whether good GPUs alone are meant, or a refusal.
+    /// Every pair of the two flags (privatemode.md 7.3): what it means, nothing, or a refusal.
     #[test]
     fn flags_about_gpus() {
         let unknown = |allowed: &str| format!("--nvidiaOCSPAllowUnknown{allowed}");
         for (allowed, grace, expected) in [
-            (None, None, Some((None, false))),
-            (None, Some(0), Some((Some(0), false))),
-            (None, Some(24), Some((Some(24), false))),
-            (Some(""), None, Some((Some(48), false))),
-            (Some("=true"), None, Some((Some(48), false))),
-            (Some("=true"), Some(0), Some((Some(0), false))),
-            (Some("=true"), Some(24), Some((Some(24), false))),
-            (Some("=false"), None, Some((None, true))),
-            (Some("=false"), Some(0), Some((None, true))),
+            (None, None, Some(None)),
+            (None, Some(0), Some(Some(lenient(0)))),
+            (None, Some(24), Some(Some(lenient(24)))),
+            (Some(""), None, Some(Some(lenient(48)))),
+            (Some("=true"), None, Some(Some(lenient(48)))),
+            (Some("=true"), Some(0), Some(Some(lenient(0)))),
+            (Some("=true"), Some(24), Some(Some(lenient(24)))),
+            (Some("=false"), None, Some(Some(GpuRevocation::GoodOnly))),
+            (Some("=false"), Some(0), Some(Some(GpuRevocation::GoodOnly))),
             (Some("=false"), Some(24), None),
         ] {
             let grace = grace.map(|hours: u32| format!("--nvidiaOCSPRevokedGracePeriod={hours}"));
@@ -145,8 +152,7 @@ mod tests {
             let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
             match (applied(&flags), expected) {
                 (Ok(args), Some(expected)) => {
-                    let rules = args.rules.privatemode;
-                    assert_eq!((rules.gpu_revocation_grace, rules.gpu_good_only), expected, "{flags:?}");
+                    assert_eq!(args.rules.privatemode.gpu_revocation, expected, "{flags:?}");
                 }
                 (Err(error), None) => assert_eq!(error.code(), Code::ConfigInvalid, "{flags:?}"),
                 (result, _) => panic!("{flags:?}: {:?}", result.err()),

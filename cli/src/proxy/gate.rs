@@ -169,8 +169,17 @@ fn by_token(headers: &HeaderMap, tokens: &[SecretText]) -> Result<Caller> {
     Ok(Caller { id: fingerprint(shown), key: None })
 }
 
+/// Types that a form of any page can have besides that of an upload.
+const FORM_TYPES: [&str; 2] = ["text/plain", "application/x-www-form-urlencoded"];
+
 /// T52: what a form of another site's page can send without being asked is not taken: neither `text/plain` nor no type at all.
-pub(super) fn check_content_type(method: &Method, headers: &HeaderMap, accepted: &[&str]) -> Result<()> {
+///
+/// Without `accepted` any other type is taken, because the endpoint takes documents of every kind.
+pub(super) fn check_content_type(
+    method: &Method,
+    headers: &HeaderMap,
+    accepted: Option<&[&str]>,
+) -> Result<()> {
     if method != Method::POST {
         return Ok(());
     }
@@ -180,10 +189,15 @@ pub(super) fn check_content_type(method: &Method, headers: &HeaderMap, accepted:
         _ => "",
     };
     let kind = found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if accepted.iter().any(|accepted| *accepted == kind) {
+    let passes = match accepted {
+        Some(accepted) => accepted.iter().any(|accepted| *accepted == kind),
+        None => kind.contains('/') && !FORM_TYPES.contains(&kind.as_str()),
+    };
+    if passes {
         return Ok(());
     }
-    Err(Error::new(Code::ContentTypeNotAllowed).expected(accepted.join(" or ")).found(shown(&kind)))
+    let expected = accepted.map_or_else(|| "any but text/plain and urlencoded forms, which any page can send: send these as multipart/form-data".to_owned(), |types| types.join(" or "));
+    Err(Error::new(Code::ContentTypeNotAllowed).expected(expected).found(shown(&kind)))
 }
 
 /// The host of a `Host` header, without port and brackets.

@@ -231,12 +231,10 @@ async fn api(
     if proxy.is_ending() {
         return Err(Error::new(Code::ShuttingDown));
     }
-    let accepted: &[&str] = match endpoint.body() {
-        BodyKind::Json => &["application/json"],
-        BodyKind::Form => &["multipart/form-data"],
-        BodyKind::Raw | BodyKind::None => {
-            &["multipart/form-data", "application/json", "application/octet-stream"]
-        }
+    let accepted: Option<&[&str]> = match endpoint.body() {
+        BodyKind::Json => Some(&["application/json"]),
+        BodyKind::Form => Some(&["multipart/form-data"]),
+        BodyKind::Raw | BodyKind::None => None,
     };
     check_content_type(&parts.method, &parts.headers, accepted)?;
     let body = body::read(body, &parts.headers, &proxy.memory).await?;

@@ -126,7 +126,9 @@ impl Standings {
         let mut all = self.lock();
         all.retain(|_, known| known.stays(now));
         if let Some(known) = all.get_mut(&place) {
-            let is_older = standing.checked_at < known.checked_at;
+            // One that could not check says nothing about the proof of another either.
+            let is_apart = apart && known.finding == Finding::Indeterminate && standing.holds(now);
+            let is_older = standing.checked_at < known.checked_at && !is_apart;
             let takes_away = standing.finding == Finding::Indeterminate && apart && known.holds(now);
             if same(known, &standing) || is_older || takes_away {
                 return false;
@@ -275,6 +277,8 @@ mod tests {
             (refused(now - 10), old(), true, "verified"),
             (old(), failure(), true, "verified"),
             (old(), failure(), false, "indeterminate"),
+            (failure(), old(), true, "verified"),
+            (failure(), old(), false, "indeterminate"),
             (failure(), proof("2", now, now + 1000), false, "verified"),
         ] {
             let standings = Standings::default();

@@ -43,7 +43,8 @@ pub enum Event {
         reason: String,
     },
     /// An opened JSON document as the provider's API has it: a whole answer, or the data of one event of a stream. In a chat whose answer
-    /// comes as texts: one that says more than texts, before the texts in it. What was sealed in it is authentic; the few members that travel in clear (`id`, `usage`, `type`) are not.
+    /// comes as texts: one that says more than texts, before the texts in it. What was sealed in it is authentic; the few members that
+    /// travel in clear (`id`, `usage`, `type`) are not.
     Document {
         /// Name of the stream's event; empty for a whole answer and for events without a name.
         name: String,

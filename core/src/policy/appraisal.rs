@@ -159,12 +159,12 @@ impl<'p> Appraisal<'p> {
         self.nonce = Some(hex::encode(nonce));
     }
 
-    /// States the command that checks the same evidence again.
     /// Lists what a client's own settings accept beyond their default.
     pub fn relaxation(&mut self, words: String) {
         self.relaxations.push(words);
     }
 
+    /// States the command that checks the same evidence again.
     pub fn recheck(&mut self, command: String) {
         self.recheck = Some(command);
     }

@@ -143,7 +143,10 @@ class AsyncStream:
             raise
 
     async def text(self) -> AsyncIterator[str]:
-        """Only the text of the answer (of its first choice), piece by piece. An iterator that is closed, or dropped, before its end closes the stream."""
+        """Only the text of the answer (of its first choice), piece by piece.
+
+        An iterator that was begun and is closed, or dropped, before its end closes the stream.
+        """
         try:
             async for event in self:
                 if event.kind == "content" and event.choice == 0:

@@ -129,7 +129,10 @@ class Stream:
             raise
 
     def text(self) -> Iterator[str]:
-        """Only the text of the answer (of its first choice), piece by piece. An iterator that is closed, or dropped, before its end closes the stream."""
+        """Only the text of the answer (of its first choice), piece by piece.
+
+        An iterator that was begun and is closed, or dropped, before its end closes the stream.
+        """
         try:
             for event in self:
                 if event.kind == "content" and event.choice == 0:

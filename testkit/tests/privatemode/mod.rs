@@ -267,6 +267,7 @@ fn status(raw: &Raw) -> Result<(), Code> {
         429 => Err(Code::UpstreamRateLimited),
         400..=499 => Err(Code::UpstreamError),
         500 if raw.text().contains("no secret for ID") => Err(Code::StaleKey),
+        500 if raw.text().contains("OCSP status that is not accepted") => Err(Code::GpuStatusRefused),
         _ => Err(Code::UpstreamUnavailable),
     }
 }

@@ -15,7 +15,7 @@
   /** What the proxy said last. */
   const seen = { status: null, trouble: null, models: [], reports: new Map(), drawn: '' };
   /** The conversation: complete exchanges only, and the one under way. */
-  const chat = { token: '', model: '', messages: [], running: null };
+  const chat = { token: '', denied: false, model: '', messages: [], running: null };
 
   // ---- Elements
   function make(tag, name, text) {
@@ -132,7 +132,7 @@
       if (news) await loadModels().catch(noteTrouble);
       if (endpoints.length > 0 && endpoints.every((endpoint) => endpoint.outcome === 'verified')) wait = LOOK_MS;
       // Where callers bring their own keys, the state is there without one and the models are not.
-      byId('access').hidden = seen.trouble?.status !== 401;
+      byId('access').hidden = !chat.denied && seen.trouble?.status !== 401;
     } catch (error) {
       noteTrouble(error);
     }
@@ -151,6 +151,7 @@
     byId('access').hidden = false;
     byId('access-why').textContent = chat.token ? `${problem.message} The token that was given is not one of them.` : problem.message;
     chat.token = '';
+    chat.denied = true;
     if (first) byId('token').focus();
   }
 
@@ -591,6 +592,7 @@
       return;
     }
     chat.token = token;
+    chat.denied = false;
     look();
   });
 

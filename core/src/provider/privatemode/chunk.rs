@@ -14,6 +14,15 @@ use crate::wire::walk::{Text, WalkError, Walker};
 /// Longest finish reason that is repeated.
 const FINISH_REASON_MAX_BYTES: usize = 64;
 
+/// What events of the messages API are about: a sealed member, and the types that have it. The two that have a `delta` are told apart by
+/// the `index` of what it belongs to.
+const MESSAGE_MEMBERS: [(&str, &[&str]); 4] = [
+    ("message", &["message_start"]),
+    ("content_block", &["content_block_start"]),
+    ("delta", &["content_block_delta", "message_delta"]),
+    ("index", &["content_block_start", "content_block_delta", "content_block_stop"]),
+];
+
 /// How an answer is handed out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {
@@ -60,6 +69,8 @@ pub(super) struct Progress {
     choices: Vec<(u32, bool)>,
     /// A sealed end of the whole was seen: a reason to stop (messages), the event that ends OpenAI's own transcriptions.
     stopped: bool,
+    /// Events of OpenAI's own transcriptions were seen.
+    typed: bool,
     /// The clear sign of the end was seen.
     end_sign: bool,
     id: Option<String>,
@@ -75,6 +86,7 @@ impl Progress {
             model,
             choices: Vec::new(),
             stopped: false,
+            typed: false,
             end_sign: false,
             id: None,
         }
@@ -132,8 +144,8 @@ impl Progress {
             ApiEndpoint::ChatCompletions | ApiEndpoint::Completions => {
                 self.choices(read.choices.as_ref(), streamed, out).map(|more| says_more = more)
             }
-            ApiEndpoint::Messages if streamed => self.message_event(&read, &document),
-            ApiEndpoint::Transcriptions if streamed => self.transcription_event(&read),
+            ApiEndpoint::Messages if streamed => self.message_event(name, &read, &document),
+            ApiEndpoint::Transcriptions if streamed => self.transcription_event(&read, &document),
             _ => Ok(()),
         };
         if let Err(error) = result {
@@ -271,18 +283,23 @@ impl Progress {
         Ok(false)
     }
 
-    /// An event of the messages API. The `type` is in clear: an end counts only after the sealed reason for it, and an event must have the
-    /// sealed member that its type is about, which the gateway can rename (5.3).
-    fn message_event(&mut self, read: &Known<'_>, document: &OpenedDocument<'_>) -> Result<()> {
+    /// An event of the messages API. Its type and its name are in clear, and the gateway can rename members (5.3): an end counts only after
+    /// the sealed reason for it, and an event must have the sealed members that its type is about, and none that another type is about.
+    fn message_event(&mut self, name: &str, read: &Known<'_>, document: &OpenedDocument<'_>) -> Result<()> {
         let kind = read.kind.map(Text::decode).unwrap_or_default();
-        let content = match kind.as_ref() {
-            "message_start" => Some("message"),
-            "content_block_start" => Some("content_block"),
-            "content_block_delta" | "message_delta" => Some("delta"),
-            _ => None,
-        };
-        if let Some(name) = content.filter(|name| !document.is_sealed(name)) {
-            return Err(Error::new(Code::MalformedEvent).at(name));
+        let malformed = |place| Err(Error::new(Code::MalformedEvent).at(place));
+        if !name.is_empty() && name != kind {
+            return malformed("event");
+        }
+        for (member, kinds) in MESSAGE_MEMBERS {
+            let is_about = kinds.contains(&kind.as_ref());
+            let says = document.member(member).is_some_and(|value| value != "null");
+            if is_about && !document.is_sealed(member) {
+                return malformed(member);
+            }
+            if says && !is_about {
+                return malformed("type");
+            }
         }
         self.stopped |= read.stops;
         self.end_sign |= kind == "message_stop";
@@ -292,15 +309,31 @@ impl Progress {
     /// An event of a transcription, in one of two forms. All of it but usage and duration is sealed.
     ///
     /// With `choices`: a model hears a long recording in sections, and each has an end of its own, so what was said last counts. With a
-    /// `type`: OpenAI's own form, which has an event for the end.
-    fn transcription_event(&mut self, read: &Known<'_>) -> Result<()> {
+    /// `type`: OpenAI's own form, which has an event for the end. The gateway can rename members (5.3), so an answer has one of the forms.
+    fn transcription_event(&mut self, read: &Known<'_>, document: &OpenedDocument<'_>) -> Result<()> {
+        let malformed = |place| Err(Error::new(Code::MalformedEvent).at(place));
         let Some(choices) = &read.choices else {
-            let kind = read.kind.ok_or_else(|| Error::new(Code::MalformedEvent).at("choices"))?;
-            if kind.decode() == "transcript.text.done" {
+            let kind = read.kind.map(Text::decode).unwrap_or_default();
+            let content = match kind.as_ref() {
+                "transcript.text.delta" => "delta",
+                "transcript.text.segment" | "transcript.text.done" => "text",
+                _ => return malformed("choices"),
+            };
+            if !document.is_sealed(content) {
+                return malformed(content);
+            }
+            if !self.choices.is_empty() {
+                return malformed("choices");
+            }
+            self.typed = true;
+            if kind == "transcript.text.done" {
                 (self.stopped, self.end_sign) = (true, true);
             }
             return Ok(());
         };
+        if self.typed {
+            return malformed("type");
+        }
         for choice in choices.first.iter().chain(&choices.more) {
             let index = choice.index.flatten().and_then(|index| u32::try_from(index).ok()).unwrap_or(0);
             self.ended(index)?;

@@ -38,9 +38,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{/* Prometheus of the operator may come from any namespace: it is told by a label that others can set too, so only where reaching the port
-is not enough to use the API key. */}}
+is not enough to use the API key, which can also come in by ways that are not looked into here. */}}
 {{- define "proveil-proxy.prometheusFromAnywhere" -}}
-{{- $guarded := or (not (include "proveil-proxy.hasKey" .)) .Values.config.clientTokens.enabled -}}
+{{- $config := .Values.config -}}
+{{- $mayHaveKey := or (include "proveil-proxy.hasKey" .) $config.extraEnv $config.extraArgs $config.file -}}
+{{- $guarded := or (not $mayHaveKey) $config.clientTokens.enabled -}}
 {{- if and .Values.serviceMonitor.enabled $guarded (not .Values.networkPolicy.ingress.metricsFrom) -}}true{{- end -}}
 {{- end -}}
 
