@@ -18,12 +18,28 @@ class Loop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.woken = threading.Event()
+        self._calls = threading.Condition()
+        self._begun = self._ended = self._known = 0
 
     def call_soon_threadsafe(self, *arguments: Any, **options: Any) -> asyncio.Handle:
+        with self._calls:
+            self._begun += 1
         handle = super().call_soon_threadsafe(*arguments, **options)
-        self.woken.set()
+        with self._calls:
+            self._ended += 1
+            self._calls.notify_all()
         return handle
+
+    def forget(self) -> None:
+        """From here on only new calls count; one that woke the loop already may not have returned yet."""
+        with self._calls:
+            assert self._calls.wait_for(lambda: self._ended == self._begun, WATCHDOG_S)
+            self._known = self._ended
+
+    def is_woken(self) -> bool:
+        """Waits, with the loop standing still, until another thread woke it."""
+        with self._calls:
+            return self._calls.wait_for(lambda: self._ended > self._known, WATCHDOG_S)
 
 
 @pytest.fixture()
@@ -45,11 +61,11 @@ def cancel_next(task: asyncio.Task[Any]) -> None:
 
 async def cancelled_at_its_end(loop: Loop, call: Awaitable[Any], end: Callable[[], object], cancel: Callable[..., None]) -> Any:
     """Lets a native call end while the loop stands still, then cancels the task that waits for it."""
-    loop.woken.clear()
+    loop.forget()
     task = asyncio.ensure_future(call)
     await asyncio.sleep(0)  # the task runs on to where it waits
     end()
-    assert loop.woken.wait(WATCHDOG_S)
+    assert loop.is_woken()
     cancel(task)
     with pytest.raises(asyncio.CancelledError) as caught:
         await task

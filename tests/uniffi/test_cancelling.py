@@ -20,12 +20,28 @@ class Loop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.woken = threading.Event()
+        self._calls = threading.Condition()
+        self._begun = self._ended = self._known = 0
 
     def call_soon_threadsafe(self, *arguments: Any, **options: Any) -> asyncio.Handle:
+        with self._calls:
+            self._begun += 1
         handle = super().call_soon_threadsafe(*arguments, **options)
-        self.woken.set()
+        with self._calls:
+            self._ended += 1
+            self._calls.notify_all()
         return handle
+
+    def forget(self) -> None:
+        """From here on only new calls count; one that woke the loop already may not have returned yet."""
+        with self._calls:
+            assert self._calls.wait_for(lambda: self._ended == self._begun, WATCHDOG_S)
+            self._known = self._ended
+
+    def is_woken(self) -> bool:
+        """Waits, with the loop standing still, until another thread woke it."""
+        with self._calls:
+            return self._calls.wait_for(lambda: self._ended > self._known, WATCHDOG_S)
 
 
 class Cancelling(unittest.TestCase):
@@ -93,11 +109,11 @@ class Cancelling(unittest.TestCase):
     def test_a_next_that_is_cancelled_as_its_event_arrives(self) -> None:
         async def work(loop: Loop) -> None:
             stream = await self.held_chat()
-            loop.woken.clear()
+            loop.forget()
             task = loop.create_task(stream.next())
             await asyncio.sleep(0)  # the task runs on to where it waits
             self.command("release")
-            self.assertTrue(loop.woken.wait(WATCHDOG_S))
+            self.assertTrue(loop.is_woken())
             task.cancel()
             with self.assertRaises(asyncio.CancelledError):
                 await task

@@ -8,7 +8,7 @@ use crate::process::{SIMULATORS, cargo, run};
 pub fn test(root: &Path, python: &str) -> Result<(), String> {
     prepare(root)?;
     run(root, &cargo(), SIMULATORS)?;
-    run(root, python, ["-m", "unittest", "discover", "--start-directory", "tests/uniffi"])
+    run(root, python, ["tests/uniffi/run.py"])
 }
 
 /// Builds the library with the test entry, generates every language below `target/uniffi` and puts the library where the Python
