@@ -13,6 +13,7 @@ from conftest import WATCHDOG_S, Simulator
 from test_simulator import MESSAGES, MODEL
 
 
+# Also in tests/uniffi: the two run in environments of their own, from folders that share no code.
 class Loop(asyncio.SelectorEventLoop):
     """Tells when a native call has ended: it wakes its loop from another thread, and as the last thing that it does."""
 

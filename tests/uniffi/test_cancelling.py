@@ -15,6 +15,7 @@ from test_surface import ROOT, case, proveil
 WATCHDOG_S = 300
 
 
+# Also in python/tests: the two run in environments of their own, from folders that share no code.
 class Loop(asyncio.SelectorEventLoop):
     """Tells when a native call has something new: it wakes its loop from another thread."""
 

@@ -261,7 +261,8 @@ pub struct StreamHandle {
     closed: CancelToken,
 }
 
-/// Where the stream is.
+/// Where the stream is. Not the `StreamCell` of the other languages: here an ended stream goes on to answer, with nothing and its receipt,
+/// and a receipt that is asked for while a call is under way is `None` and not `busy`.
 enum Slot {
     /// Here.
     Idle(Box<Stream>),

@@ -1,3 +1,6 @@
+//! A streamed answer that a language holds by reference and lends to one operation at a time (users.md 2.7; threats T62). Owns who has the
+//! stream; knows nothing of what is in it.
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use proveil::Stream;
